@@ -1,0 +1,3 @@
+//! From maps to a surface: parameters, likelihood, minimisation, errors.
+
+pub mod result;

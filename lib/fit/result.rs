@@ -1,0 +1,113 @@
+//! What a fit found, as it is written to JSON, CSV and FITS. Keys are stable; all values are SI.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+/// The result of one fit. Serialised as it stands, but for the arrays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FitResult {
+    pub tool: String,
+    pub version: String,
+    pub telescope: String,
+    pub wavelength_m: f64,
+    pub order: u32,
+    pub backend: String,
+    pub precision: String,
+    pub threads: usize,
+    pub illumination: String,
+    pub likelihood: LikelihoodSummary,
+    /// `converged`, `suspect` (an optimum that does not explain the maps) or `not converged`.
+    pub status: String,
+    pub message: String,
+    pub negative_log_likelihood: f64,
+    /// `None` where the noise of the maps is not known.
+    pub reduced_chi2: Option<f64>,
+    pub evaluations: Evaluations,
+    /// Wall-clock times, only where asked for: equal inputs give equal bytes.
+    pub seconds: Option<Seconds>,
+    pub parameters: Vec<ParameterSummary>,
+    pub maps: Vec<MapSummary>,
+    pub surface: SurfaceSummary,
+    /// The covariance of the free parameters, in their order.
+    #[serde(skip)]
+    pub covariance: Option<Array2<f64>>,
+    #[serde(skip)]
+    pub images: Images,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LikelihoodSummary {
+    /// `gaussian` or `cauchy`.
+    pub kind: String,
+    /// The scale of the residuals as a fraction of each map's peak.
+    pub scale: f64,
+}
+
+/// How often value and gradient were computed.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Evaluations {
+    /// On thinned or cropped maps.
+    pub coarse: usize,
+    /// On all the data.
+    pub full: usize,
+}
+
+/// Wall-clock times, seconds.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Seconds {
+    pub read: f64,
+    pub setup: f64,
+    pub minimise: f64,
+    pub total: f64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ParameterSummary {
+    pub name: String,
+    /// Radial order and angular frequency of a Zernike coefficient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l: Option<i32>,
+    pub value: f64,
+    /// One standard deviation; `None` for a fixed parameter.
+    pub sigma: Option<f64>,
+    /// `rad`, `R` (dish radii), `dB`, `m`, `map` (the map's own power unit) or empty for a number.
+    pub unit: String,
+    pub free: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MapSummary {
+    pub name: String,
+    pub defocus_m: f64,
+    /// Samples that were fitted, and blanks that were left out.
+    pub samples: usize,
+    pub blanks: usize,
+    pub peak: f64,
+    pub residual_rms: f64,
+    pub residual_rms_over_peak: f64,
+}
+
+/// The surface, with piston, tilt taken out; weighted by the illumination.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SurfaceSummary {
+    pub phase_rms_rad: f64,
+    /// Half path: `phase * wavelength / 4 pi`.
+    pub surface_rms_m: f64,
+    pub surface_rms_sigma_m: Option<f64>,
+    pub ruze_efficiency: f64,
+}
+
+/// The pictures of a fit, for FITS and PNG.
+#[derive(Debug, Clone, Default)]
+pub struct Images {
+    /// Dish pixels `(y, x)`; NaN off the dish. Side `2 aperture_half_width_m` metres.
+    pub amplitude: Array2<f64>,
+    /// Radians, same grid.
+    pub phase: Array2<f64>,
+    /// Half the width of the aperture images, metres.
+    pub aperture_half_width_m: f64,
+    /// One a map: fitted power in the order of the map's samples, in the map's own unit.
+    pub model: Vec<Vec<f64>>,
+}
