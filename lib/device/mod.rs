@@ -1,1 +1,52 @@
-//! device
+//! What runs a planned computation: programs, and the devices that execute them.
+//!
+//! A [`Program`] is the machine-independent result of planning: scalars, arrays, and a list of
+//! steps. A device turns it into something that can be run again and again for new parameter values
+//! without allocating. Nothing here knows of derivatives or of telescopes.
+//!
+//! * [`op`]: the element-wise operations, each with its scalar meaning;
+//! * [`program`]: the format: regions of fused element-wise work, and the transforms they stream;
+//! * [`basis`]: a few coefficients spread over many samples, and back (Zernike sums);
+//! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
+//! * [`cpu`]: runs programs on the cores of this machine.
+
+pub mod basis;
+pub mod cpu;
+pub mod fourier;
+pub mod op;
+pub mod program;
+
+pub use basis::Basis;
+pub use fourier::Fourier;
+pub use op::Op;
+pub use program::Program;
+
+/// The floating-point type that arrays are computed in. Scalars and sums are always `f64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    F32,
+    #[default]
+    F64,
+}
+
+impl Precision {
+    /// `f32` or `f64`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F64 => "f64",
+        }
+    }
+}
+
+/// A program that is ready to run.
+pub trait Executable: Send {
+    /// Runs the program for `parameters` and writes its scalar outputs to `outputs`.
+    ///
+    /// # Panics
+    /// When the lengths are not the program's.
+    fn run(&mut self, parameters: &[f64], outputs: &mut [f64]);
+
+    /// A copy of array output `index` as the last run left it.
+    fn array(&self, index: usize) -> Vec<f64>;
+}

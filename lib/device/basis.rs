@@ -1,0 +1,208 @@
+//! A basis: a few functions sampled at many points, combined by coefficients.
+
+use ndarray::Array2;
+
+/// `count` functions sampled at `len` points. [`combine`](Basis::combine) spreads coefficients over
+/// the points; [`project`](Basis::project) is its adjoint.
+#[derive(Debug, Clone)]
+pub struct Basis {
+    count: usize,
+    len: usize,
+    /// Runs of consecutive points; they cover `0..len` in order.
+    runs: Vec<Run>,
+    /// The abscissa of every point in its run, -1 to 1 (polynomial runs only; else 0).
+    abscissa: Vec<f64>,
+    /// `(count, len)`: the functions themselves, for dense bases.
+    dense: Vec<f64>,
+    /// The number of Chebyshev terms of polynomial runs; 0 for dense bases.
+    terms: usize,
+    /// `(runs, terms, count)`: Chebyshev coefficients of every function on every run.
+    chebyshev: Vec<f64>,
+}
+
+/// Consecutive points `start..start + len`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub start: usize,
+    pub len: usize,
+}
+
+impl Basis {
+    /// A basis from its values, shape `(functions, points)`.
+    pub fn dense(values: &Array2<f64>) -> Self {
+        let (count, len) = values.dim();
+        Basis {
+            count,
+            len,
+            runs: vec![Run { start: 0, len }],
+            abscissa: Vec::new(),
+            dense: values.iter().copied().collect(),
+            terms: 0,
+            chebyshev: Vec::new(),
+        }
+    }
+
+    /// A basis whose functions are polynomials of at most `degree` along each of `runs` (the rows of
+    /// a dish, say): far less to store and to compute than the values themselves, and as exact.
+    ///
+    /// `position` holds the coordinate of every point along its run. `values(run, positions)` returns
+    /// the functions at the given coordinates of that run, shape `(count, positions)`; it is asked at
+    /// `degree + 1` Chebyshev nodes that span the run, where interpolation is well conditioned.
+    ///
+    /// # Panics
+    /// When the runs do not cover the positions in order.
+    pub fn polynomial_runs(
+        count: usize,
+        degree: usize,
+        runs: Vec<Run>,
+        position: &[f64],
+        mut values: impl FnMut(usize, &[f64]) -> Array2<f64>,
+    ) -> Self {
+        let terms = degree + 1;
+        let mut abscissa = vec![0.0; position.len()];
+        let mut chebyshev = Vec::with_capacity(runs.len() * terms * count);
+        let angle = |i: usize| std::f64::consts::PI * (i as f64 + 0.5) / terms as f64;
+        let mut next = 0;
+        for (index, run) in runs.iter().enumerate() {
+            assert_eq!(run.start, next, "runs must cover the points in order");
+            next += run.len;
+            let points = &position[run.start..next];
+            let low = points.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let (centre, half) = (0.5 * (low + high), (0.5 * (high - low)).max(f64::MIN_POSITIVE));
+            for (s, p) in abscissa[run.start..next].iter_mut().zip(points) {
+                *s = (p - centre) / half;
+            }
+            // A run of one point has no width: any will do, so long as it is finite.
+            let half = if high > low { half } else { 0.0 };
+            let nodes: Vec<f64> = (0..terms).map(|i| centre + half * angle(i).cos()).collect();
+            let at_nodes = values(index, &nodes);
+            for k in 0..terms {
+                let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
+                for function in at_nodes.rows() {
+                    let sum: f64 = (0..terms)
+                        .map(|i| function[i] * (k as f64 * angle(i)).cos())
+                        .sum();
+                    chebyshev.push(scale * sum);
+                }
+            }
+        }
+        assert_eq!(next, position.len(), "runs must cover the points in order");
+        Basis {
+            count,
+            len: next,
+            runs,
+            abscissa,
+            dense: Vec::new(),
+            terms,
+            chebyshev,
+        }
+    }
+
+    /// The number of functions.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The number of points.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The runs of consecutive points on which the functions are polynomials.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The abscissa of every point in its run; empty for a dense basis.
+    pub fn abscissa(&self) -> &[f64] {
+        &self.abscissa
+    }
+
+    /// The values `(count, len)` of a dense basis; empty for polynomial runs.
+    pub fn values(&self) -> &[f64] {
+        &self.dense
+    }
+
+    /// The number of Chebyshev terms a run; 0 for a dense basis.
+    pub fn terms(&self) -> usize {
+        self.terms
+    }
+
+    /// The coefficients `(terms, count)` of one run.
+    pub fn chebyshev(&self, run: usize) -> &[f64] {
+        let size = self.terms * self.count;
+        &self.chebyshev[run * size..(run + 1) * size]
+    }
+
+    /// `sum_j coefficients[j] * basis[j, i]` for every point `i`: the plain loop that devices are
+    /// checked against.
+    pub fn combine(&self, coefficients: &[f64]) -> Vec<f64> {
+        (0..self.len)
+            .map(|i| (0..self.count).map(|j| coefficients[j] * self.at(j, i)).sum())
+            .collect()
+    }
+
+    /// `sum_i basis[j, i] * values[i]` for every function `j`: the adjoint of
+    /// [`combine`](Basis::combine).
+    pub fn project(&self, values: &[f64]) -> Vec<f64> {
+        (0..self.count)
+            .map(|j| (0..self.len).map(|i| values[i] * self.at(j, i)).sum())
+            .collect()
+    }
+
+    /// Function `j` at point `i`.
+    pub fn at(&self, j: usize, i: usize) -> f64 {
+        if self.terms == 0 {
+            return self.dense[j * self.len + i];
+        }
+        let run = self.runs.partition_point(|r| r.start + r.len <= i);
+        let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
+        let (mut t, mut next, mut sum) = (1.0, s, 0.0);
+        for k in 0..self.terms {
+            sum += coefficients[k * self.count + j] * t;
+            (t, next) = (next, 2.0 * s * next - t);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polynomial_runs_hold_the_same_functions_as_their_values() {
+        // x^p y^q up to degree 5 on three rows.
+        let powers: Vec<(i32, i32)> = (0..=5)
+            .flat_map(|n| (0..=n).map(move |q| (n - q, q)))
+            .collect();
+        let rows = [(-0.5, 7), (0.1, 12), (0.8, 1)];
+        let (mut runs, mut x, mut y) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, n) in rows {
+            runs.push(Run {
+                start: x.len(),
+                len: n,
+            });
+            x.extend((0..n).map(|i| -0.8 + 1.6 * i as f64 / n as f64));
+            y.extend((0..n).map(|_| row));
+        }
+        let function = |j: usize, x: f64, y: f64| x.powi(powers[j].0) * y.powi(powers[j].1);
+        let basis = Basis::polynomial_runs(powers.len(), 5, runs, &x, |run, nodes| {
+            Array2::from_shape_fn((powers.len(), nodes.len()), |(j, i)| {
+                function(j, nodes[i], rows[run].0)
+            })
+        });
+        for i in 0..x.len() {
+            for j in 0..powers.len() {
+                let error = basis.at(j, i) - function(j, x[i], y[i]);
+                assert!(error.abs() < 50.0 * f64::EPSILON, "{j} {i} {error:e}");
+            }
+        }
+    }
+}

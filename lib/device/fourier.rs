@@ -1,0 +1,116 @@
+//! Two-dimensional Fourier sums from listed pixels to a full rectangle of frequencies, and back.
+//!
+//! `S[a, b] = sum_p kernel_x[a, x_p] kernel_y[b, y_p] E[p]`, where the pixels `p` lie on a grid but
+//! need not fill it. Along each axis the kernel is either that of an FFT of `points` samples,
+//! `exp(-2 pi i a x / points)` with `a` in FFT order (0, 1, ..., -1) and `x` the pixel's index, or any
+//! matrix. Outputs are ordered `(a, b)` with `b`, the frequency along y, fastest.
+//!
+//! No normalisation. The adjoint is the conjugate transpose:
+//! `E'[p] = sum_ab conj(kernel_x[a, x_p] kernel_y[b, y_p]) S'[a, b]`.
+
+use ndarray::Array2;
+use num_complex::Complex64;
+
+/// The kernel along one axis.
+#[derive(Debug, Clone)]
+pub enum Axis {
+    /// A discrete Fourier transform of this many points, outputs in FFT order.
+    Fft { points: usize },
+    /// `kernel[frequency, pixel]`, pixels counted along the axis from 0.
+    Matrix(Array2<Complex64>),
+}
+
+impl Axis {
+    /// The number of frequencies.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Axis::Fft { points } => *points,
+            Axis::Matrix(kernel) => kernel.nrows(),
+        }
+    }
+
+    /// The number of pixels along the axis.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Axis::Fft { points } => *points,
+            Axis::Matrix(kernel) => kernel.ncols(),
+        }
+    }
+
+    /// The kernel at one frequency and pixel.
+    pub fn kernel(&self, frequency: usize, pixel: usize) -> Complex64 {
+        match self {
+            Axis::Fft { points } => {
+                // Reduced modulo `points` first, so that large indices lose no digits.
+                let turns = (frequency * pixel % points) as f64 / *points as f64;
+                Complex64::cis(-2.0 * std::f64::consts::PI * turns)
+            }
+            Axis::Matrix(kernel) => kernel[(frequency, pixel)],
+        }
+    }
+}
+
+/// A separable transform from listed pixels to a rectangle of frequencies.
+#[derive(Debug, Clone)]
+pub struct Fourier {
+    pub x: Axis,
+    pub y: Axis,
+    /// The pixels as (row y, column x), in row-major order.
+    pixels: Vec<(u32, u32)>,
+}
+
+impl Fourier {
+    /// A transform from `pixels`, each (row, column).
+    ///
+    /// # Panics
+    /// When the pixels are not strictly in row-major order or lie outside the axes.
+    pub fn new(x: Axis, y: Axis, pixels: Vec<(u32, u32)>) -> Self {
+        assert!(pixels.is_sorted_by(|a, b| a < b), "pixels must be in order");
+        let inside = |&(row, column): &(u32, u32)| {
+            (row as usize) < y.inputs() && (column as usize) < x.inputs()
+        };
+        assert!(pixels.iter().all(inside), "a pixel lies outside the grid");
+        Fourier { x, y, pixels }
+    }
+
+    /// The pixels as (row y, column x).
+    pub fn pixels(&self) -> &[(u32, u32)] {
+        &self.pixels
+    }
+
+    /// The number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.x.outputs() * self.y.outputs()
+    }
+
+    /// The plain sum: the oracle that every fast path is checked against.
+    pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
+        let ny = self.y.outputs();
+        let mut out = vec![Complex64::default(); self.outputs()];
+        for (&(row, column), &value) in self.pixels.iter().zip(field) {
+            for a in 0..self.x.outputs() {
+                let along_x = self.x.kernel(a, column as usize) * value;
+                for b in 0..ny {
+                    out[a * ny + b] += along_x * self.y.kernel(b, row as usize);
+                }
+            }
+        }
+        out
+    }
+
+    /// The plain sum of the adjoint.
+    pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
+        let ny = self.y.outputs();
+        let one = |&(row, column): &(u32, u32)| {
+            let mut sum = Complex64::default();
+            for a in 0..self.x.outputs() {
+                for b in 0..ny {
+                    let kernel = self.x.kernel(a, column as usize) * self.y.kernel(b, row as usize);
+                    sum += kernel.conj() * cotangent[a * ny + b];
+                }
+            }
+            sum
+        };
+        self.pixels.iter().map(one).collect()
+    }
+}

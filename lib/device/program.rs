@@ -1,0 +1,140 @@
+//! The program format: what planning produces and devices run.
+//!
+//! Numbers live in three places. *Scalars* are `f64`: the parameters first, then constants, sums and
+//! intermediate results. *Arrays* are real: data that never change, or results that one region hands
+//! to a later one. *Fields* are complex: what goes into a Fourier transform and what comes back from
+//! its adjoint.
+
+use super::{Basis, Fourier, Op};
+use std::sync::Arc;
+
+/// Index into the scalars.
+pub type ScalarId = usize;
+/// Index into the real arrays.
+pub type ArrayId = usize;
+/// Index into the complex fields.
+pub type FieldId = usize;
+
+/// A planned computation.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// Scalars `0..parameters` are the parameters.
+    pub parameters: usize,
+    /// The initial value of every scalar.
+    pub scalars: Vec<f64>,
+    pub arrays: Vec<Array>,
+    /// The length of every complex field.
+    pub fields: Vec<usize>,
+    /// In order of execution.
+    pub steps: Vec<Step>,
+    /// The scalars that a run returns.
+    pub outputs: Vec<ScalarId>,
+    /// The arrays that a run leaves to be read.
+    pub array_outputs: Vec<ArrayId>,
+}
+
+/// A real array.
+#[derive(Debug, Clone)]
+pub enum Array {
+    /// Given once and never written.
+    Data(Arc<[f64]>),
+    /// Written by one region: its length.
+    Work(usize),
+}
+
+/// One step of a program.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Scalar arithmetic, one instruction after the other.
+    Scalars(Vec<ScalarCode>),
+    /// Element-wise work over one index space.
+    Region(Region),
+}
+
+/// `out = op(a, b)` on scalars.
+#[derive(Debug, Clone, Copy)]
+pub struct ScalarCode {
+    pub op: Op,
+    pub a: ScalarId,
+    pub b: ScalarId,
+    pub out: ScalarId,
+}
+
+/// A fused element-wise region: for every index of one space, a few loads, a run of instructions,
+/// and what becomes of the results. Where `forward` or `adjoint` transforms are attached the region
+/// is *streamed*: a block of the transform's output is made, the region runs on it, and the cotangent
+/// goes straight back, so the transformed field is never stored.
+#[derive(Debug, Clone, Default)]
+pub struct Region {
+    /// The number of elements.
+    pub len: usize,
+    /// Transforms whose outputs the region reads, with the field that each transforms.
+    pub forward: Vec<Stream>,
+    /// Transforms whose adjoint is applied to what the region makes, with the field that receives it.
+    pub adjoint: Vec<Stream>,
+    pub code: Vec<Code>,
+    /// The number of tile registers that `code` needs.
+    pub slots: usize,
+    /// Real results to keep.
+    pub stores: Vec<(Operand, ArrayId)>,
+    /// Complex results to keep, as (real, imaginary, field).
+    pub field_stores: Vec<(Operand, Operand, FieldId)>,
+    /// The (real, imaginary) cotangents for `adjoint`, in its order.
+    pub cotangents: Vec<(Operand, Operand)>,
+    /// Results to sum over the region.
+    pub sums: Vec<(Operand, ScalarId)>,
+    /// Results to project on a basis: one sum a basis function.
+    pub projections: Vec<Projection>,
+}
+
+/// A transform attached to a region.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub transform: Arc<Fourier>,
+    pub field: FieldId,
+}
+
+/// `sums[j] = sum_i basis[j, i] * source[i]`.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    pub basis: Arc<Basis>,
+    pub source: Operand,
+    pub sums: Vec<ScalarId>,
+}
+
+/// One instruction of a region.
+#[derive(Debug, Clone)]
+pub enum Code {
+    /// `slot[out] = op(a, b)`
+    Map {
+        op: Op,
+        a: Operand,
+        b: Operand,
+        out: usize,
+    },
+    /// Splits a stored complex field.
+    LoadField {
+        field: FieldId,
+        re: usize,
+        im: usize,
+    },
+    /// Splits the block of transform `forward[stream]` that is passing by.
+    LoadStream { stream: usize, re: usize, im: usize },
+    /// `slot[out] = sum_j coefficients[j] * basis[j, i]`
+    Combine {
+        basis: Arc<Basis>,
+        coefficients: Vec<ScalarId>,
+        out: usize,
+    },
+}
+
+/// What an instruction reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Operand {
+    /// A tile register.
+    Slot(usize),
+    /// A real array at the same index.
+    Array(ArrayId),
+    /// A scalar, the same for every index.
+    Scalar(ScalarId),
+}
