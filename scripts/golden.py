@@ -328,7 +328,12 @@ def write_paths():
 def write_blockages(rng):
     result = []
     for telescope, R in (("effelsberg", 50.0), ("srt", 32.004), ("alma", 6.0), ("gbt", 50.0)):
-        x, y = rng.uniform(-1.05 * R, 1.05 * R, (2, 150))
+        x, y = rng.uniform(-1.05 * R, 1.05 * R, (2, 100))
+        # More near the directions in which legs stand.
+        r, eighth = rng.uniform(0, 1.05 * R, 150), rng.integers(0, 8, 150) * PI / 4
+        across = rng.normal(0, 0.01 * R, 150)
+        x = np.append(x, r * np.cos(eighth) - across * np.sin(eighth))
+        y = np.append(y, r * np.sin(eighth) + across * np.cos(eighth))
         points = np.stack([x, y, is_open(telescope, x, y)], 1).tolist()
         # Open fractions of pixels by counting m x m points, of those that an edge crosses. An edge
         # of the pixel's length is off by less than 1/m; most are far better.

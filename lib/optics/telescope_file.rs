@@ -498,8 +498,8 @@ mod tests {
                 "kind = \"{kind}\"\ncoefficients = [2.0, 0.0, -0.5]\nreference_radius = \"6m\""
             );
             let telescope = read(&generic().replace(old, &new), "mine").unwrap();
-            let known = if kind == "radial" { 1.5 } else { 1.5 };
-            assert!((telescope.path.per_metre(6.0, 0.0) - known).abs() < 1e-15);
+            let known = if kind == "radial" { 1.875 } else { 1.75 };
+            assert!((telescope.path.per_metre(3.0, 0.0) - known).abs() < 1e-15);
         }
     }
 
