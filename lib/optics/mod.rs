@@ -22,6 +22,7 @@
 pub mod aperture;
 pub mod beam_map;
 pub mod blockage;
+mod dimension;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod illumination;

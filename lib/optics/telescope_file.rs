@@ -3,15 +3,14 @@
 use super::aperture::{ApertureGrid, ApertureKind};
 use super::beam_map::Noise;
 use super::blockage::{Blockage, Leg};
+use super::dimension::{Angle, Frequency, Length};
 use super::illumination::Illumination;
 use super::path::Path;
 use super::telescope::Telescope;
 use crate::error::{Error, Result};
-use crate::units::{Quantity, SPEED_OF_LIGHT};
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, de};
+use crate::units::SPEED_OF_LIGHT;
+use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Reads and checks a telescope's file.
 pub(super) fn read(text: &str, place: &str) -> Result<Telescope> {
@@ -314,67 +313,6 @@ fn positive(name: &str, value: f64) -> Checked<f64> {
         return Ok(value);
     }
     Err(format!("{name} is {value}, expected a positive number"))
-}
-
-/// A quantity in SI from a string with a unit. A bare number is refused by the same message as on
-/// the command line.
-fn quantity<'de, D: Deserializer<'de>>(d: D, kind: Quantity) -> std::result::Result<f64, D::Error> {
-    struct WithUnit(Quantity);
-    impl WithUnit {
-        fn parse<E: de::Error>(self, text: &str) -> std::result::Result<f64, E> {
-            self.0.parse(text).map_err(E::custom)
-        }
-    }
-    impl Visitor<'_> for WithUnit {
-        type Value = f64;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            write!(f, "a string with a number and a unit")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<f64, E> {
-            self.parse(text)
-        }
-
-        fn visit_f64<E: de::Error>(self, number: f64) -> std::result::Result<f64, E> {
-            self.parse(&number.to_string())
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> std::result::Result<f64, E> {
-            self.parse(&number.to_string())
-        }
-    }
-    d.deserialize_any(WithUnit(kind))
-}
-
-/// Metres.
-#[derive(Clone, Copy)]
-struct Length(f64);
-
-/// Radians.
-#[derive(Clone, Copy)]
-struct Angle(f64);
-
-/// Hertz.
-#[derive(Clone, Copy)]
-struct Frequency(f64);
-
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Length).map(Length)
-    }
-}
-
-impl<'de> Deserialize<'de> for Angle {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Angle).map(Angle)
-    }
-}
-
-impl<'de> Deserialize<'de> for Frequency {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Frequency).map(Frequency)
-    }
 }
 
 #[cfg(test)]
