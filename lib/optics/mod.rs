@@ -1,4 +1,32 @@
 //! The telescope and its beam: what is known of the dish, and the model that is recorded from it.
+//!
+//! What is known before any fit is plain numbers:
+//!
+//! * [`telescope`]: a telescope as data, shipped or from a user's file;
+//! * [`aperture`]: the grid across the dish and the pixels that are open, with [`blockage`] saying
+//!   which these are;
+//! * [`path`]: what a moved sub-reflector does to the phase;
+//! * [`illumination`]: how the receiver lights the dish;
+//! * [`zernike`]: the polynomials of the surface;
+//! * [`beam_map`]: the maps themselves.
+//!
+//! ```
+//! use oof::optics::{aperture::Aperture, telescope::Telescope, zernike};
+//! let telescope = Telescope::named("nikolic2018")?;
+//! let aperture = Aperture::new(&telescope, telescope.aperture)?;
+//! let table = zernike::table(7, &aperture.points());
+//! assert_eq!(table.dim(), (36, aperture.len()));
+//! # Ok::<(), oof::Error>(())
+//! ```
 
 pub mod aperture;
 pub mod beam_map;
+pub mod blockage;
+mod dimension;
+#[cfg(test)]
+pub(crate) mod golden;
+pub mod illumination;
+pub mod path;
+pub mod telescope;
+mod telescope_file;
+pub mod zernike;

@@ -1,0 +1,450 @@
+//! The TOML form of a telescope. Everything with a dimension is a string with its unit.
+
+use super::aperture::{ApertureGrid, ApertureKind};
+use super::beam_map::Noise;
+use super::blockage::{Blockage, Leg};
+use super::dimension::{Angle, Frequency, Length};
+use super::illumination::Illumination;
+use super::path::Path;
+use super::telescope::Telescope;
+use crate::error::{Error, Result};
+use crate::units::SPEED_OF_LIGHT;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Reads and checks a telescope's file.
+pub(super) fn read(text: &str, place: &str) -> Result<Telescope> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let place = match error.span() {
+            Some(span) => format!("{place}, line {}", line_of(text, span.start)),
+            None => place.to_owned(),
+        };
+        let what = error.message().lines().collect::<Vec<_>>().join(", ");
+        Error::input(place, what)
+    })?;
+    file.telescope().map_err(|what| Error::input(place, what))
+}
+
+/// The line, from 1, of a byte of the text.
+fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.as_bytes().iter().take(byte);
+    before.filter(|b| **b == b'\n').count() + 1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    description: String,
+    radius: Length,
+    path: PathForm,
+    #[serde(default)]
+    blockage: BlockageForm,
+    illumination: IlluminationForm,
+    observation: ObservationForm,
+    aperture: ApertureForm,
+    #[serde(default)]
+    noise: NoiseForm,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum PathForm {
+    PrimeFocus {
+        focal_length: Length,
+    },
+    TwoMirror {
+        primary_focal_length: Length,
+        effective_focal_length: Length,
+    },
+    // With braces: a unit variant would let unknown keys pass.
+    Gbt {},
+    Zernike {
+        coefficients: Vec<f64>,
+        reference_radius: Length,
+    },
+    Radial {
+        coefficients: Vec<f64>,
+        reference_radius: Length,
+    },
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct BlockageForm {
+    central_radius: Option<Length>,
+    #[serde(default)]
+    legs: Vec<LegForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LegForm {
+    angles: Vec<Angle>,
+    half_width: Length,
+    start: Option<Length>,
+    end: Option<Length>,
+    flare_from: Option<Length>,
+    flare: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IlluminationForm {
+    kind: Illumination,
+    free: Option<Vec<String>>,
+    #[serde(default)]
+    parameters: BTreeMap<String, f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObservationForm {
+    wavelength: Option<Length>,
+    frequency: Option<Frequency>,
+    defocus: Vec<Length>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApertureForm {
+    kind: ApertureKind,
+    points: usize,
+    extent: f64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct NoiseForm {
+    additive: f64,
+    multiplicative: f64,
+    outliers: f64,
+}
+
+type Checked<T> = std::result::Result<T, String>;
+
+impl File {
+    fn telescope(self) -> Checked<Telescope> {
+        if self.name.trim().is_empty() {
+            return Err("name is empty, expected what to call the telescope".into());
+        }
+        let radius = positive("radius", self.radius.0)?;
+        let (illumination, illumination_values, free_illumination) = self.illumination.checked()?;
+        let (wavelength, defocus) = self.observation.checked()?;
+        let aperture = ApertureGrid {
+            kind: self.aperture.kind,
+            points: self.aperture.points,
+            extent: self.aperture.extent,
+        };
+        aperture
+            .check()
+            .map_err(|error| format!("aperture: {error}"))?;
+        Ok(Telescope {
+            name: self.name,
+            description: self.description,
+            radius,
+            path: self.path.checked()?,
+            blockage: self.blockage.checked(radius)?,
+            illumination,
+            illumination_values,
+            free_illumination,
+            aperture,
+            wavelength,
+            defocus,
+            noise: self.noise.checked()?,
+        })
+    }
+}
+
+impl PathForm {
+    fn checked(self) -> Checked<Path> {
+        let series = |coefficients: Vec<f64>| match coefficients.iter().all(|c| c.is_finite()) {
+            true if !coefficients.is_empty() => Ok(coefficients),
+            _ => Err("path: coefficients must be one or more finite numbers".to_owned()),
+        };
+        Ok(match self {
+            PathForm::PrimeFocus { focal_length } => Path::PrimeFocus {
+                focal_length: positive("path: focal_length", focal_length.0)?,
+            },
+            PathForm::TwoMirror {
+                primary_focal_length: primary,
+                effective_focal_length: effective,
+            } => Path::TwoMirror {
+                primary_focal_length: positive("path: primary_focal_length", primary.0)?,
+                effective_focal_length: positive("path: effective_focal_length", effective.0)?,
+            },
+            PathForm::Gbt {} => Path::Gbt,
+            PathForm::Zernike {
+                coefficients,
+                reference_radius,
+            } => Path::Zernike {
+                coefficients: series(coefficients)?,
+                reference_radius: positive("path: reference_radius", reference_radius.0)?,
+            },
+            PathForm::Radial {
+                coefficients,
+                reference_radius,
+            } => Path::Radial {
+                coefficients: series(coefficients)?,
+                reference_radius: positive("path: reference_radius", reference_radius.0)?,
+            },
+        })
+    }
+}
+
+impl BlockageForm {
+    fn checked(self, radius: f64) -> Checked<Blockage> {
+        let central_radius = self.central_radius.map_or(0.0, |length| length.0);
+        if !(0.0..radius).contains(&central_radius) {
+            return Err(format!(
+                "blockage: central_radius is {central_radius} m, expected 0 m to less than the \
+                 dish's {radius} m"
+            ));
+        }
+        let mut legs = Vec::new();
+        for form in self.legs {
+            let metres = |length: Option<Length>, missing| length.map_or(missing, |l| l.0);
+            let leg = Leg {
+                angle: 0.0,
+                half_width: positive("blockage: half_width", form.half_width.0)?,
+                start: metres(form.start, 0.0),
+                end: metres(form.end, f64::INFINITY),
+                flare_from: metres(form.flare_from, f64::INFINITY),
+                flare: form.flare.unwrap_or(0.0),
+            };
+            if form.flare.is_some() != form.flare_from.is_some() {
+                return Err("blockage: a leg's flare and flare_from go together".into());
+            }
+            if !(leg.start >= 0.0 && leg.start < leg.end) {
+                return Err("blockage: a leg needs 0 <= start < end".into());
+            }
+            if !(leg.flare >= 0.0 && leg.flare.is_finite() && leg.flare_from >= 0.0) {
+                return Err("blockage: a leg's flare and flare_from must not be negative".into());
+            }
+            if form.angles.is_empty() {
+                return Err("blockage: a leg needs one or more angles".into());
+            }
+            legs.extend(form.angles.iter().map(|angle| Leg {
+                angle: angle.0,
+                ..leg
+            }));
+        }
+        Ok(Blockage {
+            central_radius,
+            legs,
+        })
+    }
+}
+
+impl IlluminationForm {
+    fn checked(self) -> Checked<(Illumination, Vec<f64>, Vec<String>)> {
+        let kind = self.kind;
+        let place = |name: &str| kind.parameters().iter().position(|p| p.name == name);
+        let unknown = |name: &str| {
+            let names: Vec<_> = kind.parameters().iter().map(|p| p.name).collect();
+            format!(
+                "illumination: {} has no parameter '{name}', expected {}",
+                kind.name(),
+                names.join(", ")
+            )
+        };
+        let mut values = kind.defaults();
+        for (name, value) in &self.parameters {
+            let i = place(name).ok_or_else(|| unknown(name))?;
+            if !value.is_finite() {
+                return Err(format!(
+                    "illumination: {name} is {value}, expected a finite number"
+                ));
+            }
+            if matches!(name.as_str(), "sigma" | "amp" | "q") {
+                positive(&format!("illumination: {name}"), *value)?;
+            }
+            values[i] = *value;
+        }
+        let free = self.free.unwrap_or_else(|| {
+            let names = kind.free_by_default().iter();
+            names.map(|name| (*name).to_owned()).collect()
+        });
+        match free.iter().find(|name| place(name).is_none()) {
+            Some(name) => Err(unknown(name)),
+            None => Ok((kind, values, free)),
+        }
+    }
+}
+
+impl ObservationForm {
+    fn checked(self) -> Checked<(f64, Vec<f64>)> {
+        let wavelength = match (self.wavelength, self.frequency) {
+            (Some(wavelength), None) => positive("observation: wavelength", wavelength.0)?,
+            (None, Some(f)) => SPEED_OF_LIGHT / positive("observation: frequency", f.0)?,
+            _ => return Err("observation: give either wavelength or frequency".into()),
+        };
+        if self.defocus.is_empty() {
+            return Err("observation: defocus is empty, expected one dz a map".into());
+        }
+        Ok((wavelength, self.defocus.iter().map(|dz| dz.0).collect()))
+    }
+}
+
+impl NoiseForm {
+    fn checked(self) -> Checked<Noise> {
+        for (name, value) in [
+            ("additive", self.additive),
+            ("multiplicative", self.multiplicative),
+            ("outliers", self.outliers),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!(
+                    "noise: {name} is {value}, expected a fraction from 0 to 1"
+                ));
+            }
+        }
+        Ok(Noise {
+            additive: self.additive,
+            multiplicative: self.multiplicative,
+            outliers: self.outliers,
+        })
+    }
+}
+
+/// A number that has to be positive and finite.
+fn positive(name: &str, value: f64) -> Checked<f64> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(value);
+    }
+    Err(format!("{name} is {value}, expected a positive number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn generic() -> &'static str {
+        Telescope::text("generic").unwrap()
+    }
+
+    /// The message for the generic telescope's file with `from` replaced by `to`.
+    fn complaint(from: &str, to: &str) -> String {
+        assert!(generic().contains(from), "{from}");
+        let text = generic().replacen(from, to, 1);
+        let error = read(&text, "mine.toml").unwrap_err();
+        assert_eq!(error.exit_status(), 2);
+        let message = error.to_string();
+        assert!(
+            message.starts_with("mine.toml") && !message.contains('\n'),
+            "{message}"
+        );
+        message
+    }
+
+    #[test]
+    fn a_bare_number_is_refused_with_its_line_and_the_units() {
+        let line = generic()
+            .lines()
+            .position(|l| l.starts_with("radius"))
+            .unwrap()
+            + 1;
+        let message = complaint("radius = \"6m\"", "radius = 6");
+        assert!(message.contains(&format!("line {line}")), "{message}");
+        assert!(message.contains("add a unit"), "{message}");
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_everywhere() {
+        for (from, to) in [
+            ("radius =", "raduis = \"1m\"\nradius ="),
+            ("[path]", "[path]\ncolour = 1"),
+            ("[illumination]", "[illumination]\ncolour = 1"),
+            ("[observation]", "[observation]\ncolour = 1"),
+            ("[aperture]", "[aperture]\ncolour = 1"),
+            ("[path]", "[blockage]\ncolour = 1\n[path]"),
+            (
+                "[path]",
+                "[[blockage.legs]]\nangles = [\"0deg\"]\nhalf_width = \"1m\"\ncolour = 1\n[path]",
+            ),
+            ("[path]", "[noise]\ncolour = 1\n[path]"),
+        ] {
+            let message = complaint(from, to);
+            assert!(message.contains("unknown field"), "{to}: {message}");
+        }
+        let gbt = Telescope::text("gbt")
+            .unwrap()
+            .replace("[path]", "[path]\ncolour = 1");
+        assert!(
+            read(&gbt, "gbt")
+                .unwrap_err()
+                .to_string()
+                .contains("unknown field")
+        );
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_what_was_expected() {
+        for (from, to, expected) in [
+            ("radius = \"6m\"", "radius = \"-6m\"", "radius is -6"),
+            ("points = 128", "points = 1", "aperture"),
+            ("extent = 4.0", "extent = nan", "aperture"),
+            ("extent = 4.0", "extent = 0.5", "aperture"),
+            ("sigma = 0.6", "sigma = 0.0", "sigma is 0"),
+            ("sigma = 0.6", "taper = -12.0", "no parameter 'taper'"),
+            ("free = [\"x0\"", "free = [\"z0\"", "no parameter 'z0'"),
+            (
+                "frequency =",
+                "wavelength = \"1mm\"\nfrequency =",
+                "either wavelength or frequency",
+            ),
+            ("\"gaussian\"", "\"lambertian\"", "unknown variant"),
+            (
+                "[path]",
+                "[blockage]\ncentral_radius = \"7m\"\n[path]",
+                "central_radius is 7",
+            ),
+            (
+                "[path]",
+                "[noise]\nadditive = 1.5\n[path]",
+                "additive is 1.5",
+            ),
+            ("name = \"generic\"", "name = \"\"", "name is empty"),
+        ] {
+            let message = complaint(from, to);
+            assert!(message.contains(expected), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn legs_are_read_with_their_flare() {
+        let legs = "[[blockage.legs]]\nangles = [\"45deg\", \"90deg\"]\nhalf_width = \"25cm\"\n\
+                    end = \"5m\"\nflare_from = \"4m\"\nflare = 0.3\n[path]";
+        let telescope = read(&generic().replace("[path]", legs), "mine").unwrap();
+        let leg = telescope.blockage.legs[1];
+        assert_eq!(telescope.blockage.legs.len(), 2);
+        assert!((leg.angle - std::f64::consts::FRAC_PI_2).abs() < 1e-15);
+        assert_eq!((leg.half_width, leg.start, leg.end), (0.25, 0.0, 5.0));
+        assert_eq!((leg.flare_from, leg.flare), (4.0, 0.3));
+        let half = legs.replace("flare = 0.3\n", "");
+        let error = read(&generic().replace("[path]", &half), "mine").unwrap_err();
+        assert!(error.to_string().contains("go together"));
+    }
+
+    #[test]
+    fn shaped_optics_are_read() {
+        let old = "kind = \"prime-focus\"\nfocal_length = \"4.8m\"";
+        assert!(generic().contains(old));
+        for kind in ["zernike", "radial"] {
+            let new = format!(
+                "kind = \"{kind}\"\ncoefficients = [2.0, 0.0, -0.5]\nreference_radius = \"6m\""
+            );
+            let telescope = read(&generic().replace(old, &new), "mine").unwrap();
+            let known = if kind == "radial" { 1.875 } else { 1.75 };
+            assert!((telescope.path.per_metre(3.0, 0.0) - known).abs() < 1e-15);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[\\[\\]a-z_=\"0-9. \n]*") {
+            let _ = read(&text, "mine");
+        }
+    }
+}
