@@ -30,6 +30,16 @@ pub fn check(power: &[f64], row: usize, place: &str) -> Result<()> {
     Err(Error::input(place, what))
 }
 
+/// Refuses samples that single precision cannot hold.
+pub fn check_single(power: &[f64], place: &str) -> Result<()> {
+    match power.iter().find(|p| p.abs() > f64::from(f32::MAX)) {
+        Some(p) => Err(Error::failed(format!(
+            "{place}: power {p} is too large for single precision; write f64"
+        ))),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,8 +42,16 @@ pub fn find(u: &[f64], v: &[f64]) -> Option<FoundRaster> {
     let last = u.len() - 1;
     let down = (u_index[0] > u_index[last], v_index[0] > v_index[last]);
     let cell = |i: usize, down: (bool, bool)| {
-        let column = if down.0 { columns - 1 - u_index[i] } else { u_index[i] };
-        let row = if down.1 { rows - 1 - v_index[i] } else { v_index[i] };
+        let column = if down.0 {
+            columns - 1 - u_index[i]
+        } else {
+            u_index[i]
+        };
+        let row = if down.1 {
+            rows - 1 - v_index[i]
+        } else {
+            v_index[i]
+        };
         row * columns + column
     };
     if (0..u.len()).all(|i| cell(i, down) == i) {
@@ -149,7 +157,9 @@ mod tests {
         for (i, u) in u.iter_mut().enumerate() {
             *u += 1e-10 * (i as f64 * 0.7).sin();
         }
-        assert!(matches!(find(&u, &v).unwrap().sampling, Sampling::Raster { u, .. } if u.len() == 50));
+        assert!(
+            matches!(find(&u, &v).unwrap().sampling, Sampling::Raster { u, .. } if u.len() == 50)
+        );
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl Header {
             }
         }
         if cards.find("ZIMAGE")?.is_some() || cards.find("ZTABLE")?.is_some() {
-            return wrong("tile-compressed data are not read; run funpack on the file first".into());
+            return wrong(
+                "tile-compressed data are not read; run funpack on the file first".into(),
+            );
         }
         let content = match kind.as_str() {
             "IMAGE" if axes.is_empty() => Content::Empty,
@@ -366,7 +368,13 @@ mod tests {
     fn claims_that_cannot_be_true_are_refused() {
         let image = |axis: &str| {
             refusal(
-                &["SIMPLE  = T", "BITPIX  = -64", "NAXIS   = 2", axis, "NAXIS2  = 4000000000"],
+                &[
+                    "SIMPLE  = T",
+                    "BITPIX  = -64",
+                    "NAXIS   = 2",
+                    axis,
+                    "NAXIS2  = 4000000000",
+                ],
                 true,
             )
         };

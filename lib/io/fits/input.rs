@@ -31,7 +31,10 @@ const ROUNDED: f64 = 1e-4;
 pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
     let mut reader = Reader::open(bytes, place)?;
     if reader.text(0, "OOFTYPE")?.as_deref() == Some("FIT") {
-        return Err(Error::input(place, "holds the result of a fit, expected beam maps"));
+        return Err(Error::input(
+            place,
+            "holds the result of a fit, expected beam maps",
+        ));
     }
     let mut set = read_primary(&mut reader)?;
     let units = reader.units();
@@ -104,7 +107,11 @@ fn read_primary(reader: &mut Reader) -> Result<MapSet> {
         telescope: telescop.or(telesc),
         object,
         // Other people's elevation may be any text; nothing depends on it.
-        elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
+        elevation: reader
+            .number(0, "MEANEL")
+            .ok()
+            .flatten()
+            .map(f64::to_radians),
         aperture,
         illumination,
         noise,
@@ -148,7 +155,11 @@ pub(in crate::io) fn read_wavelength(reader: &mut Reader) -> Result<Option<f64>>
         let Some(value) = reader.number(0, key)? else {
             continue;
         };
-        let wavelength = if key == "FREQ" { SPEED_OF_LIGHT / value } else { value };
+        let wavelength = if key == "FREQ" {
+            SPEED_OF_LIGHT / value
+        } else {
+            value
+        };
         if !(wavelength > 0.0 && wavelength.is_finite()) {
             let what = format!("{key} is {value}, expected more than 0");
             return Err(Error::input(reader.place(0), what));
@@ -156,8 +167,9 @@ pub(in crate::io) fn read_wavelength(reader: &mut Reader) -> Result<Option<f64>>
         match found {
             None => found = Some((key, wavelength)),
             Some((other, first)) if (wavelength - first).abs() > ROUNDED * first => {
-                let what =
-                    format!("{other} and {key} disagree: wavelengths of {first} m and {wavelength} m");
+                let what = format!(
+                    "{other} and {key} disagree: wavelengths of {first} m and {wavelength} m"
+                );
                 return Err(Error::input(reader.place(0), what));
             }
             Some(_) => {}
@@ -250,7 +262,9 @@ fn read_axis(
         None => {
             let Some(step) = reader.number(unit, &key("CDELT"))? else {
                 let wcs = key("CDELT");
-                return wrong(format!("no position: neither D{name} [rad] nor {wcs} is there"));
+                return wrong(format!(
+                    "no position: neither D{name} [rad] nor {wcs} is there"
+                ));
             };
             let kind = reader.text(unit, &key("CTYPE"))?.unwrap_or_default();
             if kind.contains('-') {
@@ -366,7 +380,10 @@ fn read_positions(reader: &mut Reader, unit: &Unit, column: usize, sign: f64) ->
         && !text.is_empty()
     {
         let Some(angle) = angle_unit(text) else {
-            let what = format!("the unit of a position is '{}', expected rad", printable(text));
+            let what = format!(
+                "the unit of a position is '{}', expected rad",
+                printable(text)
+            );
             return Err(Error::input(place, what));
         };
         size *= angle;

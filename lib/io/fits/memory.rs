@@ -156,7 +156,15 @@ impl<'a> Reader<'a> {
         self.go_to(unit)?;
         let (name, mut value, mut status) = (c_text(key), 0.0, 0);
         // SAFETY: the file is open; the name is terminated; no comment is asked for.
-        unsafe { sys::ffgkyd(self.file, name.as_ptr(), &mut value, null_mut(), &mut status) };
+        unsafe {
+            sys::ffgkyd(
+                self.file,
+                name.as_ptr(),
+                &mut value,
+                null_mut(),
+                &mut status,
+            )
+        };
         if matches!(status, NO_SUCH_KEY | NO_VALUE) {
             clear_messages();
             return Ok(None);
@@ -178,9 +186,17 @@ impl<'a> Reader<'a> {
         let (name, mut value, mut status) = (c_text(key), null_mut(), 0);
         // SAFETY: the file is open. ffgkls allocates the string, which is copied and freed once.
         let text = unsafe {
-            sys::ffgkls(self.file, name.as_ptr(), &mut value, null_mut(), &mut status);
+            sys::ffgkls(
+                self.file,
+                name.as_ptr(),
+                &mut value,
+                null_mut(),
+                &mut status,
+            );
             let text = match status == 0 && !value.is_null() {
-                true => std::ffi::CStr::from_ptr(value).to_string_lossy().into_owned(),
+                true => std::ffi::CStr::from_ptr(value)
+                    .to_string_lossy()
+                    .into_owned(),
                 false => String::new(),
             };
             if !value.is_null() {
@@ -413,7 +429,11 @@ impl Writer {
             return Err(Error::failed(message));
         }
         let description = ImageDescription {
-            data_type: if f32 { ImageType::Float } else { ImageType::Double },
+            data_type: if f32 {
+                ImageType::Float
+            } else {
+                ImageType::Double
+            },
             dimensions: &[axes[1], axes[0]],
         };
         let file = self.file()?;

@@ -39,11 +39,7 @@ const OF_A_MAP: [(&str, &str, &str); 4] = [
 ///
 /// # Errors
 /// Maps that [`super::read_maps`] would refuse, and numbers that a header cannot hold.
-pub fn write_maps(
-    maps: &MapSet,
-    provenance: &[String],
-    precision: Precision,
-) -> Result<Vec<u8>> {
+pub fn write_maps(maps: &MapSet, provenance: &[String], precision: Precision) -> Result<Vec<u8>> {
     if maps.maps.is_empty() {
         return Err(Error::failed("there are no maps to write"));
     }
@@ -52,6 +48,8 @@ pub fn write_maps(
     write_provenance(&mut writer, provenance)?;
     for (i, map) in maps.maps.iter().enumerate() {
         let name = format!("MAP{i}");
+        let (Sampling::Raster { u, .. } | Sampling::Scattered { u, .. }) = &map.sampling;
+        power::check(&map.power, u.len(), &name)?;
         write_map(&mut writer, map, &name, precision)?;
         for (name, key, comment) in OF_A_MAP {
             let name = format!("{name}[{i}]");
@@ -85,8 +83,16 @@ fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
     }
     if let Some(noise) = maps.noise {
         let keys = [
-            ("NOISEADD", noise.additive, "noise as a fraction of the peak"),
-            ("NOISEMUL", noise.multiplicative, "noise as a fraction of the power"),
+            (
+                "NOISEADD",
+                noise.additive,
+                "noise as a fraction of the peak",
+            ),
+            (
+                "NOISEMUL",
+                noise.multiplicative,
+                "noise as a fraction of the power",
+            ),
             ("NOISEOUT", noise.outliers, "fraction of glitches"),
         ];
         for (key, value, comment) in keys {
@@ -201,7 +207,11 @@ fn write_axis(writer: &mut Writer, axis: u8, name: &str, linear: LinearAxis) -> 
     let key = |stem: &str| format!("{stem}{axis}");
     writer.text(&key("CTYPE"), name, "linear offset")?;
     writer.text(&key("CUNIT"), "deg", "")?;
-    writer.number(&key("CRPIX"), linear.reference + 1.0, "reference pixel, from 1")?;
+    writer.number(
+        &key("CRPIX"),
+        linear.reference + 1.0,
+        "reference pixel, from 1",
+    )?;
     writer.number(&key("CRVAL"), linear.start.to_degrees(), "[deg]")?;
     writer.number(&key("CDELT"), linear.step.to_degrees(), "[deg]")?;
     writer.number(&format!("{name}0"), linear.start, "[rad] at CRPIX")?;
@@ -219,19 +229,20 @@ fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
-/// Refuses a map that could not be read back.
+/// Refuses a map whose parts do not belong together.
 fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
     let samples = map.sampling.len();
     let wrong = |what: String| Err(Error::failed(format!("{name}: {what}")));
-    let row = match &map.sampling {
-        Sampling::Raster { u, .. } => u.len(),
-        Sampling::Scattered { u, v } if u.len() != v.len() => {
-            return wrong(format!("{} values of u, but {} of v", u.len(), v.len()));
-        }
-        Sampling::Scattered { .. } => samples,
-    };
+    if let Sampling::Scattered { u, v } = &map.sampling
+        && u.len() != v.len()
+    {
+        return wrong(format!("{} values of u, but {} of v", u.len(), v.len()));
+    }
     if map.power.len() != samples {
-        return wrong(format!("{} samples, but {samples} positions", map.power.len()));
+        return wrong(format!(
+            "{} samples, but {samples} positions",
+            map.power.len()
+        ));
     }
     match &map.sigma {
         Sigma::PerSample(sigma) if sigma.len() != samples => {
@@ -239,9 +250,8 @@ fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
         }
         _ => {}
     }
-    power::check(&map.power, row, name)?;
-    if single && map.power.iter().any(|p| p.abs() > f64::from(f32::MAX)) {
-        return wrong("its power is too large for single precision; write f64".into());
+    match single {
+        true => power::check_single(&map.power, name),
+        false => Ok(()),
     }
-    Ok(())
 }

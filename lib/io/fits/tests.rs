@@ -8,14 +8,14 @@ use memory::{Values, Writer};
 use proptest::prelude::*;
 
 fn centred(n: usize, step: f64) -> Vec<f64> {
-    (0..n)
-        .map(|j| (j as f64 - (n / 2) as f64) * step)
-        .collect()
+    (0..n).map(|j| (j as f64 - (n / 2) as f64) * step).collect()
 }
 
 fn raster(name: &str, defocus: f64, sigma: Sigma) -> BeamMap {
     let (u, v) = (centred(8, 1.1e-3 / 22.4), centred(5, 1.0 / 3e4));
-    let mut power: Vec<f64> = (0..40).map(|i| (f64::from(i) / 7.0).sin().powi(2)).collect();
+    let mut power: Vec<f64> = (0..40)
+        .map(|i| (f64::from(i) / 7.0).sin().powi(2))
+        .collect();
     power[3] = f64::NAN;
     BeamMap {
         name: name.into(),
@@ -27,7 +27,12 @@ fn raster(name: &str, defocus: f64, sigma: Sigma) -> BeamMap {
 }
 
 fn simulated() -> MapSet {
-    let truth = [("z5", 1.0 / 3.0), ("sigma", 0.72), ("gain[1]", 1.01), ("a longer name", -1.0)];
+    let truth = [
+        ("z5", 1.0 / 3.0),
+        ("sigma", 0.72),
+        ("gain[1]", 1.01),
+        ("a longer name", -1.0),
+    ];
     MapSet {
         maps: vec![
             raster("MAP0", 0.0, Sigma::Constant(0.1 + 0.2)),
@@ -225,9 +230,15 @@ fn what_is_missing_or_senseless_is_named() {
     let u = || Values::Numbers(&[0.0, 1e-4]);
     let one = || Values::Numbers(&[1.0, 2.0]);
     let dz = [("DZ", 0.01)];
-    let wrong = refusal(&table(&[("X", "", u()), ("V", "", u()), ("BEAM", "", one())], &dz));
+    let wrong = refusal(&table(
+        &[("X", "", u()), ("V", "", u()), ("BEAM", "", one())],
+        &dz,
+    ));
     assert!(wrong.contains("HDU 1 (MINUS OOF)"), "{wrong}");
-    assert!(wrong.contains("X, V, BEAM") && wrong.contains("U, V, POWER"), "{wrong}");
+    assert!(
+        wrong.contains("X, V, BEAM") && wrong.contains("U, V, POWER"),
+        "{wrong}"
+    );
     let good = || [("U", "", u()), ("V", "", u()), ("BEAM", "", one())];
     assert!(read_maps(&table(&good(), &dz), "x").is_ok());
     assert!(refusal(&table(&good(), &[])).contains("no key DZ"));
@@ -279,8 +290,14 @@ fn an_image_with_a_world_coordinate_system_is_read() {
     };
     let arcsec = std::f64::consts::PI / 648_000.0;
     let near = |a: f64, b: f64| (a - b).abs() < 1e-14;
-    assert!(near(u[0], 2.0 * arcsec) && near(u[3], -4.0 * arcsec), "{u:?}");
-    assert!(near(v[0], 180.0 * arcsec) && near(v[2], 420.0 * arcsec), "{v:?}");
+    assert!(
+        near(u[0], 2.0 * arcsec) && near(u[3], -4.0 * arcsec),
+        "{u:?}"
+    );
+    assert!(
+        near(v[0], 180.0 * arcsec) && near(v[2], 420.0 * arcsec),
+        "{v:?}"
+    );
     assert!(refusal(&image(&keys, &[("CTYPE1", "RA---TAN")])).contains("linear offsets"));
     assert!(refusal(&image(&keys, &[("CUNIT2", "K")])).contains("CUNIT2"));
     assert!(refusal(&image(&keys[..2], &[])).contains("neither DU [rad] nor CDELT1"));
@@ -299,7 +316,9 @@ fn wavelength_and_frequency_have_to_agree() {
 fn with_card(bytes: &[u8], key: &str, card: &str) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let start = format!("{key:<8}=");
-    let at = (0..bytes.len() / 80).map(|i| i * 80).rfind(|&at| bytes[at..].starts_with(start.as_bytes()));
+    let at = (0..bytes.len() / 80)
+        .map(|i| i * 80)
+        .rfind(|&at| bytes[at..].starts_with(start.as_bytes()));
     bytes[at.unwrap()..][..80].copy_from_slice(format!("{card:<80}").as_bytes());
     bytes
 }
@@ -327,9 +346,21 @@ fn damaged_files_are_errors_that_name_the_unit() {
         ("XTENSION", "XTENSION= 'A3DTABLE'", "A3DTABLE"),
     ] {
         let message = refusal(&with_card(&good, key, card));
-        assert!(message.contains("HDU 1") && message.contains(said), "{card}: {message}");
+        assert!(
+            message.contains("HDU 1") && message.contains(said),
+            "{card}: {message}"
+        );
     }
-    for length in [0, 1, 79, 80, 2879, good.len() / 2, good.len() - 2880, good.len() - 1] {
+    for length in [
+        0,
+        1,
+        79,
+        80,
+        2879,
+        good.len() / 2,
+        good.len() - 2880,
+        good.len() - 1,
+    ] {
         refusal(&good[..length]);
     }
     refusal(&[b' '; 5760]);
