@@ -1,7 +1,8 @@
 //! The check that a whole file passes before CFITSIO sees it: every header makes sense, and every
 //! data unit that a header promises is there.
 
-use super::header::{BLOCK, CARD, Content, Header, printable};
+use super::card::{CARD, printable};
+use super::header::{BLOCK, Content, Header};
 use crate::error::{Error, Result};
 
 /// One header-data unit of a checked file.

@@ -3,10 +3,9 @@
 //! CFITSIO believes what a header claims. Here the claims are checked against the rules of the FITS
 //! standard (version 4.0, sections 4.4 and 7) before it sees them.
 
+use super::card::{Cards, printable, text_value};
 use crate::error::{Error, Result};
 
-/// The length of a card, bytes.
-pub const CARD: usize = 80;
 /// The length of a block, bytes: headers and data units are padded to a whole number of them.
 pub const BLOCK: usize = 2880;
 /// More axes than any map has; the standard allows 999.
@@ -212,7 +211,21 @@ fn parse_form(form: &str) -> Option<(usize, char, usize)> {
         0 => 1,
         _ => form[..digits].parse::<usize>().ok()?,
     };
-    let letter = form[digits..].chars().next()?;
+    let mut rest = form[digits..].chars();
+    let letter = rest.next()?;
+    let rest = rest.as_str();
+    let sound = match letter {
+        // The width of substrings, `rAw`; CFITSIO divides by it.
+        'A' if !rest.is_empty() => rest
+            .parse::<usize>()
+            .is_ok_and(|w| (1..=repeat).contains(&w)),
+        // The longest of the variable-length arrays, `rPt(e)`.
+        'P' | 'Q' => true,
+        _ => rest.is_empty(),
+    };
+    if !sound {
+        return None;
+    }
     let bytes = match letter {
         'X' => repeat.div_ceil(8),
         'L' | 'B' | 'A' => repeat,
@@ -225,109 +238,9 @@ fn parse_form(form: &str) -> Option<(usize, char, usize)> {
     Some((repeat, letter, bytes))
 }
 
-/// The cards of a header, keyword and value, and the length up to and with `END`.
-struct Cards<'a> {
-    cards: Vec<(&'a str, &'a str)>,
-    length: usize,
-    place: &'a str,
-}
-
-impl<'a> Cards<'a> {
-    fn parse(bytes: &'a [u8], place: &'a str) -> Result<Self> {
-        let mut cards = Vec::new();
-        for (i, card) in bytes.chunks_exact(CARD).enumerate() {
-            let text = str::from_utf8(card).ok().filter(|t| t.is_ascii());
-            let Some(text) = text.filter(|t| t.bytes().all(|b| (b' '..=b'~').contains(&b))) else {
-                return Err(Error::input(
-                    place,
-                    format!("card {} of the header is not plain text", i + 1),
-                ));
-            };
-            let keyword = text[..8].trim_end();
-            if keyword == "END" && text[8..].trim().is_empty() {
-                let length = (i + 1) * CARD;
-                return Ok(Cards {
-                    cards,
-                    length,
-                    place,
-                });
-            }
-            let value = if &text[8..10] == "= " {
-                value_part(&text[10..])
-            } else {
-                ""
-            };
-            cards.push((keyword, value));
-        }
-        Err(Error::input(
-            place,
-            "the header has no END card; is the file truncated?",
-        ))
-    }
-
-    /// The value of card `i`, which has to have this keyword.
-    fn at(&self, i: usize, keyword: &str) -> Result<&'a str> {
-        match self.cards.get(i) {
-            Some(&(found, value)) if found == keyword => Ok(value),
-            Some((found, _)) => Err(Error::input(
-                self.place,
-                format!("card {} is '{found}', expected {keyword}", i + 1),
-            )),
-            None => Err(Error::input(
-                self.place,
-                format!("the header has no {keyword}"),
-            )),
-        }
-    }
-
-    fn integer_at(&self, i: usize, keyword: &str) -> Result<i64> {
-        let value = self.at(i, keyword)?;
-        value.parse().map_err(|_| {
-            Error::input(
-                self.place,
-                format!("{keyword} is '{value}', expected an integer"),
-            )
-        })
-    }
-
-    /// The value of a keyword, if it is there; twice is an error.
-    fn find(&self, keyword: &str) -> Result<Option<&'a str>> {
-        let mut found = self.cards.iter().filter(|c| c.0 == keyword);
-        let value = found.next().map(|c| c.1);
-        match found.next() {
-            Some(_) => Err(Error::input(
-                self.place,
-                format!("{keyword} is there twice"),
-            )),
-            None => Ok(value),
-        }
-    }
-}
-
-/// A card's value without its comment: up to the slash that is not inside quotes.
-fn value_part(text: &str) -> &str {
-    let mut quoted = false;
-    let end = text.bytes().position(|b| {
-        quoted ^= b == b'\'';
-        b == b'/' && !quoted
-    });
-    text[..end.unwrap_or(text.len())].trim()
-}
-
-/// A quoted string's content; blanks at its end do not count.
-fn text_value(value: &str) -> String {
-    let inner = value.strip_prefix('\'').unwrap_or(value);
-    let inner = inner.strip_suffix('\'').unwrap_or(inner);
-    inner.replace("''", "'").trim_end().to_string()
-}
-
-/// Foreign text, fit for a message.
-pub fn printable(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_debug).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::card::CARD;
     use super::*;
 
     fn header(cards: &[&str]) -> Vec<u8> {
@@ -420,6 +333,15 @@ mod tests {
         assert_eq!(columns[0].unit, "rad");
         assert!(refusal(&cards("NAXIS1  = 12", "TFORM2  = '5A'"), false).contains("13 bytes wide"));
         assert!(refusal(&cards("NAXIS1  = 13", "TFORM2  = '5Z'"), false).contains("'5Z'"));
+        for form in [
+            "TFORM2  = '5A0'",
+            "TFORM2  = '5A6'",
+            "TFORM2  = '5A-1'",
+            "TFORM2  = '5B1'",
+        ] {
+            let message = refusal(&cards("NAXIS1  = 13", form), false);
+            assert!(message.contains("no column format"), "{form}: {message}");
+        }
         let huge = refusal(
             &cards("NAXIS1  = 13", "TFORM2  = '18446744073709551615D'"),
             false,

@@ -28,6 +28,7 @@
 //! files are handled one at a time.
 
 mod axis;
+mod card;
 mod guard;
 mod header;
 mod input;
@@ -39,6 +40,7 @@ mod tests;
 pub use input::read_maps;
 pub use output::write_maps;
 
-pub(in crate::io) use header::{Content, printable};
+pub(in crate::io) use card::printable;
+pub(in crate::io) use header::Content;
 pub(in crate::io) use input::{read_named_values, read_wavelength};
 pub(in crate::io) use output::{write_map, write_observation, write_provenance};

@@ -9,14 +9,16 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::units::SPEED_OF_LIGHT;
 
 /// The conventions that every file of ours repeats.
-const CONVENTIONS: [&str; 7] = [
-    "u, v: offsets on the sky from the pointing centre, radians (U0, DU, V0, DV",
-    "at pixel CRPIX); the WCS gives the same in degrees for viewers.",
+const CONVENTIONS: [&str; 9] = [
+    "u, v: offsets on the sky from the pointing centre, radians: U0 and V0 at",
+    "pixel CRPIX, steps DU and DV; the WCS says the same in degrees.",
     "Far field: sum of E(x,y) exp(-2 pi i (u x + v y)/lambda) dx dy/(pi R^2);",
-    "a map is its squared modulus. Defocus DZ: exp(i(phase + 2 pi path/lambda)).",
+    "a map is its squared modulus.",
+    "Defocus by DZ: E = B A exp(i (phase + 2 pi path(x,y;DZ)/lambda)).",
     "Zernike zj: OSA/ANSI j = (n(n+2)+l)/2 from 0, 1 on the rim, l < 0 sine;",
     "radians of aperture phase. Surface (half path) = phase lambda/(4 pi).",
-    "Table TRUTH: the parameters that made simulated maps; cards repeat some.",
+    "Table TRUTH, where there is one, has the parameters that made simulated",
+    "maps; cards with the comment 'true ...' repeat them.",
 ];
 
 /// Keys of a primary header that no parameter's card may repeat.
@@ -253,5 +255,26 @@ fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
     match single {
         true => power::check_single(&map.power, name),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_conventions_fits_on_a_card() {
+        for line in CONVENTIONS {
+            assert!(line.is_ascii() && line.len() <= 72, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_fit_become_cards() {
+        assert_eq!(card_of("z5").as_deref(), Some("Z5"));
+        assert_eq!(card_of("taper").as_deref(), Some("TAPER"));
+        for name in ["gain[0]", "freq", "a longer name", "", "ninechars"] {
+            assert_eq!(card_of(name), None, "{name}");
+        }
     }
 }
