@@ -221,7 +221,7 @@ mod tests {
     use super::super::samples;
     use super::*;
     use crate::io::fits::memory::Reader;
-    use crate::io::fits::read_maps;
+    use crate::io::fits::{Content, read_maps};
 
     #[test]
     fn everything_is_in_the_file() {
@@ -252,6 +252,12 @@ mod tests {
         // 4 pixels of 0.7 m across a dish of 1.4 m half width; the middle is between pixels 2 and 3.
         assert!((reader.number(4, "CDELT1").unwrap().unwrap() - 0.7).abs() < 1e-15);
         assert_eq!(reader.number(4, "CRPIX1").unwrap(), Some(2.5));
+        let axes = vec![4, 3];
+        let size = Content::Image {
+            axes,
+            floating: true,
+        };
+        assert_eq!(reader.units()[4].content, size);
         // (y, x): the second pixel of the file is x = 1, y = 0.
         assert_eq!(reader.image(4).unwrap()[1], result.images.amplitude[(0, 1)]);
         let residual = reader.image(7).unwrap();

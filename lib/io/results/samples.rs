@@ -80,8 +80,8 @@ pub fn result() -> FitResult {
         },
         covariance: Some(array![[1.0, 0.5], [0.5, 2.0]]),
         images: Images {
-            amplitude: Array2::from_shape_fn((4, 4), |(y, x)| (4 * y + x) as f64),
-            phase: Array2::from_elem((4, 4), f64::NAN),
+            amplitude: Array2::from_shape_fn((3, 4), |(y, x)| (4 * y + x) as f64),
+            phase: Array2::from_elem((3, 4), f64::NAN),
             aperture_half_width_m: 1.4,
             model: vec![vec![0.125; 6]; 2],
         },
