@@ -331,7 +331,11 @@ fn damaged_files_are_errors_that_name_the_unit() {
     };
     let good = write(&set);
     for (key, card, said) in [
-        ("NAXIS1", "NAXIS1  =        1000000000000", "promises 40000000000000 bytes"),
+        (
+            "NAXIS1",
+            "NAXIS1  =        1000000000000",
+            "promises 40000000000000 bytes",
+        ),
         ("NAXIS1", "NAXIS1  =  4000000000000000000", "impossible"),
         ("NAXIS1", "NAXIS1  =                   -8", "NAXIS1 is -8"),
         ("NAXIS1", "NAXIS1  = '8       '", "expected an integer"),
