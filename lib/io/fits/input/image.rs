@@ -1,0 +1,85 @@
+//! A map in an image.
+
+use super::super::axis::LinearAxis;
+use super::super::card::printable;
+use super::super::guard::Unit;
+use super::super::memory::Reader;
+use super::{angle_unit, check_positions, read_common};
+use crate::error::{Error, Result};
+use crate::io::power;
+use crate::optics::beam_map::{BeamMap, Sampling};
+
+/// The map in an image with these axes, `u` first.
+pub fn read(reader: &mut Reader, unit: &Unit, axes: &[usize]) -> Result<BeamMap> {
+    let place = reader.place(unit.number);
+    if axes.len() < 2 || axes[2..].iter().any(|&n| n != 1) {
+        let what = format!("found {}, expected one of two axes", unit.describe());
+        return Err(Error::input(place, what));
+    }
+    let (name, defocus, sigma) = read_common(reader, unit)?;
+    let u = read_axis(reader, unit.number, 1, "U", axes[0])?;
+    let v = read_axis(reader, unit.number, 2, "V", axes[1])?;
+    let power = reader.image(unit.number)?;
+    power::check(&power, axes[0], &place)?;
+    Ok(BeamMap {
+        name,
+        defocus,
+        sampling: Sampling::Raster { u, v },
+        power,
+        sigma,
+    })
+}
+
+/// The positions along an axis, radians: from `DU, U0` where they are there, else from the WCS.
+fn read_axis(
+    reader: &mut Reader,
+    unit: usize,
+    axis: u8,
+    name: &str,
+    length: usize,
+) -> Result<Vec<f64>> {
+    let place = reader.place(unit);
+    let wrong = |what: String| Err(Error::input(&place, what));
+    let key = |stem: &str| format!("{stem}{axis}");
+    let reference = reader.number(unit, &key("CRPIX"))?.unwrap_or(1.0) - 1.0;
+    let linear = match reader.number(unit, &format!("D{name}"))? {
+        Some(step) => LinearAxis {
+            reference,
+            start: reader.number(unit, &format!("{name}0"))?.unwrap_or(0.0),
+            step,
+        },
+        None => {
+            let Some(step) = reader.number(unit, &key("CDELT"))? else {
+                let wcs = key("CDELT");
+                return wrong(format!(
+                    "no position: neither D{name} [rad] nor {wcs} is there"
+                ));
+            };
+            let kind = reader.text(unit, &key("CTYPE"))?.unwrap_or_default();
+            if kind.contains('-') {
+                return wrong(format!(
+                    "{} is '{}': expected linear offsets from the pointing centre",
+                    key("CTYPE"),
+                    printable(&kind)
+                ));
+            }
+            let size = angle_unit(&reader.text(unit, &key("CUNIT"))?.unwrap_or("deg".into()));
+            let Some(size) = size else {
+                return wrong(format!("{} is no unit of angle", key("CUNIT")));
+            };
+            LinearAxis {
+                reference,
+                start: reader.number(unit, &key("CRVAL"))?.unwrap_or(0.0) * size,
+                step: step * size,
+            }
+        }
+    };
+    let values = linear.values(length);
+    let rising = values.windows(2).all(|w| w[0] < w[1]);
+    let falling = values.windows(2).all(|w| w[0] > w[1]);
+    if !(rising || falling) {
+        return wrong(format!("the step of {name} is {}", linear.step));
+    }
+    check_positions(&values, &place)?;
+    Ok(values)
+}

@@ -1,0 +1,123 @@
+//! The primary header: what all maps have in common.
+
+use super::super::card::printable;
+use super::super::memory::Reader;
+use crate::error::{Error, Result};
+use crate::optics::aperture::{ApertureGrid, ApertureKind};
+use crate::optics::beam_map::{MapSet, Noise};
+use crate::units::SPEED_OF_LIGHT;
+
+/// How far wavelength and frequency may disagree: files hold rounded ones.
+const ROUNDED: f64 = 1e-4;
+
+/// All of a set but its maps and their true parameters.
+pub fn read(reader: &mut Reader) -> Result<MapSet> {
+    let mut texts = [None, None, None, None, None, None];
+    let keys = ["TELESCOP", "TELESC", "OBJECT", "ILLUM", "APERTURE", "SEED"];
+    for (text, key) in texts.iter_mut().zip(keys) {
+        *text = reader.text(0, key)?;
+    }
+    let [telescop, telesc, object, illumination, aperture, seed] = texts;
+    let wrong = |what: String| Err(Error::input(reader.place(0), what));
+    let seed = match seed.map(|s| (s.parse().ok(), s)) {
+        Some((None, text)) => return wrong(format!("SEED is '{}'", printable(&text))),
+        Some((seed, _)) => seed,
+        None => None,
+    };
+    let kind = match aperture.as_deref() {
+        None => None,
+        Some("smooth") => Some(ApertureKind::Smooth),
+        Some("hard") => Some(ApertureKind::Hard),
+        Some(other) => {
+            let other = printable(other);
+            return wrong(format!("APERTURE is '{other}', expected smooth or hard"));
+        }
+    };
+    let aperture = match kind {
+        Some(kind) => Some(read_aperture(reader, kind)?),
+        None => None,
+    };
+    let noise = match reader.number(0, "NOISEADD")? {
+        Some(additive) => Some(Noise {
+            additive,
+            multiplicative: reader.number(0, "NOISEMUL")?.unwrap_or(0.0),
+            outliers: reader.number(0, "NOISEOUT")?.unwrap_or(0.0),
+        }),
+        None => None,
+    };
+    Ok(MapSet {
+        maps: Vec::new(),
+        wavelength: read_wavelength(reader)?,
+        telescope: telescop.or(telesc),
+        object,
+        // Other people's elevation may be any text; nothing depends on it.
+        elevation: reader
+            .number(0, "MEANEL")
+            .ok()
+            .flatten()
+            .map(f64::to_radians),
+        aperture,
+        illumination,
+        noise,
+        seed,
+        truth: Vec::new(),
+    })
+}
+
+fn read_aperture(reader: &mut Reader, kind: ApertureKind) -> Result<ApertureGrid> {
+    let points = reader.number(0, "APPOINTS")?;
+    let extent = reader.number(0, "APEXTENT")?;
+    match (points, extent) {
+        (Some(points), Some(extent))
+            if points.fract() == 0.0 && (2.0..=65536.0).contains(&points) && extent > 0.0 =>
+        {
+            Ok(ApertureGrid {
+                kind,
+                points: points as usize,
+                extent,
+            })
+        }
+        (points, extent) => Err(Error::input(
+            reader.place(0),
+            format!(
+                "APERTURE needs APPOINTS (2 to 65536) and APEXTENT (> 0), found {} and {}",
+                shown(points),
+                shown(extent)
+            ),
+        )),
+    }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("none".into(), |v| v.to_string())
+}
+
+/// Metres, from whichever key the file has; two that disagree are an error.
+pub(in crate::io) fn read_wavelength(reader: &mut Reader) -> Result<Option<f64>> {
+    let mut found: Option<(&str, f64)> = None;
+    for key in ["WAVELEN", "WAVEL", "FREQ"] {
+        let Some(value) = reader.number(0, key)? else {
+            continue;
+        };
+        let wavelength = if key == "FREQ" {
+            SPEED_OF_LIGHT / value
+        } else {
+            value
+        };
+        if !(wavelength > 0.0 && wavelength.is_finite()) {
+            let what = format!("{key} is {value}, expected more than 0");
+            return Err(Error::input(reader.place(0), what));
+        }
+        match found {
+            None => found = Some((key, wavelength)),
+            Some((other, first)) if (wavelength - first).abs() > ROUNDED * first => {
+                let what = format!(
+                    "{other} and {key} disagree: wavelengths of {first} m and {wavelength} m"
+                );
+                return Err(Error::input(reader.place(0), what));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(found.map(|f| f.1))
+}

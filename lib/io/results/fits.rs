@@ -1,0 +1,287 @@
+//! Everything that a fit found, as FITS.
+
+use super::json;
+use crate::error::{Error, Result};
+use crate::fit::result::{FitResult, MapSummary, ParameterSummary};
+use crate::io::Precision;
+use crate::io::fits::memory::{Values, Writer};
+use crate::io::fits::{write_map, write_observation, write_provenance};
+use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
+use ndarray::Array2;
+
+/// The result as a FITS file (layout: [`crate::io::results`]). `maps` are the data that were fitted, as
+/// many as the result has models; `provenance` becomes HISTORY cards.
+///
+/// # Errors
+/// Numbers that are not finite, by their key; models that do not match the maps.
+pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
+    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
+        return Err(Error::failed(format!(
+            "the fit's result is senseless: {key} is {value}"
+        )));
+    }
+    let models = &result.images.model;
+    if models.len() != maps.maps.len() {
+        return Err(Error::failed(format!(
+            "{} models of {} maps",
+            models.len(),
+            maps.maps.len()
+        )));
+    }
+    let mut writer = Writer::new()?;
+    write_primary(&mut writer, result, maps)?;
+    write_provenance(&mut writer, provenance)?;
+    write_parameters(&mut writer, &result.parameters)?;
+    write_summaries(&mut writer, &result.maps)?;
+    if let Some(covariance) = result.covariance.as_ref().filter(|c| !c.is_empty()) {
+        write_image(&mut writer, "COVARIANCE", covariance)?;
+        let free = result.parameters.iter().filter(|p| p.free);
+        for (i, parameter) in free.enumerate() {
+            writer.text(&format!("PAR{}", i + 1), &parameter.name, "")?;
+        }
+    }
+    let half_width = result.images.aperture_half_width_m;
+    for (name, image, unit) in [
+        ("AMPLITUDE", &result.images.amplitude, ""),
+        ("PHASE", &result.images.phase, "rad"),
+    ] {
+        if !image.is_empty() {
+            write_image(&mut writer, name, image)?;
+            write_dish_axes(&mut writer, image.dim(), half_width)?;
+            if !unit.is_empty() {
+                writer.text("BUNIT", unit, "")?;
+            }
+        }
+    }
+    for (i, (map, model)) in maps.maps.iter().zip(models).enumerate() {
+        write_fitted(&mut writer, i, map, model)?;
+    }
+    writer.finish()
+}
+
+fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Result<()> {
+    writer.text("OOFTYPE", "FIT", "what this file holds")?;
+    write_observation(writer, Some(&result.telescope), Some(result.wavelength_m))?;
+    if let Some(object) = &maps.object {
+        writer.text("OBJECT", object, "source")?;
+    }
+    writer.text("TOOL", &result.tool, "")?;
+    writer.text("VERSION", &result.version, "of the tool")?;
+    writer.text("ILLUM", &result.illumination, "kind of illumination")?;
+    writer.integer("ORDER", result.order.into(), "highest radial order")?;
+    writer.text("BACKEND", &result.backend, "")?;
+    writer.text("PRECIS", &result.precision, "of the computation")?;
+    writer.integer("THREADS", count(result.threads), "")?;
+    writer.text("LIKELIHD", &result.likelihood.kind, "kind of likelihood")?;
+    let scale = result.likelihood.scale;
+    writer.number("LIKESCAL", scale, "scale of residuals, fraction of peak")?;
+    writer.text("STATUS", &result.status, "")?;
+    writer.text("MESSAGE", &result.message, "")?;
+    let surface = &result.surface;
+    let numbers = [
+        (
+            "NEGLOGL",
+            Some(result.negative_log_likelihood),
+            "-ln likelihood",
+        ),
+        ("REDCHI2", result.reduced_chi2, "reduced chi-square"),
+        (
+            "PHASERMS",
+            Some(surface.phase_rms_rad),
+            "[rad] weighted rms",
+        ),
+        ("SURFRMS", Some(surface.surface_rms_m), "[m] half path"),
+        (
+            "SURFSIG",
+            surface.surface_rms_sigma_m,
+            "[m] sigma of SURFRMS",
+        ),
+        ("RUZE", Some(surface.ruze_efficiency), "Ruze efficiency"),
+        ("TREAD", result.seconds.map(|s| s.read), "[s]"),
+        ("TSETUP", result.seconds.map(|s| s.setup), "[s]"),
+        ("TMINIM", result.seconds.map(|s| s.minimise), "[s]"),
+        ("TTOTAL", result.seconds.map(|s| s.total), "[s]"),
+    ];
+    for (key, value, comment) in numbers {
+        if let Some(value) = value {
+            writer.number(key, value, comment)?;
+        }
+    }
+    let evaluations = result.evaluations;
+    writer.integer("EVCOARSE", count(evaluations.coarse), "coarse evaluations")?;
+    writer.integer("EVFULL", count(evaluations.full), "evaluations on all data")?;
+    for line in [
+        "Zernike zj: OSA/ANSI j = (n(n+2)+l)/2 from 0, 1 on the rim, l < 0 sine;",
+        "radians of aperture phase. Surface (half path) = phase lambda/(4 pi).",
+        "RESIDUALi is map i minus MODELi. All values are SI.",
+    ] {
+        writer.comment(line)?;
+    }
+    Ok(())
+}
+
+/// A count for a header; none comes near the limit.
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn write_parameters(writer: &mut Writer, parameters: &[ParameterSummary]) -> Result<()> {
+    let texts = |f: fn(&ParameterSummary) -> &str| -> Vec<String> {
+        parameters.iter().map(|p| f(p).to_string()).collect()
+    };
+    let integers =
+        |f: fn(&ParameterSummary) -> i32| -> Vec<i32> { parameters.iter().map(f).collect() };
+    let numbers =
+        |f: fn(&ParameterSummary) -> f64| -> Vec<f64> { parameters.iter().map(f).collect() };
+    let names = texts(|p| &p.name);
+    let n = integers(|p| p.n.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1));
+    let l = integers(|p| p.l.unwrap_or(0));
+    let values = numbers(|p| p.value);
+    let sigmas = numbers(|p| p.sigma.unwrap_or(f64::NAN));
+    let units = texts(|p| &p.unit);
+    let free = integers(|p| p.free.into());
+    let columns = [
+        ("NAME", "", Values::Texts(&names)),
+        ("N", "", Values::Integers(&n)),
+        ("L", "", Values::Integers(&l)),
+        ("VALUE", "", Values::Numbers(&values)),
+        ("SIGMA", "", Values::Numbers(&sigmas)),
+        ("UNIT", "", Values::Texts(&units)),
+        ("FREE", "", Values::Integers(&free)),
+    ];
+    writer.table("PARAMETERS", &columns)
+}
+
+fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
+    let names: Vec<String> = maps.iter().map(|m| m.name.clone()).collect();
+    let numbers = |f: fn(&MapSummary) -> f64| -> Vec<f64> { maps.iter().map(f).collect() };
+    let counts = |f: fn(&MapSummary) -> usize| -> Vec<i32> {
+        let short = |m| i32::try_from(f(m)).unwrap_or(i32::MAX);
+        maps.iter().map(short).collect()
+    };
+    let (samples, blanks) = (counts(|m| m.samples), counts(|m| m.blanks));
+    let defocus = numbers(|m| m.defocus_m);
+    let peaks = numbers(|m| m.peak);
+    let rms = numbers(|m| m.residual_rms);
+    let rms_over_peak = numbers(|m| m.residual_rms_over_peak);
+    let columns = [
+        ("NAME", "", Values::Texts(&names)),
+        ("DEFOCUS", "m", Values::Numbers(&defocus)),
+        ("SAMPLES", "", Values::Integers(&samples)),
+        ("BLANKS", "", Values::Integers(&blanks)),
+        ("PEAK", "", Values::Numbers(&peaks)),
+        ("RESRMS", "", Values::Numbers(&rms)),
+        ("RESRMSPK", "", Values::Numbers(&rms_over_peak)),
+    ];
+    writer.table("MAPS", &columns)
+}
+
+fn write_image(writer: &mut Writer, name: &str, image: &Array2<f64>) -> Result<()> {
+    let (rows, columns) = image.dim();
+    let pixels: Vec<f64> = image.iter().copied().collect();
+    writer.image(name, [columns, rows], &pixels, false)
+}
+
+/// The coordinates of an image across the dish, metres: its pixels cover `2 half_width` a side.
+fn write_dish_axes(writer: &mut Writer, size: (usize, usize), half_width: f64) -> Result<()> {
+    for (axis, name, pixels) in [(1, "X", size.1), (2, "Y", size.0)] {
+        let key = |stem: &str| format!("{stem}{axis}");
+        let middle = (pixels as f64 + 1.0) / 2.0;
+        writer.text(&key("CTYPE"), name, "across the dish")?;
+        writer.text(&key("CUNIT"), "m", "")?;
+        writer.number(&key("CRPIX"), middle, "the middle, from 1")?;
+        writer.number(&key("CRVAL"), 0.0, "[m]")?;
+        writer.number(&key("CDELT"), 2.0 * half_width / pixels as f64, "[m]")?;
+    }
+    Ok(())
+}
+
+/// The fitted map and the residual, in the layout of the map itself.
+fn write_fitted(writer: &mut Writer, i: usize, map: &BeamMap, model: &[f64]) -> Result<()> {
+    if model.len() != map.power.len() {
+        return Err(Error::failed(format!(
+            "the model of map {i} has {} samples, the map {}",
+            model.len(),
+            map.power.len()
+        )));
+    }
+    let mut picture = BeamMap {
+        power: model.to_vec(),
+        sigma: Sigma::Unknown,
+        ..map.clone()
+    };
+    let precision = Precision::F64;
+    write_map(writer, &picture, &format!("MODEL{i}"), precision)?;
+    picture.power = map.power.iter().zip(model).map(|(d, m)| d - m).collect();
+    write_map(writer, &picture, &format!("RESIDUAL{i}"), precision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::io::fits::memory::Reader;
+    use crate::io::fits::{Content, read_maps};
+
+    #[test]
+    fn everything_is_in_the_file() {
+        let (result, maps) = (samples::result(), samples::maps());
+        let provenance = ["--order 2".to_string()];
+        let bytes = write_fits(&result, &maps, &provenance).unwrap();
+        assert_eq!(bytes, write_fits(&result, &maps, &provenance).unwrap());
+        let mut reader = Reader::open(&bytes, "x").unwrap();
+        let names: Vec<String> = reader.units().into_iter().map(|u| u.name).collect();
+        let expected = [
+            "",
+            "PARAMETERS",
+            "MAPS",
+            "COVARIANCE",
+            "AMPLITUDE",
+            "PHASE",
+            "MODEL0",
+            "RESIDUAL0",
+            "MODEL1",
+            "RESIDUAL1",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(reader.text(0, "STATUS").unwrap().unwrap(), "converged");
+        assert_eq!(reader.number(0, "RUZE").unwrap(), Some(0.9));
+        assert_eq!(reader.number(0, "REDCHI2").unwrap(), None);
+        assert_eq!(reader.image(3).unwrap(), [1.0, 0.5, 0.5, 2.0]);
+        assert_eq!(reader.text(3, "PAR2").unwrap().unwrap(), "gain[0]");
+        // 4 pixels of 0.7 m across a dish of 1.4 m half width; the middle is between pixels 2 and 3.
+        assert!((reader.number(4, "CDELT1").unwrap().unwrap() - 0.7).abs() < 1e-15);
+        assert_eq!(reader.number(4, "CRPIX1").unwrap(), Some(2.5));
+        let axes = vec![4, 3];
+        let size = Content::Image {
+            axes,
+            floating: true,
+        };
+        assert_eq!(reader.units()[4].content, size);
+        // (y, x): the second pixel of the file is x = 1, y = 0.
+        assert_eq!(reader.image(4).unwrap()[1], result.images.amplitude[(0, 1)]);
+        let residual = reader.image(7).unwrap();
+        let by_hand = maps.maps[0].power[2] - result.images.model[0][2];
+        assert_eq!(residual[2], by_hand);
+        assert_eq!(reader.number(8, "DZ").unwrap(), Some(-0.05));
+    }
+
+    #[test]
+    fn a_perfect_fit_can_be_written() {
+        let (mut result, maps) = (samples::result(), samples::maps());
+        result.images.model = maps.maps.iter().map(|m| m.power.clone()).collect();
+        assert!(write_fits(&result, &maps, &[]).is_ok());
+    }
+
+    #[test]
+    fn results_are_no_maps_and_models_have_to_match() {
+        let (mut result, maps) = (samples::result(), samples::maps());
+        let bytes = write_fits(&result, &maps, &[]).unwrap();
+        let message = read_maps(&bytes, "x").unwrap_err().to_string();
+        assert!(message.contains("result of a fit"), "{message}");
+        result.images.model[1].pop();
+        assert!(write_fits(&result, &maps, &[]).is_err());
+        result.images.model.pop();
+        assert!(write_fits(&result, &maps, &[]).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! The result of a fit, out to JSON, CSV and FITS, and its parameters back in.
+//!
+//! **JSON**: one object, the keys of [`crate::fit::result::FitResult`], SI. A number that is not finite
+//! is an error: JSON has no way to write it. `null` means "not known".
+//!
+//! **CSV**: one row a parameter, `name,n,l,value,sigma,unit,free`; empty fields mean "none".
+//!
+//! **FITS**: everything. The primary header says `OOFTYPE = 'FIT'` and has the scalars of the JSON:
+//! `TELESCOP, WAVELEN, FREQ, ILLUM, ORDER, BACKEND, PRECIS, THREADS, LIKELIHD, LIKESCAL, STATUS,
+//! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, RUZE`, and times where
+//! they are known (`TREAD, TSETUP, TMINIM, TTOTAL`, seconds). Then, in this order:
+//!
+//! | HDU | what |
+//! |---|---|
+//! | table `PARAMETERS` | `NAME, N, L, VALUE, SIGMA, UNIT, FREE` (`N = -1`: no Zernike coefficient; `SIGMA` NaN: none) |
+//! | table `MAPS` | `NAME, DEFOCUS, SAMPLES, BLANKS, PEAK, RESRMS, RESRMSPK` |
+//! | image `COVARIANCE` | of the free parameters; `PAR1, PAR2, ...` are their names |
+//! | images `AMPLITUDE`, `PHASE` | on the dish, x fastest, WCS in metres; NaN off the dish |
+//! | `MODELi`, `RESIDUALi` | fitted power, and data minus model, of map `i`, laid out as the maps are |
+
+mod csv;
+mod fits;
+mod json;
+mod parameters;
+#[cfg(test)]
+mod samples;
+
+pub use csv::write_csv;
+pub use fits::write_fits;
+pub use json::write_json;
+pub use parameters::{FitFile, read_parameters};

@@ -1,0 +1,170 @@
+//! The parameters of an earlier fit, read back from its JSON or FITS.
+
+use crate::error::{Error, Result};
+use crate::io::fits::memory::Reader;
+use crate::io::fits::{Content, read_named_values, read_wavelength};
+use serde::Deserialize;
+
+/// What another program needs of a fit: its parameters and what they belong to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitFile {
+    pub telescope: String,
+    /// Metres.
+    pub wavelength: f64,
+    /// The kind of illumination.
+    pub illumination: String,
+    /// The highest radial order of the Zernike polynomials.
+    pub order: u32,
+    /// Name and value, SI, free and fixed ones.
+    pub parameters: Vec<(String, f64)>,
+}
+
+/// What is read of the JSON; other keys may be there.
+#[derive(Deserialize)]
+struct Json {
+    telescope: String,
+    wavelength_m: f64,
+    illumination: String,
+    order: u32,
+    parameters: Vec<JsonParameter>,
+}
+
+#[derive(Deserialize)]
+struct JsonParameter {
+    name: String,
+    value: f64,
+}
+
+/// The parameters in `bytes`, a fit's result as JSON or FITS. `place` is the file's name.
+///
+/// # Errors
+/// Files that are neither, that hold no fit's result, or that hold numbers which are not finite.
+pub fn read_parameters(bytes: &[u8], place: &str) -> Result<FitFile> {
+    let file = match bytes.starts_with(b"SIMPLE") {
+        true => read_fits(bytes, place)?,
+        false => read_json(bytes, place)?,
+    };
+    let mut names: Vec<&str> = file.parameters.iter().map(|p| p.0.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+        let what = format!("the parameter '{}' is there twice", twice[0].escape_debug());
+        return Err(Error::input(place, what));
+    }
+    if !(file.wavelength > 0.0 && file.wavelength.is_finite()) {
+        let what = format!("the wavelength is {} m", file.wavelength);
+        return Err(Error::input(place, what));
+    }
+    match file.parameters.iter().find(|p| !p.1.is_finite()) {
+        Some((name, value)) => {
+            let what = format!("the parameter '{}' is {value}", name.escape_debug());
+            Err(Error::input(place, what))
+        }
+        None => Ok(file),
+    }
+}
+
+fn read_json(bytes: &[u8], place: &str) -> Result<FitFile> {
+    let json: Json = serde_json::from_slice(bytes).map_err(|e| {
+        let place = match e.line() {
+            0 => place.to_string(),
+            line => format!("{place}, line {line}"),
+        };
+        let why = e.to_string();
+        // Its own ` at line 1 column 2` is in the place already.
+        let why = why.split(" at line ").next().unwrap_or_default();
+        let why: String = why.chars().take(120).flat_map(char::escape_debug).collect();
+        Error::input(place, format!("no result of oof-fit (JSON or FITS): {why}"))
+    })?;
+    let parameters = json.parameters.into_iter().map(|p| (p.name, p.value));
+    Ok(FitFile {
+        telescope: json.telescope,
+        wavelength: json.wavelength_m,
+        illumination: json.illumination,
+        order: json.order,
+        parameters: parameters.collect(),
+    })
+}
+
+fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
+    let mut reader = Reader::open(bytes, place)?;
+    if reader.text(0, "OOFTYPE")?.as_deref() != Some("FIT") {
+        let what = "holds no result of oof-fit: OOFTYPE is not 'FIT'";
+        return Err(Error::input(place, what));
+    }
+    let missing = |key: &str| Error::input(place, format!("the primary header has no {key}"));
+    let telescope = reader.text(0, "TELESCOP")?;
+    let illumination = reader.text(0, "ILLUM")?;
+    let order = reader.number(0, "ORDER")?;
+    let order = order.ok_or_else(|| missing("ORDER"))?;
+    if order.fract() != 0.0 || !(0.0..=1000.0).contains(&order) {
+        let what = format!("ORDER is {order}, expected a small integer");
+        return Err(Error::input(place, what));
+    }
+    let units = reader.units();
+    let table = units
+        .iter()
+        .find(|u| matches!(u.content, Content::Table { .. }) && u.name == "PARAMETERS");
+    let Some(table) = table else {
+        return Err(Error::input(place, "there is no table PARAMETERS"));
+    };
+    Ok(FitFile {
+        telescope: telescope.ok_or_else(|| missing("TELESCOP"))?,
+        wavelength: read_wavelength(&mut reader)?.ok_or_else(|| missing("WAVELEN"))?,
+        illumination: illumination.ok_or_else(|| missing("ILLUM"))?,
+        order: order as u32,
+        parameters: read_named_values(&mut reader, table.number)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{samples, write_fits, write_json};
+    use super::*;
+
+    #[test]
+    fn parameters_come_back_from_json_and_fits_to_the_last_bit() {
+        let result = samples::result();
+        let expected = FitFile {
+            telescope: "nikolic2018".into(),
+            wavelength: 1.1e-3,
+            illumination: "gaussian".into(),
+            order: 2,
+            parameters: vec![
+                ("z3".into(), 1.0 / 3.0),
+                ("gain[0]".into(), 1.01),
+                ("sigma".into(), 0.72),
+            ],
+        };
+        let json = write_json(&result).unwrap();
+        assert_eq!(read_parameters(&json, "x").unwrap(), expected);
+        let fits = write_fits(&result, &samples::maps(), &[]).unwrap();
+        assert_eq!(read_parameters(&fits, "x").unwrap(), expected);
+    }
+
+    #[test]
+    fn other_files_are_refused_in_one_line() {
+        let mut json = write_json(&samples::result()).unwrap();
+        json.truncate(json.len() / 2);
+        let deep = format!("{{\"x\": {}", "[".repeat(100_000));
+        let double = r#"{"telescope":"a","wavelength_m":1,"illumination":"b","order":1,
+            "parameters":[{"name":"z1","value":1},{"name":"z1","value":2}]}"#;
+        let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
+        for (bytes, said) in [
+            (&json[..], "no result of oof-fit"),
+            (b"\xff\xfe", "no result"),
+            (b"", "no result"),
+            (b"{\n\"telescope\": 1}", "a.json, line 2"),
+            (deep.as_bytes(), "no result"),
+            (double.as_bytes(), "'z1' is there twice"),
+            (&maps.unwrap(), "OOFTYPE"),
+            (b"SIMPLE", "header"),
+        ] {
+            let message = read_parameters(bytes, "a.json").unwrap_err().to_string();
+            assert!(
+                message.starts_with("a.json") && message.contains(said),
+                "{message}"
+            );
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A small result and its maps, for tests.
+
+use crate::fit::result::{
+    Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
+};
+use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use ndarray::{Array2, array};
+
+pub fn maps() -> MapSet {
+    let map = |name: &str, defocus: f64| BeamMap {
+        name: name.into(),
+        defocus,
+        sampling: Sampling::Raster {
+            u: vec![-1e-4, 0.0, 1e-4],
+            v: vec![0.0, 2e-4],
+        },
+        power: vec![0.1, 0.2, 0.3, f64::NAN, 0.5, 1.0],
+        sigma: Sigma::Unknown,
+    };
+    MapSet {
+        maps: vec![map("MAP0", 0.0), map("MAP1", -0.05)],
+        ..MapSet::default()
+    }
+}
+
+pub fn result() -> FitResult {
+    let parameter = |name: &str, value: f64, sigma: Option<f64>, unit: &str| ParameterSummary {
+        name: name.into(),
+        n: (name == "z3").then_some(2),
+        l: (name == "z3").then_some(-2),
+        value,
+        sigma,
+        unit: unit.into(),
+        free: sigma.is_some(),
+    };
+    let summary = |name: &str, defocus_m: f64| MapSummary {
+        name: name.into(),
+        defocus_m,
+        samples: 5,
+        blanks: 1,
+        peak: 1.0,
+        residual_rms: 0.01,
+        residual_rms_over_peak: 0.01,
+    };
+    FitResult {
+        tool: "oof-fit".into(),
+        version: "0.1.0".into(),
+        telescope: "nikolic2018".into(),
+        wavelength_m: 1.1e-3,
+        order: 2,
+        backend: "cpu".into(),
+        precision: "f64".into(),
+        threads: 2,
+        illumination: "gaussian".into(),
+        likelihood: LikelihoodSummary {
+            kind: "cauchy".into(),
+            scale: 0.01,
+        },
+        status: "converged".into(),
+        message: "a message that is longer than one card of a FITS header holds, which is 68"
+            .into(),
+        negative_log_likelihood: -12.5,
+        reduced_chi2: None,
+        evaluations: Evaluations {
+            coarse: 10,
+            full: 6,
+        },
+        seconds: None,
+        parameters: vec![
+            parameter("z3", 1.0 / 3.0, Some(0.01), "rad"),
+            parameter("gain[0]", 1.01, Some(0.02), ""),
+            parameter("sigma", 0.72, None, "R"),
+        ],
+        maps: vec![summary("MAP0", 0.0), summary("MAP1", -0.05)],
+        surface: SurfaceSummary {
+            phase_rms_rad: 0.3,
+            surface_rms_m: 2e-5,
+            surface_rms_sigma_m: Some(1e-6),
+            ruze_efficiency: 0.9,
+        },
+        covariance: Some(array![[1.0, 0.5], [0.5, 2.0]]),
+        images: Images {
+            amplitude: Array2::from_shape_fn((3, 4), |(y, x)| (4 * y + x) as f64),
+            phase: Array2::from_elem((3, 4), f64::NAN),
+            aperture_half_width_m: 1.4,
+            model: vec![vec![0.125; 6]; 2],
+        },
+    }
+}
