@@ -11,7 +11,6 @@
 //! * [`cpu`]: runs programs on the cores of this machine.
 
 pub mod basis;
-pub mod cpu;
 pub mod fourier;
 pub mod op;
 pub mod program;

@@ -30,3 +30,4 @@ pub mod path;
 pub mod telescope;
 mod telescope_file;
 pub mod zernike;
+pub mod simulate;

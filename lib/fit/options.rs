@@ -1,0 +1,124 @@
+//! What a user can choose about a fit.
+
+use crate::device::Precision;
+use crate::error::{Error, Result};
+use crate::optics::aperture::ApertureGrid;
+use std::str::FromStr;
+
+/// How residuals are weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LikelihoodKind {
+    /// `sum r^2 / 2`
+    Gaussian,
+    /// `sum ln(1 + r^2)`: outliers and model errors count little.
+    #[default]
+    Cauchy,
+}
+
+impl LikelihoodKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            LikelihoodKind::Gaussian => "gaussian",
+            LikelihoodKind::Cauchy => "cauchy",
+        }
+    }
+}
+
+/// Which parameters every map has for itself. With any of them the common ones that do the same
+/// (tilt `z1, z2` for the offset, `amp` for the gain) are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nuisance {
+    pub offset: bool,
+    pub gain: bool,
+    pub background: bool,
+}
+
+impl Nuisance {
+    pub const ALL: Nuisance = Nuisance {
+        offset: true,
+        gain: true,
+        background: true,
+    };
+    pub const NONE: Nuisance = Nuisance {
+        offset: false,
+        gain: false,
+        background: false,
+    };
+}
+
+impl Default for Nuisance {
+    fn default() -> Self {
+        Nuisance::ALL
+    }
+}
+
+impl FromStr for Nuisance {
+    type Err = Error;
+
+    /// `all`, `none`, or a list of `offset`, `gain`, `background`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "all" => return Ok(Nuisance::ALL),
+            "none" => return Ok(Nuisance::NONE),
+            _ => {}
+        }
+        let mut nuisance = Nuisance::NONE;
+        for word in text.split(',') {
+            match word.trim() {
+                "offset" => nuisance.offset = true,
+                "gain" => nuisance.gain = true,
+                "background" => nuisance.background = true,
+                other => {
+                    return Err(Error::usage(format!(
+                        "unknown nuisance '{other}': expected all, none, or a list of offset, gain, background"
+                    )));
+                }
+            }
+        }
+        Ok(nuisance)
+    }
+}
+
+/// Changes to the parameters, by name. A name is one parameter (`z5`, `sigma`, `gain[1]`), or one
+/// kind of every map (`gain` is all of `gain[0]`, `gain[1]`, ...).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ParameterEdits {
+    pub free: Vec<String>,
+    pub fix: Vec<String>,
+    /// Name and value, SI.
+    pub start: Vec<(String, f64)>,
+    /// Name, lowest and highest value, SI.
+    pub bound: Vec<(String, f64, f64)>,
+}
+
+/// What to fit and how.
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    /// Highest radial order of the Zernike polynomials.
+    pub order: u32,
+    pub likelihood: LikelihoodKind,
+    /// The likelihood's scale as a fraction of each map's peak; `None` to derive it from the noise.
+    pub scale: Option<f64>,
+    pub nuisance: Nuisance,
+    pub edits: ParameterEdits,
+    /// The aperture grid; `None` for one that suits the maps.
+    pub aperture: Option<ApertureGrid>,
+    pub precision: Precision,
+    /// Compute errors and covariance.
+    pub errors: bool,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        FitOptions {
+            order: 5,
+            likelihood: LikelihoodKind::default(),
+            scale: None,
+            nuisance: Nuisance::default(),
+            edits: ParameterEdits::default(),
+            aperture: None,
+            precision: Precision::default(),
+            errors: true,
+        }
+    }
+}
