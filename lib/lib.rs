@@ -37,6 +37,8 @@ pub mod units;
 pub mod device;
 
 
+pub mod autodiff;
+
 pub mod optics;
 
 pub mod fit;

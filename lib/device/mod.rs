@@ -11,6 +11,7 @@
 //! * [`cpu`]: runs programs on the cores of this machine.
 
 pub mod basis;
+pub mod cpu;
 pub mod fourier;
 pub mod op;
 pub mod program;

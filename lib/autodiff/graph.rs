@@ -1,0 +1,407 @@
+//! The recorded graph: nodes, their shapes, and the simplifications made as they are added.
+
+use crate::device::{Basis, Fourier, Op};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Index of a node; inputs always come before the nodes that use them.
+pub type Id = usize;
+/// Index of an array's space.
+pub type SpaceId = usize;
+
+/// One operation of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// A number, as its bits so that equal constants are one node.
+    Constant(u64),
+    Parameter(usize),
+    /// An array that never changes: index into [`Graph::data`].
+    Data(usize),
+    /// An element-wise operation; unary ones repeat their operand.
+    Map(Op, Id, Id),
+    /// A scalar spread over a space.
+    Expand(Id, SpaceId),
+    /// The sum over an array.
+    Sum(Id),
+    /// Scalars gathered in a vector, and one of them taken out.
+    Stack(Vec<Id>),
+    Index(Id, usize),
+    /// A vector of coefficients spread by a basis, and the adjoint of that.
+    Combine(usize, Id),
+    Project(usize, Id),
+    /// A complex field from its parts, and the parts of a field.
+    Complex(Id, Id),
+    Re(Id),
+    Im(Id),
+    /// A Fourier transform of a field, and its adjoint.
+    Transform(usize, Id),
+    Adjoint(usize, Id),
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Scalar,
+    Vector(usize),
+    Array(SpaceId),
+    Field(SpaceId),
+}
+
+/// A basis and the space that its points are.
+#[derive(Debug, Clone)]
+pub struct BasisEntry {
+    pub basis: Arc<Basis>,
+    pub space: SpaceId,
+}
+
+/// A transform, from the space of its pixels to that of its outputs.
+#[derive(Debug, Clone)]
+pub struct TransformEntry {
+    pub transform: Arc<Fourier>,
+    pub input: SpaceId,
+    pub output: SpaceId,
+}
+
+/// Everything recorded so far.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    shapes: Vec<Shape>,
+    known: HashMap<Node, Id>,
+    /// The length of every space.
+    pub spaces: Vec<usize>,
+    pub data: Vec<(Arc<[f64]>, SpaceId)>,
+    pub bases: Vec<BasisEntry>,
+    pub transforms: Vec<TransformEntry>,
+    pub parameters: usize,
+}
+
+impl Graph {
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id]
+    }
+
+    pub fn shape(&self, id: Id) -> Shape {
+        self.shapes[id]
+    }
+
+    /// The nodes that `id` reads.
+    pub fn inputs(&self, id: Id) -> Vec<Id> {
+        match &self.nodes[id] {
+            Node::Constant(_) | Node::Parameter(_) | Node::Data(_) => vec![],
+            Node::Map(op, a, _) if op.arity() == 1 => vec![*a],
+            Node::Map(_, a, b) | Node::Complex(a, b) => vec![*a, *b],
+            Node::Stack(inputs) => inputs.clone(),
+            Node::Expand(a, _)
+            | Node::Sum(a)
+            | Node::Index(a, _)
+            | Node::Combine(_, a)
+            | Node::Project(_, a)
+            | Node::Re(a)
+            | Node::Im(a)
+            | Node::Transform(_, a)
+            | Node::Adjoint(_, a) => vec![*a],
+        }
+    }
+
+    /// Adds a node, or finds the equal one that is already there.
+    fn push(&mut self, node: Node, shape: Shape) -> Id {
+        if let Some(&id) = self.known.get(&node) {
+            return id;
+        }
+        let id = self.nodes.len();
+        self.known.insert(node.clone(), id);
+        self.nodes.push(node);
+        self.shapes.push(shape);
+        id
+    }
+
+    pub fn constant(&mut self, value: f64) -> Id {
+        self.push(Node::Constant(value.to_bits()), Shape::Scalar)
+    }
+
+    pub fn parameter(&mut self, index: usize) -> Id {
+        self.parameters = self.parameters.max(index + 1);
+        self.push(Node::Parameter(index), Shape::Scalar)
+    }
+
+    pub fn space(&mut self, len: usize) -> SpaceId {
+        self.spaces.push(len);
+        self.spaces.len() - 1
+    }
+
+    pub fn data(&mut self, values: Arc<[f64]>, space: SpaceId) -> Id {
+        assert_eq!(values.len(), self.spaces[space], "data must fill its space");
+        self.data.push((values, space));
+        self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
+    }
+
+    pub fn sum(&mut self, a: Id) -> Id {
+        let Shape::Array(space) = self.shape(a) else {
+            return a;
+        };
+        // Factors that are the same everywhere come out of the sum.
+        match self.nodes[a] {
+            Node::Expand(scalar, _) => {
+                let count = self.constant(self.spaces[space] as f64);
+                self.map(Op::Mul, scalar, count)
+            }
+            Node::Map(Op::Neg, x, _) => {
+                let sum = self.sum(x);
+                self.map(Op::Neg, sum, sum)
+            }
+            Node::Map(Op::Mul, x, y) if self.shape(x) == Shape::Scalar => {
+                let sum = self.sum(y);
+                self.map(Op::Mul, x, sum)
+            }
+            Node::Map(Op::Mul, x, y) if self.shape(y) == Shape::Scalar => {
+                let sum = self.sum(x);
+                self.map(Op::Mul, sum, y)
+            }
+            _ => self.push(Node::Sum(a), Shape::Scalar),
+        }
+    }
+
+    pub fn expand(&mut self, scalar: Id, space: SpaceId) -> Id {
+        self.push(Node::Expand(scalar, space), Shape::Array(space))
+    }
+
+    pub fn stack(&mut self, scalars: Vec<Id>) -> Id {
+        let shape = Shape::Vector(scalars.len());
+        self.push(Node::Stack(scalars), shape)
+    }
+
+    pub fn index(&mut self, vector: Id, i: usize) -> Id {
+        match &self.nodes[vector] {
+            Node::Stack(scalars) => scalars[i],
+            _ => self.push(Node::Index(vector, i), Shape::Scalar),
+        }
+    }
+
+    pub fn combine(&mut self, basis: usize, vector: Id) -> Id {
+        let space = self.bases[basis].space;
+        self.push(Node::Combine(basis, vector), Shape::Array(space))
+    }
+
+    pub fn project(&mut self, basis: usize, array: Id) -> Id {
+        let count = self.bases[basis].basis.count();
+        self.push(Node::Project(basis, array), Shape::Vector(count))
+    }
+
+    pub fn complex(&mut self, re: Id, im: Id) -> Id {
+        if let (&Node::Re(a), &Node::Im(b)) = (&self.nodes[re], &self.nodes[im])
+            && a == b
+        {
+            return a;
+        }
+        let (Shape::Array(space), Shape::Array(other)) = (self.shape(re), self.shape(im)) else {
+            panic!("a complex field takes two arrays");
+        };
+        assert_eq!(space, other, "both parts of a field must be of one space");
+        self.push(Node::Complex(re, im), Shape::Field(space))
+    }
+
+    pub fn re(&mut self, field: Id) -> Id {
+        let Shape::Field(space) = self.shape(field) else {
+            panic!("only a complex field has a real part");
+        };
+        match self.nodes[field] {
+            Node::Complex(re, _) => re,
+            _ => self.push(Node::Re(field), Shape::Array(space)),
+        }
+    }
+
+    pub fn im(&mut self, field: Id) -> Id {
+        let Shape::Field(space) = self.shape(field) else {
+            panic!("only a complex field has an imaginary part");
+        };
+        match self.nodes[field] {
+            Node::Complex(_, im) => im,
+            _ => self.push(Node::Im(field), Shape::Array(space)),
+        }
+    }
+
+    pub fn transform(&mut self, transform: usize, field: Id) -> Id {
+        let entry = &self.transforms[transform];
+        assert_eq!(self.shapes[field], Shape::Field(entry.input), "wrong space");
+        let shape = Shape::Field(entry.output);
+        self.push(Node::Transform(transform, field), shape)
+    }
+
+    pub fn adjoint(&mut self, transform: usize, field: Id) -> Id {
+        let entry = &self.transforms[transform];
+        assert_eq!(self.shapes[field], Shape::Field(entry.output), "wrong space");
+        let shape = Shape::Field(entry.input);
+        self.push(Node::Adjoint(transform, field), shape)
+    }
+
+    /// The value of a scalar constant.
+    fn constant_value(&self, id: Id) -> Option<f64> {
+        match self.nodes[id] {
+            Node::Constant(bits) => Some(f64::from_bits(bits)),
+            Node::Expand(scalar, _) => self.constant_value(scalar),
+            _ => None,
+        }
+    }
+
+    /// Adds `op(a, b)`; a unary operation ignores `b`. Broadcasts, folds constants and applies the
+    /// identities that differentiation leaves many of.
+    ///
+    /// # Panics
+    /// When `a` and `b` are arrays of two spaces, or no numbers at all.
+    pub fn map(&mut self, op: Op, a: Id, b: Id) -> Id {
+        let b = if op.arity() == 1 { a } else { b };
+        let shape = match (self.shape(a), self.shape(b)) {
+            (Shape::Scalar, Shape::Scalar) => Shape::Scalar,
+            (Shape::Array(s), Shape::Scalar) | (Shape::Scalar, Shape::Array(s)) => Shape::Array(s),
+            (Shape::Array(s), Shape::Array(t)) if s == t => Shape::Array(s),
+            (Shape::Array(s), Shape::Array(t)) => panic!(
+                "arrays of two spaces cannot be combined (lengths {} and {})",
+                self.spaces[s], self.spaces[t]
+            ),
+            _ => panic!("vectors and fields have no element-wise operations"),
+        };
+        if let Shape::Array(space) = shape {
+            // Work on the scalar under an expansion instead of on the array.
+            let under = |graph: &Graph, id: Id| match graph.nodes[id] {
+                Node::Expand(scalar, _) => scalar,
+                _ => id,
+            };
+            let (scalar_a, scalar_b) = (under(self, a), under(self, b));
+            if self.shape(scalar_a) == Shape::Scalar && self.shape(scalar_b) == Shape::Scalar {
+                let scalar = self.map(op, scalar_a, scalar_b);
+                return self.expand(scalar, space);
+            }
+            if (scalar_a, scalar_b) != (a, b) {
+                return self.map(op, scalar_a, scalar_b);
+            }
+        }
+        if let Some(id) = self.simplify(op, a, b, shape) {
+            return id;
+        }
+        let commutes = matches!(op, Op::Add | Op::Mul | Op::Norm2);
+        let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
+        self.push(Node::Map(op, a, b), shape)
+    }
+
+    /// A simpler node equal to `op(a, b)`, if there is one.
+    fn simplify(&mut self, op: Op, a: Id, b: Id, shape: Shape) -> Option<Id> {
+        let (ca, cb) = (self.constant_value(a), self.constant_value(b));
+        if let (Some(x), Some(y), Shape::Scalar) = (ca, cb, shape) {
+            return Some(self.constant(op.apply(x, y)));
+        }
+        let is_scalar = |graph: &Graph, id: Id| graph.shape(id) == Shape::Scalar;
+        match (op, ca, cb) {
+            (Op::Powi(2), ..) => Some(self.map(Op::Square, a, a)),
+            (Op::Powi(1), ..) => Some(a),
+            (Op::Add | Op::Sub, _, Some(0.0)) | (Op::Mul | Op::Div, _, Some(1.0)) => Some(a),
+            (Op::Add, Some(0.0), _) | (Op::Mul, Some(1.0), _) => Some(b),
+            (Op::Sub, Some(0.0), _) | (Op::Mul, Some(-1.0), _) => Some(self.map(Op::Neg, b, b)),
+            (Op::Mul | Op::Div, _, Some(-1.0)) => Some(self.map(Op::Neg, a, a)),
+            (Op::Mul, Some(0.0), _) | (Op::Mul, _, Some(0.0)) => {
+                let zero = self.constant(0.0);
+                Some(match shape {
+                    Shape::Array(space) => self.expand(zero, space),
+                    _ => zero,
+                })
+            }
+            (Op::Mul, ..) if a == b => Some(self.map(Op::Square, a, a)),
+            // One reciprocal instead of a division an element.
+            (Op::Div, ..) if !is_scalar(self, a) && is_scalar(self, b) => {
+                let one = self.constant(1.0);
+                let reciprocal = self.map(Op::Div, one, b);
+                Some(self.map(Op::Mul, a, reciprocal))
+            }
+            _ => match (op, self.nodes[a].clone(), self.nodes[b].clone()) {
+                (Op::Neg, Node::Map(Op::Neg, x, _), _) => Some(x),
+                (Op::Add, _, Node::Map(Op::Neg, y, _)) => Some(self.map(Op::Sub, a, y)),
+                (Op::Add, Node::Map(Op::Neg, x, _), _) => Some(self.map(Op::Sub, b, x)),
+                (Op::Sub, _, Node::Map(Op::Neg, y, _)) => Some(self.map(Op::Add, a, y)),
+                (Op::Add, Node::Map(Op::Square, x, _), Node::Map(Op::Square, y, _)) => {
+                    Some(self.map(Op::Norm2, x, y))
+                }
+                (Op::Mul, Node::Map(Op::Neg, x, _), _) => {
+                    let product = self.map(Op::Mul, x, b);
+                    Some(self.map(Op::Neg, product, product))
+                }
+                (Op::Mul, _, Node::Map(Op::Neg, y, _)) => {
+                    let product = self.map(Op::Mul, a, y);
+                    Some(self.map(Op::Neg, product, product))
+                }
+                (Op::Mul, _, Node::Map(Op::Div, x, y)) if self.constant_value(x) == Some(1.0) => {
+                    (self.shape(y) != Shape::Scalar).then(|| self.map(Op::Div, a, y))
+                }
+                (Op::Mul, Node::Map(Op::Div, x, y), _) if self.constant_value(x) == Some(1.0) => {
+                    (self.shape(y) != Shape::Scalar).then(|| self.map(Op::Div, b, y))
+                }
+                // (array * scalar) * scalar: multiply the scalars once.
+                (Op::Mul, Node::Map(Op::Mul, x, y), _)
+                    if is_scalar(self, b) && is_scalar(self, x) && !is_scalar(self, y) =>
+                {
+                    let factor = self.map(Op::Mul, x, b);
+                    Some(self.map(Op::Mul, factor, y))
+                }
+                (Op::Mul, Node::Map(Op::Mul, x, y), _)
+                    if is_scalar(self, b) && is_scalar(self, y) && !is_scalar(self, x) =>
+                {
+                    let factor = self.map(Op::Mul, y, b);
+                    Some(self.map(Op::Mul, factor, x))
+                }
+                (Op::Mul, _, Node::Map(Op::Mul, ..)) if is_scalar(self, a) && !is_scalar(self, b) => {
+                    // The same with the operands the other way round, unless nothing is gained.
+                    match self.nodes[b] {
+                        Node::Map(Op::Mul, x, y) if is_scalar(self, x) || is_scalar(self, y) => {
+                            Some(self.map(Op::Mul, b, a))
+                        }
+                        _ => None,
+                    }
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_expressions_are_one_node_and_identities_vanish() {
+        let mut g = Graph::default();
+        let (x, y) = (g.parameter(0), g.parameter(1));
+        let (zero, one) = (g.constant(0.0), g.constant(1.0));
+        assert_eq!(g.map(Op::Add, x, y), g.map(Op::Add, y, x));
+        assert_eq!(g.map(Op::Add, x, zero), x);
+        assert_eq!(g.map(Op::Mul, one, x), x);
+        assert_eq!(g.map(Op::Mul, x, zero), zero);
+        let product = g.map(Op::Mul, x, x);
+        assert_eq!(*g.node(product), Node::Map(Op::Square, x, x));
+        let negated = g.map(Op::Neg, x, x);
+        assert_eq!(g.map(Op::Neg, negated, negated), x);
+        assert_eq!(g.map(Op::Sub, y, negated), g.map(Op::Add, x, y));
+    }
+
+    #[test]
+    fn a_factor_that_is_the_same_everywhere_leaves_the_sum() {
+        let mut g = Graph::default();
+        let space = g.space(3);
+        let data = g.data(Arc::from([1.0, 2.0, 3.0]), space);
+        let x = g.parameter(0);
+        let scaled = g.map(Op::Mul, x, data);
+        let sum = g.sum(scaled);
+        assert!(matches!(g.node(sum), Node::Map(Op::Mul, ..)));
+        let spread = g.expand(x, space);
+        let sum = g.sum(spread);
+        let three = g.constant(3.0);
+        assert_eq!(sum, g.map(Op::Mul, x, three));
+    }
+}
