@@ -144,6 +144,14 @@ impl Graph {
         self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
     }
 
+    /// An array of zeros over the space of `like`, equal to no other: a cotangent that is symbolic.
+    pub fn placeholder(&mut self, like: Id) -> Id {
+        let Shape::Array(space) = self.shape(like) else {
+            panic!("only arrays have placeholders");
+        };
+        self.data(Arc::from(vec![0.0; self.spaces[space]]), space)
+    }
+
     pub fn sum(&mut self, a: Id) -> Id {
         let Shape::Array(space) = self.shape(a) else {
             return a;

@@ -1,0 +1,196 @@
+//! A recorded function, ready to be called.
+
+use super::dot;
+use super::graph::{Graph, Id};
+use super::plan::plan;
+use super::var::{Tape, Var};
+use crate::device::cpu::Cpu;
+use crate::device::{Executable, Precision, Program};
+
+/// Which device runs a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    #[default]
+    Cpu,
+}
+
+impl Backend {
+    fn load(self, program: Program, precision: Precision) -> Box<dyn Executable> {
+        match (self, precision) {
+            (Backend::Cpu, Precision::F64) => Box::new(Cpu::<f64>::new(program)),
+            (Backend::Cpu, Precision::F32) => Box::new(Cpu::<f32>::new(program)),
+        }
+    }
+}
+
+/// A real function of some parameters, with arrays that it computes on the way.
+///
+/// What it can be asked for is planned at the first asking and kept.
+pub struct Function {
+    graph: Graph,
+    value: Id,
+    arrays: Vec<Id>,
+    count: usize,
+    backend: Backend,
+    precision: Precision,
+    value_run: Option<Box<dyn Executable>>,
+    gradient_run: Option<Box<dyn Executable>>,
+    curvature_run: Option<Box<dyn Executable>>,
+    tangent_run: Option<Box<dyn Executable>>,
+    arrays_run: Option<Box<dyn Executable>>,
+    outputs: Vec<f64>,
+}
+
+impl Function {
+    /// Records `model`, a function of `count` parameters.
+    pub fn new(
+        count: usize,
+        model: impl for<'t> FnOnce(&'t Tape, &[Var<'t>]) -> Var<'t>,
+    ) -> Self {
+        Function::with_arrays(count, |tape, x| (model(tape, x), Vec::new()))
+    }
+
+    /// Records `model`, which also returns arrays to be read after a run (the model maps, say).
+    ///
+    /// # Panics
+    /// When the model's value is an array, or one of the arrays is a number.
+    pub fn with_arrays(
+        count: usize,
+        model: impl for<'t> FnOnce(&'t Tape, &[Var<'t>]) -> (Var<'t>, Vec<Var<'t>>),
+    ) -> Self {
+        let tape = Tape::default();
+        let (value, arrays) = {
+            let x: Vec<_> = (0..count).map(|i| tape.parameter(i)).collect();
+            let (value, arrays) = model(&tape, &x);
+            (value.id, arrays.iter().map(|a| a.id).collect())
+        };
+        Function {
+            graph: tape.into_graph(),
+            value,
+            arrays,
+            count,
+            backend: Backend::default(),
+            precision: Precision::default(),
+            value_run: None,
+            gradient_run: None,
+            curvature_run: None,
+            tangent_run: None,
+            arrays_run: None,
+            outputs: vec![0.0; count + 1],
+        }
+    }
+
+    /// The same function in another precision.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// The number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.count
+    }
+
+    fn plan(&self, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
+        self.backend.load(plan(&self.graph, outputs, arrays), self.precision)
+    }
+
+    /// The value at `x`.
+    pub fn value(&mut self, x: &[f64]) -> f64 {
+        let mut run = self.value_run.take().unwrap_or_else(|| self.plan(&[self.value], &[]));
+        let mut value = [0.0];
+        run.run(x, &mut value);
+        self.value_run = Some(run);
+        value[0]
+    }
+
+    /// The value at `x`, and the gradient written to `gradient`. Allocates nothing after the first
+    /// call.
+    ///
+    /// # Panics
+    /// When the lengths are not the number of parameters.
+    pub fn value_and_gradient_into(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let mut run = match self.gradient_run.take() {
+            Some(run) => run,
+            None => {
+                let outputs = self.differentiate();
+                self.plan(&outputs, &[])
+            }
+        };
+        run.run(x, &mut self.outputs);
+        self.gradient_run = Some(run);
+        gradient.copy_from_slice(&self.outputs[1..]);
+        self.outputs[0]
+    }
+
+    /// The value and the gradient at `x`.
+    pub fn value_and_gradient(&mut self, x: &[f64]) -> (f64, Vec<f64>) {
+        let mut gradient = vec![0.0; self.count];
+        let value = self.value_and_gradient_into(x, &mut gradient);
+        (value, gradient)
+    }
+
+    /// The nodes of the value and of every derivative.
+    fn differentiate(&mut self) -> Vec<Id> {
+        let x: Vec<_> = (0..self.count).map(|i| self.graph.parameter(i)).collect();
+        let gradient = self.graph.gradient(self.value, &x);
+        std::iter::once(self.value).chain(gradient).collect()
+    }
+
+    /// The second derivatives at `x` in the direction `v`: the gradient graph, differentiated again.
+    pub fn hessian_times(&mut self, x: &[f64], v: &[f64]) -> Vec<f64> {
+        let n = self.count;
+        let mut run = self.curvature_run.take().unwrap_or_else(|| {
+            let gradient = self.differentiate().split_off(1);
+            let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
+            let seeds: Vec<_> = gradient
+                .into_iter()
+                .enumerate()
+                .map(|(i, g)| (g, self.graph.parameter(n + i)))
+                .collect();
+            let products = self.graph.pull_back(&seeds, &x);
+            self.plan(&products, &[])
+        });
+        let mut product = vec![0.0; n];
+        run.run(&[x, v].concat(), &mut product);
+        self.curvature_run = Some(run);
+        product
+    }
+
+    /// The arrays at `x`, one after the other.
+    pub fn arrays(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
+        let mut run = self.arrays_run.take().unwrap_or_else(|| self.plan(&[], &self.arrays));
+        run.run(x, &mut []);
+        let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
+        self.arrays_run = Some(run);
+        arrays
+    }
+
+    /// The derivative of the arrays at `x` in the direction `v`, one after the other: forward mode,
+    /// as the adjoint of the adjoint, which is linear in the cotangents that it was given.
+    pub fn arrays_times(&mut self, x: &[f64], v: &[f64]) -> Vec<Vec<f64>> {
+        let n = self.count;
+        let mut run = self.tangent_run.take().unwrap_or_else(|| {
+            let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
+            let cotangents: Vec<_> = self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
+            let seeds: Vec<_> = self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
+            let gradient = self.graph.pull_back(&seeds, &x);
+            let seeds: Vec<_> = gradient
+                .into_iter()
+                .enumerate()
+                .map(|(i, g)| (g, self.graph.parameter(n + i)))
+                .collect();
+            let tangents = self.graph.pull_back(&seeds, &cotangents);
+            self.plan(&[], &tangents)
+        });
+        run.run(&[x, v].concat(), &mut []);
+        let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
+        self.tangent_run = Some(run);
+        arrays
+    }
+
+    /// The graph of the value in Graphviz's language.
+    pub fn graphviz(&self) -> String {
+        dot::graphviz(&self.graph, &[self.value])
+    }
+}
