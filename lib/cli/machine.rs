@@ -30,8 +30,8 @@ pub struct MachineArgs {
     /// What computes; auto takes the fastest that is there
     #[arg(long, value_name = "NAME", value_enum, default_value = "auto")]
     pub backend: Backend,
-    /// Number of threads; it never changes a result [default: all cores]
-    #[arg(short = 'j', long, value_name = "N", env = "SLURM_CPUS_PER_TASK", hide_env_values = true,
+    /// Number of threads; it never changes a result [default: SLURM_CPUS_PER_TASK, else all cores]
+    #[arg(short = 'j', long, value_name = "N", env = "SLURM_CPUS_PER_TASK", hide_env = true,
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
     /// No progress and no notes on standard error; errors are still reported

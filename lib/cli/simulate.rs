@@ -52,7 +52,7 @@ pub struct SimulateArgs {
     /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
     #[arg(long, value_name = "ANGLE", value_parser = rms, help_heading = "Aberrations")]
     pub rms: Option<f64>,
-    /// Other parameters, such as sigma=0.7,x0=0.02,gain[1]=1.1
+    /// Other parameters, such as sigma=0.7,x0=0.02,amp=0.9
     #[arg(long, value_name = "NAME=VALUE,...", value_delimiter = ',', value_parser = assignment,
           help_heading = "Aberrations")]
     pub set: Vec<(String, f64)>,
