@@ -8,6 +8,7 @@ use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use clap::{Args, ValueEnum};
 use ndarray::Array3;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 /// A format on the command line.
@@ -66,6 +67,11 @@ impl MapsArgs {
                 maps,
                 ..MapSet::default()
             }));
+        }
+        if self.maps.is_none() && io::stdin().is_terminal() {
+            return Err(Error::usage(
+                "no maps: name a file, pipe maps in, or give --map DZ:FILE; see --help",
+            ));
         }
         let (path, place) = (or_dash(&self.maps), self.place());
         let bytes = source::read(&path)?;
