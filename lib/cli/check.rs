@@ -1,0 +1,143 @@
+//! What has to hold before a fit makes sense.
+
+use crate::error::{Error, Result};
+use crate::optics::aperture::{Aperture, ApertureGrid};
+use crate::optics::beam_map::{MapSet, Sampling};
+use crate::optics::telescope::Telescope;
+use crate::units::show_length;
+
+/// Fewer samples across a dish do not make a dish.
+const FEWEST_ACROSS: f64 = 4.0;
+
+/// Checks that the maps can tell the surface.
+///
+/// # Errors
+/// One map only, no two focus settings, scattered samples, and rasters coarser than a beam: those come
+/// from a wrong wavelength, telescope or unit.
+pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
+    let wrong = |what: String| Err(Error::input(place, what));
+    let Some(first) = maps.maps.first() else {
+        return wrong("there are no maps".into());
+    };
+    if maps.maps.len() == 1 {
+        return wrong(
+            "a single map cannot tell the surface from the illumination; give at least two focus settings"
+                .into(),
+        );
+    }
+    if maps.maps.iter().all(|map| map.defocus == first.defocus) {
+        return wrong(format!(
+            "all {} maps have dz = {}; give at least two focus settings",
+            maps.maps.len(),
+            show_length(first.defocus)
+        ));
+    }
+    let beam = wavelength / (2.0 * telescope.radius);
+    for map in &maps.maps {
+        let Sampling::Raster { u, v } = &map.sampling else {
+            return wrong(format!(
+                "{}: its samples are scattered, and only rasters can be fitted yet",
+                map.name
+            ));
+        };
+        if let Some(step) = [u, v]
+            .into_iter()
+            .flat_map(|axis| step(axis))
+            .find(|s| *s > beam)
+        {
+            return wrong(format!(
+                "{}: samples {step:.4} rad apart, coarser than wavelength / dish diameter = {beam:.4} \
+                 rad: the grid they imply is smaller than the dish; is the wavelength or the telescope wrong?",
+                map.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The largest distance of neighbours on an axis.
+fn step(axis: &[f64]) -> Option<f64> {
+    let steps = axis.windows(2).map(|w| (w[1] - w[0]).abs());
+    steps.reduce(f64::max)
+}
+
+/// Checks that a grid carries the dish with enough samples for polynomials up to `order`. `option` is
+/// what to give more of.
+///
+/// # Errors
+/// A grid that the dish sticks out of, or with too few samples on it.
+pub fn grid(grid: ApertureGrid, telescope: &Telescope, order: u32, option: &str) -> Result<()> {
+    grid.check()?;
+    let across = 2.0 * telescope.radius / grid.step(telescope.radius);
+    let needed = (order as usize + 1) * (order as usize + 2) / 2;
+    let enough = across >= FEWEST_ACROSS && Aperture::new(telescope, grid)?.len() > needed;
+    if enough {
+        return Ok(());
+    }
+    // As many samples as polynomials fill a disc of this diameter.
+    let least = (4.0 * needed as f64 / std::f64::consts::PI).sqrt() + 1.0;
+    let points = (least.max(FEWEST_ACROSS) * grid.extent).ceil() as usize + 1;
+    Err(Error::usage(format!(
+        "a grid of {} points has {across:.1} across the dish, too few for order {order}; give {option} {points} or more",
+        grid.points
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optics::beam_map::{BeamMap, Sigma};
+
+    fn set(defocus: &[f64], step: f64) -> MapSet {
+        let axis: Vec<f64> = (-2..3).map(|j| f64::from(j) * step).collect();
+        let maps = defocus.iter().map(|&defocus| BeamMap {
+            name: "m".into(),
+            defocus,
+            sampling: Sampling::Raster {
+                u: axis.clone(),
+                v: axis.clone(),
+            },
+            power: vec![1.0; 25],
+            sigma: Sigma::Unknown,
+        });
+        MapSet {
+            maps: maps.collect(),
+            ..MapSet::default()
+        }
+    }
+
+    #[test]
+    fn maps_have_to_tell_the_surface() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let check = |defocus: &[f64], step| {
+            maps(&set(defocus, step), "x", &telescope, 1.1e-3).map_err(|e| e.to_string())
+        };
+        // wavelength / diameter = 1.1e-3 / 5.6 = 1.96e-4
+        assert_eq!(check(&[0.0, 0.05], 1e-4), Ok(()));
+        assert!(check(&[0.0], 1e-4).unwrap_err().contains("at least two"));
+        assert!(check(&[0.0, 0.0], 1e-4).unwrap_err().contains("dz = 0 mm"));
+        assert!(
+            check(&[0.0, 0.05], 2e-4)
+                .unwrap_err()
+                .contains("smaller than the dish")
+        );
+    }
+
+    #[test]
+    fn a_grid_has_to_carry_the_dish_and_the_suggestion_does() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        for order in [1, 5, 9, 20] {
+            let mut tried = telescope.aperture;
+            tried.points = 8;
+            let message = grid(tried, &telescope, order, "--grid")
+                .unwrap_err()
+                .to_string();
+            let points = message.split("--grid ").nth(1).unwrap();
+            tried.points = points.split(' ').next().unwrap().parse().unwrap();
+            grid(tried, &telescope, order, "--grid").unwrap();
+        }
+        let mut small = telescope.aperture;
+        small.extent = 0.5;
+        assert!(grid(small, &telescope, 5, "--grid").is_err());
+    }
+}

@@ -1,0 +1,74 @@
+//! Zernike coefficients from a file: CSV `name,value` as `oof-fit` writes it, or a fit's JSON or FITS.
+
+use super::parameter::zernike;
+use crate::error::{Error, Result};
+use crate::io::{results, source};
+use serde::Deserialize;
+use std::path::Path;
+
+/// The columns that are read of a CSV file; it may have others.
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+    value: f64,
+}
+
+/// The coefficients in a file, radians; other parameters are left out.
+///
+/// # Errors
+/// A file without coefficients, rows that are no name and number, names that are there twice.
+pub fn open(path: &Path) -> Result<Vec<(String, f64)>> {
+    let place = source::name(path);
+    let bytes = source::read(path)?;
+    let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let mut found = match start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
+        true => results::read_parameters(&bytes, &place)?.parameters,
+        false => read_csv(&bytes, &place)?,
+    };
+    found.retain(|(name, _)| zernike(name).is_some());
+    if found.is_empty() {
+        return Err(Error::input(
+            place,
+            "no Zernike coefficients: expected CSV with the columns name and value and names such as z3, or the JSON of oof-fit",
+        ));
+    }
+    let mut names: Vec<&str> = found.iter().map(|p| p.0.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|w| w[0] == w[1]) {
+        Some(w) => Err(Error::input(place, format!("{} is there twice", w[0]))),
+        None => Ok(found),
+    }
+}
+
+fn read_csv(bytes: &[u8], place: &str) -> Result<Vec<(String, f64)>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(bytes);
+    let mut found = Vec::new();
+    for (i, row) in reader.deserialize::<Row>().enumerate() {
+        let wrong = |what: String| Error::input(format!("{place}, row {}", i + 1), what);
+        let row = row.map_err(|_| wrong("expected CSV with the columns name and value".into()))?;
+        if !row.value.is_finite() {
+            return Err(wrong(format!("the value is {}", row.value)));
+        }
+        found.push((row.name, row.value));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_names_and_values_is_read() {
+        let read = |text: &str| read_csv(text.as_bytes(), "x").map_err(|e| e.to_string());
+        let rows =
+            read("name,n,l,value,sigma,unit,free\nz3,2,-2,0.5,,rad,true\nsigma,,,0.7,,R,false\n");
+        assert_eq!(rows.unwrap(), [("z3".into(), 0.5), ("sigma".into(), 0.7)]);
+        assert!(read("z3,0.5\nz4,0.1\n").unwrap_err().contains("row 1"));
+        assert!(read("name,value\nz3,inf\n").unwrap_err().contains("inf"));
+        assert!(read("name,value\nz3,x\n").is_err());
+    }
+}

@@ -1,0 +1,293 @@
+//! `oof-grad`: value and gradient of the negative log-likelihood, and their check.
+
+use super::example;
+use super::input::InputArgs;
+use super::parameter::check_in_model;
+use super::program::or_dash;
+use crate::error::{Error, Result};
+use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
+use crate::io::results::{FitFile, read_parameters};
+use crate::io::sink::{Content, Destination};
+use crate::io::source;
+use crate::units::Quantity;
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Value and gradient of the negative log-likelihood of beam maps
+///
+/// Computes both at given parameters, a row a free parameter, all SI; compares the gradient with
+/// central differences; adds second derivatives; or prints the recorded computation.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "oof-grad", version, after_help = example::help("oof-grad"))]
+pub struct GradArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Parameters of an earlier fit (JSON or FITS) to start from; --start goes before them
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub parameters: Option<PathBuf>,
+    /// Compare with central differences; exit 1 where they differ by more than the tolerance
+    #[arg(long, help_heading = "Gradient")]
+    pub check: bool,
+    /// Largest relative difference that --check lets pass
+    #[arg(long, value_name = "FRACTION", default_value = "1e-6", value_parser = tolerance,
+          help_heading = "Gradient")]
+    pub tolerance: f64,
+    /// Add the second derivatives
+    #[arg(long, help_heading = "Gradient")]
+    pub hessian: bool,
+    /// Print the recorded computation for Graphviz instead
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["check", "hessian"],
+          help_heading = "Gradient")]
+    pub trace: Option<Trace>,
+    /// Where the result goes: .json or .csv (rows only) [default: JSON on standard output]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Replace files that exist
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+}
+
+/// A language for graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Trace {
+    Dot,
+}
+
+fn tolerance(text: &str) -> Result<f64> {
+    match Quantity::Number.parse(text)? {
+        tolerance if tolerance > 0.0 => Ok(tolerance),
+        _ => Err(Error::usage(format!("'{text}' is not more than 0"))),
+    }
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    tool: &'static str,
+    version: &'static str,
+    negative_log_likelihood: f64,
+    parameters: &'a [GradientRow],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hessian: Option<Vec<Vec<f64>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<Check>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Check {
+    largest_relative_error: f64,
+    tolerance: f64,
+    passed: bool,
+}
+
+/// Whether the rows are to be written as CSV.
+fn is_csv(path: &Path) -> Result<bool> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
+        None | Some("json") => Ok(false),
+        Some("csv") => Ok(true),
+        Some(other) => Err(Error::usage(format!(
+            "{}: unknown extension '{other}', expected .json or .csv",
+            path.display()
+        ))),
+    }
+}
+
+/// Runs `oof-grad`. Its outputs have no header for the history.
+///
+/// # Errors
+/// Input and options that make no sense; and, after the result is written, a gradient that does not
+/// pass the check.
+pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
+    let path = or_dash(&args.output);
+    let csv = args.trace.is_none() && is_csv(&path)?;
+    let to = Destination::prepare(&path, Content::Text, args.force)?;
+    if csv && args.hessian {
+        return Err(Error::usage(
+            "a CSV file has no room for --hessian; write .json",
+        ));
+    }
+    let earlier = args.parameters.as_deref().map(open).transpose()?;
+    let pool = args.input.machine.pool()?;
+    pool.install(|| work(&args, earlier.as_ref(), csv, &to))
+}
+
+fn open(path: &Path) -> Result<FitFile> {
+    read_parameters(&source::read(path)?, &source::name(path))
+}
+
+fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination) -> Result<()> {
+    let mut input = args.input.read(earlier)?;
+    if let Some(earlier) = earlier {
+        let (order, maps) = (input.options.order, input.maps.maps.len());
+        for (name, _) in &earlier.parameters {
+            check_in_model(name, order, maps, input.telescope.illumination)?;
+        }
+        // What comes later wins.
+        let given = std::mem::take(&mut input.options.edits.start);
+        let start = earlier.parameters.iter();
+        let start = start.filter(|(name, _)| given.iter().all(|g| g.0 != *name));
+        input.options.edits.start = start.cloned().chain(given.iter().cloned()).collect();
+    }
+    let (telescope, wavelength) = (&input.telescope, input.wavelength);
+    if args.trace.is_some() {
+        let graph = graphviz(telescope, wavelength, &input.maps, &input.options)?;
+        return to.write(graph.as_bytes());
+    }
+    let (check, hessian) = (args.check, args.hessian);
+    let report = gradient(
+        telescope,
+        wavelength,
+        &input.maps,
+        &input.options,
+        check,
+        hessian,
+    )?;
+    let worst = args.check.then(|| worst(&report.rows));
+    let check = worst.map(|(_, error)| Check {
+        largest_relative_error: error,
+        tolerance: args.tolerance,
+        passed: error <= args.tolerance,
+    });
+    let bytes = match csv {
+        true => table(&report.rows)?,
+        false => json(&report, check)?,
+    };
+    to.write(&bytes)?;
+    match (check, worst) {
+        (Some(check), Some((name, error))) if !check.passed => Err(Error::failed(format!(
+            "gradient and central difference of {name} differ by {error:.2e}, more than the tolerance of {:e}",
+            args.tolerance
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The parameter with the largest relative error, and the error. One that is no number is the largest.
+fn worst(rows: &[GradientRow]) -> (&str, f64) {
+    let errors = rows.iter().map(|row| {
+        let error = row.relative_error.unwrap_or(f64::INFINITY);
+        (
+            row.name.as_str(),
+            if error.is_nan() { f64::INFINITY } else { error },
+        )
+    });
+    errors.fold(("nothing", 0.0), |a, b| if b.1 > a.1 { b } else { a })
+}
+
+fn json(report: &GradientReport, check: Option<Check>) -> Result<Vec<u8>> {
+    check_finite(&report.rows)?;
+    let output = Output {
+        tool: "oof-grad",
+        version: env!("CARGO_PKG_VERSION"),
+        negative_log_likelihood: report.negative_log_likelihood,
+        parameters: &report.rows,
+        hessian: report
+            .hessian
+            .as_ref()
+            .map(|h| h.outer_iter().map(|row| row.to_vec()).collect()),
+        check,
+    };
+    let bytes = serde_json::to_vec_pretty(&output);
+    let mut bytes =
+        bytes.map_err(|e| Error::failed(format!("cannot build the JSON output: {e}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A row as CSV has it: every row the same columns.
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    unit: &'a str,
+    value: f64,
+    gradient: f64,
+    difference: Option<f64>,
+    relative_error: Option<f64>,
+}
+
+fn table(rows: &[GradientRow]) -> Result<Vec<u8>> {
+    check_finite(rows)?;
+    let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        let row = Row {
+            name: &row.name,
+            unit: &row.unit,
+            value: row.value,
+            gradient: row.gradient,
+            difference: row.difference,
+            relative_error: row.relative_error,
+        };
+        writer.serialize(row).map_err(|e| failed(e.to_string()))?;
+    }
+    writer.into_inner().map_err(|e| failed(e.to_string()))
+}
+
+/// JSON would make a number that is not finite `null`.
+fn check_finite(rows: &[GradientRow]) -> Result<()> {
+    match rows
+        .iter()
+        .find(|r| !(r.value.is_finite() && r.gradient.is_finite()))
+    {
+        Some(row) => Err(Error::failed(format!(
+            "at {} = {} the gradient is {}; start elsewhere",
+            row.name, row.value, row.gradient
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, relative_error: Option<f64>) -> GradientRow {
+        GradientRow {
+            name: name.into(),
+            unit: "rad".into(),
+            value: 0.5,
+            gradient: 2.0,
+            difference: Some(2.0),
+            relative_error,
+        }
+    }
+
+    #[test]
+    fn the_worst_parameter_is_named_and_a_missing_number_is_the_worst() {
+        assert_eq!(
+            worst(&[row("a", Some(1e-9)), row("b", Some(1e-7))]),
+            ("b", 1e-7)
+        );
+        assert_eq!(
+            worst(&[row("a", Some(f64::NAN)), row("b", Some(1.0))]).0,
+            "a"
+        );
+        assert_eq!(worst(&[row("a", Some(0.0))]).1, 0.0);
+    }
+
+    #[test]
+    fn the_output_has_the_promised_keys() {
+        let report = GradientReport {
+            negative_log_likelihood: 3.0,
+            rows: vec![row("z3", Some(1e-9))],
+            hessian: Some(ndarray::arr2(&[[4.0]])),
+        };
+        let check = Check {
+            largest_relative_error: 1e-9,
+            tolerance: 1e-6,
+            passed: true,
+        };
+        let value = json(&report, Some(check)).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
+        assert_eq!(value["tool"], "oof-grad");
+        assert_eq!(value["parameters"][0]["gradient"], 2.0);
+        assert_eq!(value["hessian"][0][0], 4.0);
+        assert_eq!(value["check"]["passed"], true);
+        let text = String::from_utf8(table(&report.rows).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "name,unit,value,gradient,difference,relative_error\nz3,rad,0.5,2.0,2.0,1e-9\n"
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! What `oof-fit` and `oof-grad` share: maps, telescope and model.
+
+use super::aperture::ApertureArgs;
+use super::check;
+use super::machine::MachineArgs;
+use super::maps::{Content, MapsArgs, maps_of_cube};
+use super::model::ModelArgs;
+use super::observation::{ObservationArgs, illumination, open_telescope};
+use super::parameter::check_in_model;
+use crate::error::{Error, Result};
+use crate::fit::FitOptions;
+use crate::io::results::FitFile;
+use crate::optics::beam_map::MapSet;
+use crate::optics::telescope::Telescope;
+use clap::Args;
+
+/// Options of the input and the model.
+#[derive(Debug, Clone, Args)]
+pub struct InputArgs {
+    #[command(flatten)]
+    pub maps: MapsArgs,
+    /// A telescope's name, or the file of your own
+    #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Telescope",
+          help = telescope_help("[default: what the file says]"))]
+    pub telescope: Option<String>,
+    #[command(flatten)]
+    pub observation: ObservationArgs,
+    #[command(flatten)]
+    pub aperture: ApertureArgs,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// All that a fit is asked for.
+pub struct Input {
+    pub telescope: Telescope,
+    /// Metres.
+    pub wavelength: f64,
+    pub maps: MapSet,
+    pub options: FitOptions,
+}
+
+/// The help of `--telescope`.
+pub fn telescope_help(end: &str) -> String {
+    format!(
+        "A telescope's name ({}), or the file of your own {end}",
+        Telescope::names().join(", ")
+    )
+}
+
+impl InputArgs {
+    /// Reads and checks everything. What neither the command line nor the maps say is taken from
+    /// `earlier`, an earlier fit, and then from the telescope.
+    ///
+    /// # Errors
+    /// Whatever makes no sense, before any work is done.
+    pub fn read(&self, earlier: Option<&FitFile>) -> Result<Input> {
+        let given = self.telescope.as_deref().map(open_telescope).transpose()?;
+        let mut options = self.model.options(earlier.map(|e| e.order))?;
+        options.precision = self.machine.precision();
+        let place = self.maps.place();
+        let content = self.maps.read()?;
+        let said = match &content {
+            Content::Maps(set) => set.telescope.clone(),
+            Content::Cube(_) => None,
+        };
+        let telescope = match given {
+            Some(telescope) => telescope,
+            None => named_in_a_file(said.as_deref(), earlier, &place)?,
+        };
+        let same = said.is_none_or(|name| same_name(&name, &telescope.name));
+        let of_file = match &content {
+            Content::Maps(set) => set.wavelength,
+            Content::Cube(_) => None,
+        };
+        let wavelength = self.observation.wavelength().or(of_file);
+        let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
+        let wavelength = wavelength.unwrap_or(telescope.wavelength);
+        let maps = self.maps_of(content, &place, &telescope, wavelength)?;
+        let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
+        check::maps(&maps, &place, &telescope, wavelength)?;
+        options.aperture = match self.aperture.aperture {
+            Some(_) => self.aperture.grid(&maps)?,
+            None => maps.aperture.filter(|_| same),
+        };
+        if let Some(grid) = options.aperture {
+            check::grid(grid, &telescope, options.order, "--aperture-points")?;
+        }
+        let edits = &options.edits;
+        let names = edits.free.iter().chain(&edits.fix);
+        let names = names.chain(edits.start.iter().map(|s| &s.0));
+        for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
+            check_in_model(name, options.order, maps.maps.len(), telescope.illumination)?;
+        }
+        Ok(Input {
+            telescope,
+            wavelength,
+            maps,
+            options,
+        })
+    }
+
+    /// The maps, with the defocus that was given.
+    fn maps_of(
+        &self,
+        content: Content,
+        place: &str,
+        telescope: &Telescope,
+        wavelength: f64,
+    ) -> Result<MapSet> {
+        let given = self.observation.defocus.as_deref();
+        match content {
+            Content::Cube(cube) => {
+                let defocus = given.unwrap_or(&telescope.defocus);
+                let (grid, radius) = (telescope.aperture, telescope.radius);
+                maps_of_cube(&cube, place, grid, radius, wavelength, defocus)
+            }
+            Content::Maps(mut set) => {
+                let Some(defocus) = given else {
+                    return Ok(set);
+                };
+                if !self.maps.map.is_empty() {
+                    return Err(Error::usage(
+                        "give dz with --map DZ:FILE or with --defocus, not both",
+                    ));
+                }
+                if defocus.len() != set.maps.len() {
+                    return Err(Error::usage(format!(
+                        "--defocus has {} values, but there are {} maps in {place}",
+                        defocus.len(),
+                        set.maps.len()
+                    )));
+                }
+                for (map, dz) in set.maps.iter_mut().zip(defocus) {
+                    map.defocus = *dz;
+                }
+                Ok(set)
+            }
+        }
+    }
+
+    /// The telescope under the illumination that was asked for, that the maps were simulated with, or
+    /// that an earlier fit had. `same` where the maps are of this telescope.
+    fn lit(
+        &self,
+        telescope: Telescope,
+        maps: &MapSet,
+        earlier: Option<&FitFile>,
+        same: bool,
+        place: &str,
+    ) -> Result<Telescope> {
+        let of_file = maps.illumination.as_deref().filter(|_| same);
+        let kind = match (self.observation.illumination, earlier, of_file) {
+            (Some(kind), _, _) => Some(kind),
+            (None, Some(earlier), _) => Some(illumination(&earlier.illumination)?),
+            (None, None, Some(name)) => {
+                Some(illumination(name).map_err(|e| Error::input(place, e))?)
+            }
+            (None, None, None) => None,
+        };
+        Ok(match kind {
+            Some(kind) => telescope.with_illumination(kind),
+            None => telescope,
+        })
+    }
+}
+
+/// Other people write names in capitals.
+fn same_name(a: &str, b: &str) -> bool {
+    a.trim().eq_ignore_ascii_case(b)
+}
+
+/// The telescope that the maps, or else an earlier fit, are of.
+fn named_in_a_file(
+    said: Option<&str>,
+    earlier: Option<&FitFile>,
+    place: &str,
+) -> Result<Telescope> {
+    let names = Telescope::names();
+    let Some(name) = said.or(earlier.map(|e| e.telescope.as_str())) else {
+        return Err(Error::usage(format!(
+            "{place} does not say which telescope it is of; give --telescope, one of {}, or a file of your own, FILE.toml",
+            names.join(", ")
+        )));
+    };
+    match names.iter().find(|known| same_name(name, known)) {
+        Some(known) => Telescope::named(known),
+        None => Err(Error::input(
+            place,
+            format!(
+                "is of the telescope '{}', which is none of {}; give --telescope NAME or FILE.toml",
+                name.escape_debug(),
+                names.join(", ")
+            ),
+        )),
+    }
+}

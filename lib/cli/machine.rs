@@ -1,0 +1,76 @@
+//! What runs the work: options that mean the same in every program.
+
+use crate::device;
+use crate::error::{Error, Result};
+use crate::io;
+use clap::{Args, ValueEnum};
+
+/// The floating-point type on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    F64,
+    F32,
+}
+
+/// The device on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+/// Options of the machine.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Floating-point type of arrays; sums are always f64
+    #[arg(long, value_name = "TYPE", value_enum, default_value = "f64")]
+    pub precision: PrecisionName,
+    /// What computes; auto takes the fastest that is there
+    #[arg(long, value_name = "NAME", value_enum, default_value = "auto")]
+    pub backend: Backend,
+    /// Number of threads; it never changes a result [default: SLURM_CPUS_PER_TASK, else all cores]
+    #[arg(short = 'j', long, value_name = "N", env = "SLURM_CPUS_PER_TASK", hide_env = true,
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+    /// No progress and no notes on standard error; errors are still reported
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl MachineArgs {
+    /// The threads to run on.
+    ///
+    /// # Errors
+    /// A usage error for a backend that is not there.
+    pub fn pool(&self) -> Result<rayon::ThreadPool> {
+        if self.backend == Backend::Cuda {
+            return Err(Error::usage(
+                "this build has no CUDA backend yet; use --backend cpu",
+            ));
+        }
+        let mut builder = rayon::ThreadPoolBuilder::new();
+        if let Some(threads) = self.threads {
+            builder = builder.num_threads(usize::from(threads));
+        }
+        let pool = builder.build();
+        pool.map_err(|e| Error::failed(format!("cannot start threads: {e}")))
+    }
+
+    /// The type to compute in.
+    pub fn precision(&self) -> device::Precision {
+        match self.precision {
+            PrecisionName::F64 => device::Precision::F64,
+            PrecisionName::F32 => device::Precision::F32,
+        }
+    }
+
+    /// The type of the samples in a file.
+    pub fn sample_precision(&self) -> io::Precision {
+        match self.precision {
+            PrecisionName::F64 => io::Precision::F64,
+            PrecisionName::F32 => io::Precision::F32,
+        }
+    }
+}

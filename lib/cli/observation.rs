@@ -1,0 +1,86 @@
+//! How the telescope observed: wavelength, focus settings, illumination.
+
+use crate::error::{Error, Result};
+use crate::io::source;
+use crate::optics::illumination::Illumination;
+use crate::optics::telescope::Telescope;
+use crate::units::{Quantity, SPEED_OF_LIGHT};
+use clap::Args;
+use std::path::Path;
+
+/// Options of the observation.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Telescope")]
+pub struct ObservationArgs {
+    /// Frequency with its unit, such as 86GHz [default: what the file says, else the telescope's]
+    #[arg(long, value_name = "FREQUENCY", value_parser = frequency, conflicts_with = "wavelength")]
+    pub frequency: Option<f64>,
+    /// Wavelength with its unit, such as 1.1mm; instead of --frequency
+    #[arg(long, value_name = "LENGTH", value_parser = positive_length)]
+    pub wavelength: Option<f64>,
+    /// Displacement dz of the sub-reflector in each map, with units, such as -50mm,0mm,50mm; its sign
+    /// matters: the opposite sign gives another surface [default: what the file says, else the
+    /// telescope's]
+    #[arg(long, value_name = "DZ,...", value_delimiter = ',', allow_hyphen_values = true,
+          value_parser = length)]
+    pub defocus: Option<Vec<f64>>,
+    /// Shape of the illumination: gaussian, pedestal, tophat or squashed [default: what the file says,
+    /// else the telescope's]
+    #[arg(long, value_name = "KIND", value_parser = illumination)]
+    pub illumination: Option<Illumination>,
+}
+
+impl ObservationArgs {
+    /// The wavelength that was asked for, metres.
+    pub fn wavelength(&self) -> Option<f64> {
+        self.wavelength
+            .or(self.frequency.map(|f| SPEED_OF_LIGHT / f))
+    }
+}
+
+/// The telescope that `--telescope` means: a name, or the file of a user's own.
+pub fn open_telescope(name: &str) -> Result<Telescope> {
+    if !(name.ends_with(".toml") || name.contains('/')) {
+        return Telescope::named(name);
+    }
+    let bytes = source::read(Path::new(name))?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|_| Error::input(name, "is not text; expected a telescope's TOML file"))?;
+    Telescope::from_toml(text, name)
+}
+
+pub fn length(text: &str) -> Result<f64> {
+    Quantity::Length.parse(text)
+}
+
+fn positive_length(text: &str) -> Result<f64> {
+    positive(length(text)?, text)
+}
+
+fn frequency(text: &str) -> Result<f64> {
+    positive(Quantity::Frequency.parse(text)?, text)
+}
+
+fn positive(value: f64, text: &str) -> Result<f64> {
+    match value > 0.0 && value.is_finite() && (SPEED_OF_LIGHT / value).is_finite() {
+        true => Ok(value),
+        false => Err(Error::usage(format!("'{text}' is not more than 0"))),
+    }
+}
+
+/// A non-negative angle, radians.
+pub fn rms(text: &str) -> Result<f64> {
+    match Quantity::Angle.parse(text)? {
+        rms if rms >= 0.0 => Ok(rms),
+        _ => Err(Error::usage(format!("'{text}' is less than 0"))),
+    }
+}
+
+pub fn illumination(text: &str) -> Result<Illumination> {
+    Illumination::named(text).ok_or_else(|| {
+        let names = Illumination::ALL.map(Illumination::name).join(", ");
+        Error::usage(format!(
+            "unknown illumination '{text}', expected one of {names}"
+        ))
+    })
+}

@@ -1,0 +1,207 @@
+//! Parameters by name on the command line: which there are, and the units that they take.
+
+use crate::error::{Error, Result};
+use crate::optics::illumination::Illumination;
+use crate::units::Quantity;
+
+/// Parameters that every map has for itself, `name[i]`.
+const OF_A_MAP: [&str; 4] = ["dx", "dy", "gain", "background"];
+
+/// A name and its number: `z5`, `gain[1]`, or the plain name of all of a kind.
+pub fn split(name: &str) -> (&str, Option<usize>) {
+    if let Some((stem, rest)) = name.split_once('[') {
+        let index = rest.strip_suffix(']').and_then(|i| i.parse().ok());
+        return (stem, index);
+    }
+    (name, None)
+}
+
+/// The index of a Zernike coefficient `zJ`.
+pub fn zernike(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix('z')?;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let j = digits.parse().ok().filter(|_| plain)?;
+    (name == format!("z{j}")).then_some(j)
+}
+
+/// What a parameter's values are measured in.
+///
+/// # Errors
+/// A usage error for names that no parameter has.
+pub fn quantity(name: &str) -> Result<Quantity> {
+    let (stem, index) = split(name);
+    if zernike(name).is_some() {
+        return Ok(Quantity::Angle);
+    }
+    if OF_A_MAP.contains(&stem) && (index.is_some() || name == stem) {
+        return Ok(match stem {
+            "dx" | "dy" => Quantity::Angle,
+            _ => Quantity::Number,
+        });
+    }
+    let of_any = |kind: &Illumination| kind.parameters().iter().any(|p| p.name == name);
+    if Illumination::ALL.iter().any(of_any) {
+        return Ok(Quantity::Number);
+    }
+    Err(Error::usage(format!(
+        "unknown parameter '{name}', expected z0, z1, ..., {} with or without the number of a map \
+         in brackets, or one of the illumination such as amp, x0, sigma, taper",
+        OF_A_MAP.join(", ")
+    )))
+}
+
+/// A known parameter's name.
+pub fn known(name: &str) -> Result<String> {
+    quantity(name.trim())?;
+    Ok(name.trim().to_string())
+}
+
+/// `z3=0.2rad`
+pub fn assignment(text: &str) -> Result<(String, f64)> {
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        Error::usage(format!(
+            "'{text}' has no '=', expected NAME=VALUE such as z3=0.2rad"
+        ))
+    })?;
+    value_of(name.trim(), value)
+}
+
+/// The value of the parameter `name`, SI.
+pub fn value_of(name: &str, value: &str) -> Result<(String, f64)> {
+    let value = quantity(name)?.parse(value);
+    let value = value.map_err(|e| Error::usage(format!("{name}: {e}")))?;
+    Ok((name.to_string(), value))
+}
+
+/// `taper=-25..-1`
+pub fn bound(text: &str) -> Result<(String, f64, f64)> {
+    let parts = text
+        .split_once('=')
+        .and_then(|(name, range)| Some((name.trim(), range.split_once("..")?)));
+    let Some((name, (low, high))) = parts else {
+        return Err(Error::usage(format!(
+            "'{text}' is no bound, expected NAME=LOW..HIGH such as taper=-25..-1"
+        )));
+    };
+    bounds_of(name, low, high)
+}
+
+/// The lowest and the highest value of the parameter `name`, SI.
+pub fn bounds_of(name: &str, low: &str, high: &str) -> Result<(String, f64, f64)> {
+    let (_, lowest) = value_of(name, low)?;
+    let (_, highest) = value_of(name, high)?;
+    match lowest < highest {
+        true => Ok((name.to_string(), lowest, highest)),
+        false => Err(Error::usage(format!(
+            "{name}: the bound {low}..{high} is empty, expected LOW..HIGH"
+        ))),
+    }
+}
+
+/// Checks that the model has a parameter of this name.
+///
+/// # Errors
+/// A usage error for a coefficient above `order`, a map that is not there, or a parameter of another
+/// illumination.
+pub fn check_in_model(
+    name: &str,
+    order: u32,
+    maps: usize,
+    illumination: Illumination,
+) -> Result<()> {
+    let (stem, index) = split(name);
+    if let Some(j) = zernike(name) {
+        let count = u64::from(order + 1) * u64::from(order + 2) / 2;
+        return match u64::from(j) < count {
+            true => Ok(()),
+            false => Err(Error::usage(format!(
+                "{name} is above order {order}, whose last coefficient is z{}; give a higher --order",
+                count - 1
+            ))),
+        };
+    }
+    if OF_A_MAP.contains(&stem) {
+        return match index {
+            Some(i) if i >= maps => Err(Error::usage(format!(
+                "there is no {name}: the {maps} maps are numbered from 0"
+            ))),
+            _ => Ok(()),
+        };
+    }
+    let parameters = illumination.parameters();
+    match parameters.iter().any(|p| p.name == name) {
+        true => Ok(()),
+        false => Err(Error::usage(format!(
+            "there is no {name} in the {} illumination, which has {}",
+            illumination.name(),
+            parameters
+                .iter()
+                .map(|p| p.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coefficient_takes_an_angle_and_an_illumination_a_number() {
+        assert_eq!(assignment("z3=0.2rad").unwrap(), ("z3".into(), 0.2));
+        assert_eq!(assignment("taper = -12").unwrap(), ("taper".into(), -12.0));
+        let (name, value) = assignment("dx[1]=2arcsec").unwrap();
+        assert_eq!(name, "dx[1]");
+        assert!((value - 2.0 * std::f64::consts::PI / 648_000.0).abs() < 1e-20);
+        let message = assignment("z3=0.2").unwrap_err().to_string();
+        assert!(
+            message.starts_with("z3:") && message.contains("arcsec"),
+            "{message}"
+        );
+        assert!(assignment("sigma=0.7m").is_err());
+        assert!(
+            assignment("z3")
+                .unwrap_err()
+                .to_string()
+                .contains("NAME=VALUE")
+        );
+    }
+
+    #[test]
+    fn bounds_are_a_range() {
+        assert_eq!(
+            bound("taper=-25..-1").unwrap(),
+            ("taper".into(), -25.0, -1.0)
+        );
+        assert_eq!(bound("z4=-1rad..1rad").unwrap(), ("z4".into(), -1.0, 1.0));
+        assert_eq!(bound("x0=-.5...5").unwrap(), ("x0".into(), -0.5, 0.5));
+        for text in ["taper=-1..-25", "taper=3", "taper", "z4=-1..1", "x0=.."] {
+            assert!(bound(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for name in [
+            "", "z", "zz", "z03", "z-1", "gain[", "gain[x]", "gain]0[", "sigma[0]", "dz",
+        ] {
+            assert!(known(name).is_err(), "{name}");
+        }
+        for name in ["z0", "z230", "gain", "gain[12]", "sigma", "taper", "q"] {
+            assert!(known(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_to_be_in_the_model() {
+        let check = |name| check_in_model(name, 2, 3, Illumination::Gaussian);
+        assert!(check("z5").is_ok() && check("z6").is_err());
+        assert!(check("gain[2]").is_ok() && check("gain[3]").is_err() && check("gain").is_ok());
+        let message = check("taper").unwrap_err().to_string();
+        assert!(
+            message.contains("gaussian") && message.contains("sigma"),
+            "{message}"
+        );
+    }
+}

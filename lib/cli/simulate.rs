@@ -1,0 +1,280 @@
+//! `oof-simulate`: aberrations in, maps out.
+
+use super::check;
+use super::coefficients;
+use super::example;
+use super::input::telescope_help;
+use super::machine::MachineArgs;
+use super::model::{order, twice};
+use super::noise;
+use super::observation::{ObservationArgs, illumination, open_telescope, rms};
+use super::parameter::{self, assignment, check_in_model};
+use super::program::{or_dash, say};
+use super::signal::Stop;
+use crate::error::{Error, Result};
+use crate::io::results::{FitFile, read_parameters};
+use crate::io::sink::{Content, Destination};
+use crate::io::{fits, npy, source};
+use crate::optics::beam_map::Noise;
+use crate::optics::simulate::{SimulateOptions, simulate};
+use crate::optics::telescope::Telescope;
+use clap::{Parser, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// Make beam maps of a telescope with known aberrations
+///
+/// Computes the power pattern at each focus setting, adds noise, and writes the maps with all that
+/// made them: the header has the telescope, the true parameters, the noise and the options.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "oof-simulate", version, after_help = example::help("oof-simulate"))]
+pub struct SimulateArgs {
+    #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Telescope",
+          required_unless_present = "parameters",
+          help = telescope_help("[default: that of --parameters]"))]
+    pub telescope: Option<String>,
+    #[command(flatten)]
+    pub observation: ObservationArgs,
+    /// Pixels a side of a map, and points of the aperture grid; more widen the field and leave the
+    /// pixel alone [default: the telescope's]
+    #[arg(long, value_name = "N", help_heading = "Telescope")]
+    pub grid: Option<usize>,
+    /// Highest radial order of --rms, 1 to 20
+    #[arg(long, value_name = "N", default_value = "5", value_parser = order, help_heading = "Aberrations")]
+    pub order: u32,
+    /// Zernike coefficients, such as z3=0.2rad,z5=-0.1rad
+    #[arg(long, value_name = "ZJ=ANGLE,...", value_delimiter = ',', value_parser = coefficient,
+          help_heading = "Aberrations")]
+    pub zernike: Vec<(String, f64)>,
+    /// Zernike coefficients from a CSV file with the columns name and value, or from a fit's JSON or
+    /// FITS; --zernike goes before them
+    #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
+    pub zernikes: Option<PathBuf>,
+    /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
+    #[arg(long, value_name = "ANGLE", value_parser = rms, help_heading = "Aberrations")]
+    pub rms: Option<f64>,
+    /// Other parameters, such as sigma=0.7,x0=0.02,amp=0.9
+    #[arg(long, value_name = "NAME=VALUE,...", value_delimiter = ',', value_parser = assignment,
+          help_heading = "Aberrations")]
+    pub set: Vec<(String, f64)>,
+    /// Everything from an earlier fit (JSON or FITS); other options go before it
+    #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
+    pub parameters: Option<PathBuf>,
+    /// Noise as fractions of the peak, and of each sample: additive=0.005,multiplicative=0.01,
+    /// outliers=0.001, or none [default: the telescope's]
+    #[arg(long, value_name = "LIST", value_parser = noise::parse, help_heading = "Noise")]
+    pub noise: Option<Noise>,
+    /// Seed of the aberrations and the noise: the same seed gives the same maps
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Noise")]
+    pub seed: u64,
+    /// Where the maps go: .fits or .npy [default: FITS on standard output]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Format of the maps, where the file's name does not tell
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Output")]
+    pub format: Option<MapFormat>,
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// A format of maps to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapFormat {
+    Fits,
+    Npy,
+}
+
+fn coefficient(text: &str) -> Result<(String, f64)> {
+    let (name, value) = assignment(text)?;
+    match parameter::zernike(&name) {
+        Some(_) => Ok((name, value)),
+        None => Err(Error::usage(format!(
+            "{name} is no Zernike coefficient; give it with --set"
+        ))),
+    }
+}
+
+/// Runs `oof-simulate`. `history` is what the command line said, for the header.
+///
+/// # Errors
+/// Options that make no sense, and output that cannot be written.
+pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
+    let path = or_dash(&args.output);
+    let format = args.format_of(&path)?;
+    let to = Destination::prepare(&path, Content::Binary, args.force)?;
+    let pool = args.machine.pool()?;
+    let (telescope, options) = args.plan()?;
+    let maps = pool.install(|| simulate(&telescope, &options))?;
+    let precision = args.machine.sample_precision();
+    let bytes = match format {
+        MapFormat::Fits => fits::write_maps(&maps, history, precision),
+        MapFormat::Npy => npy::write_cube(&maps, precision),
+    }?;
+    // From here on a signal must not leave half a file behind.
+    let _stop = Stop::listen()?;
+    to.write(&bytes)
+}
+
+impl SimulateArgs {
+    fn format_of(&self, path: &Path) -> Result<MapFormat> {
+        let extension = path.extension().map(|e| e.to_ascii_lowercase());
+        let extension = extension.as_deref().map(|e| e.to_string_lossy());
+        match (self.format, extension.as_deref()) {
+            (Some(format), _) => Ok(format),
+            (None, None | Some("fits" | "fit")) => Ok(MapFormat::Fits),
+            (None, Some("npy")) => Ok(MapFormat::Npy),
+            (None, Some(other)) => Err(Error::usage(format!(
+                "{}: unknown extension '{other}', expected .fits or .npy, or give --format",
+                path.display()
+            ))),
+        }
+    }
+
+    /// What to simulate.
+    fn plan(&self) -> Result<(Telescope, SimulateOptions)> {
+        let earlier = self.parameters.as_deref();
+        let earlier = earlier
+            .map(|path| read_parameters(&source::read(path)?, &source::name(path)))
+            .transpose()?;
+        let telescope = self.telescope_of(earlier.as_ref())?;
+        let wavelength = self.observation.wavelength();
+        let wavelength = wavelength.or(earlier.as_ref().map(|e| e.wavelength));
+        let defocus = self.observation.defocus.clone();
+        let mut grid = telescope.aperture;
+        grid.points = self.grid.unwrap_or(grid.points);
+        check::grid(grid, &telescope, self.order, "--grid")?;
+        let noise = self.noise.unwrap_or_else(|| {
+            if !self.machine.quiet {
+                let text = format!(
+                    "noise of {}: {}; --noise changes it",
+                    telescope.name,
+                    noise::show(&telescope.noise)
+                );
+                say("oof-simulate", &text);
+            }
+            telescope.noise
+        });
+        let options = SimulateOptions {
+            wavelength: wavelength.unwrap_or(telescope.wavelength),
+            defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
+            grid,
+            order: self.order,
+            parameters: self.values(earlier)?,
+            rms: self.rms,
+            seed: self.seed,
+            noise,
+            precision: self.machine.precision(),
+        };
+        for (name, _) in &options.parameters {
+            // Coefficients of any order can be set.
+            if parameter::zernike(name).is_none() {
+                let maps = options.defocus.len();
+                check_in_model(name, self.order, maps, telescope.illumination)?;
+            }
+        }
+        Ok((telescope, options))
+    }
+
+    fn telescope_of(&self, earlier: Option<&FitFile>) -> Result<Telescope> {
+        let name = self.telescope.as_deref();
+        let name = name.or(earlier.map(|e| e.telescope.as_str()));
+        let telescope = open_telescope(name.unwrap_or_default())?;
+        let kind = match (self.observation.illumination, earlier) {
+            (Some(kind), _) => kind,
+            (None, Some(earlier)) => illumination(&earlier.illumination)?,
+            (None, None) => telescope.illumination,
+        };
+        Ok(telescope.with_illumination(kind))
+    }
+
+    /// All parameters, the most particular last, each once.
+    fn values(&self, earlier: Option<FitFile>) -> Result<Vec<(String, f64)>> {
+        let given = self.zernike.iter().chain(&self.set);
+        twice("--zernike or --set", given.clone().map(|p| &p.0))?;
+        let from_file = self.zernikes.as_deref().map(coefficients::open);
+        let mut values: Vec<(String, f64)> = Vec::new();
+        let earlier = earlier.map(|e| e.parameters).unwrap_or_default();
+        let from_file = from_file.transpose()?.unwrap_or_default();
+        for (name, value) in earlier.iter().chain(&from_file).chain(given) {
+            match values.iter_mut().find(|v| v.0 == *name) {
+                Some(known) => known.1 = *value,
+                None => values.push((name.clone(), *value)),
+            }
+        }
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(line: &str) -> Result<SimulateOptions> {
+        let words = std::iter::once("oof-simulate").chain(line.split(' '));
+        let args = SimulateArgs::try_parse_from(words).map_err(Error::usage)?;
+        Ok(args.plan()?.1)
+    }
+
+    #[test]
+    fn a_telescope_brings_its_settings_and_options_go_before_them() {
+        let options = plan("--telescope nikolic2018 --quiet").unwrap();
+        assert_eq!((options.wavelength, options.grid.points), (1.1e-3, 128));
+        assert_eq!(options.defocus, [0.0, -0.05, 0.05]);
+        assert_eq!((options.noise.additive, options.rms), (0.024, None));
+        let line = "--telescope nikolic2018 --grid 64 --frequency 300GHz --defocus -1mm,0mm \
+                    --zernike z3=0.2rad,z5=-0.1rad --set sigma=0.7 --noise none --rms 0.5rad --seed 7";
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let options = plan(&line).unwrap();
+        assert_eq!(options.defocus, [-1e-3, 0.0]);
+        assert!((options.wavelength - 299_792_458.0 / 300e9).abs() < 1e-18);
+        let expected = [("z3", 0.2), ("z5", -0.1), ("sigma", 0.7)];
+        assert_eq!(
+            options.parameters,
+            expected.map(|(n, v)| (n.to_string(), v))
+        );
+        assert_eq!(
+            (options.grid.points, options.seed, options.rms),
+            (64, 7, Some(0.5))
+        );
+        assert_eq!(options.noise, Noise::default());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "--grid 64",
+            "--telescope nowhere",
+            "--telescope srt --order 0",
+            "--telescope srt --order 60",
+            "--telescope nikolic2018 --grid 8",
+            "--telescope srt --grid 0",
+            "--telescope srt --zernike z3=0.2",
+            "--telescope srt --zernike sigma=0.2",
+            "--telescope srt --set gain[7]=1",
+            "--telescope srt --set z3=1rad,z3=2rad",
+            "--telescope srt --wavelength 1mm --frequency 3GHz",
+            "--telescope srt --wavelength -1mm",
+            "--telescope srt --rms -1rad",
+        ] {
+            assert!(plan(&format!("{line} --quiet")).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn coefficients_of_a_file_give_way_to_those_of_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("z.csv");
+        std::fs::write(&path, "name,value\nz3,1\nz4,2\nsigma,9\n").unwrap();
+        let line = format!(
+            "--telescope srt --quiet --zernike z3=0.5rad --zernikes {}",
+            path.display()
+        );
+        let expected = [("z3", 0.5), ("z4", 2.0)];
+        assert_eq!(
+            plan(&line).unwrap().parameters,
+            expected.map(|(n, v)| (n.to_string(), v))
+        );
+    }
+}
