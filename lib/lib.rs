@@ -36,7 +36,6 @@ pub mod units;
 
 pub mod device;
 
-
 pub mod autodiff;
 
 pub mod optics;

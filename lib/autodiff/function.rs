@@ -43,10 +43,7 @@ pub struct Function {
 
 impl Function {
     /// Records `model`, a function of `count` parameters.
-    pub fn new(
-        count: usize,
-        model: impl for<'t> FnOnce(&'t Tape, &[Var<'t>]) -> Var<'t>,
-    ) -> Self {
+    pub fn new(count: usize, model: impl for<'t> FnOnce(&'t Tape, &[Var<'t>]) -> Var<'t>) -> Self {
         Function::with_arrays(count, |tape, x| (model(tape, x), Vec::new()))
     }
 
@@ -92,12 +89,16 @@ impl Function {
     }
 
     fn plan(&self, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
-        self.backend.load(plan(&self.graph, outputs, arrays), self.precision)
+        self.backend
+            .load(plan(&self.graph, outputs, arrays), self.precision)
     }
 
     /// The value at `x`.
     pub fn value(&mut self, x: &[f64]) -> f64 {
-        let mut run = self.value_run.take().unwrap_or_else(|| self.plan(&[self.value], &[]));
+        let mut run = self
+            .value_run
+            .take()
+            .unwrap_or_else(|| self.plan(&[self.value], &[]));
         let mut value = [0.0];
         run.run(x, &mut value);
         self.value_run = Some(run);
@@ -159,7 +160,10 @@ impl Function {
 
     /// The arrays at `x`, one after the other.
     pub fn arrays(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
-        let mut run = self.arrays_run.take().unwrap_or_else(|| self.plan(&[], &self.arrays));
+        let mut run = self
+            .arrays_run
+            .take()
+            .unwrap_or_else(|| self.plan(&[], &self.arrays));
         run.run(x, &mut []);
         let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
         self.arrays_run = Some(run);
@@ -172,8 +176,17 @@ impl Function {
         let n = self.count;
         let mut run = self.tangent_run.take().unwrap_or_else(|| {
             let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
-            let cotangents: Vec<_> = self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
-            let seeds: Vec<_> = self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
+            let cotangents: Vec<_> = self
+                .arrays
+                .iter()
+                .map(|&a| self.graph.placeholder(a))
+                .collect();
+            let seeds: Vec<_> = self
+                .arrays
+                .iter()
+                .copied()
+                .zip(cotangents.iter().copied())
+                .collect();
             let gradient = self.graph.pull_back(&seeds, &x);
             let seeds: Vec<_> = gradient
                 .into_iter()

@@ -246,7 +246,11 @@ impl Graph {
 
     pub fn adjoint(&mut self, transform: usize, field: Id) -> Id {
         let entry = &self.transforms[transform];
-        assert_eq!(self.shapes[field], Shape::Field(entry.output), "wrong space");
+        assert_eq!(
+            self.shapes[field],
+            Shape::Field(entry.output),
+            "wrong space"
+        );
         let shape = Shape::Field(entry.input);
         self.push(Node::Adjoint(transform, field), shape)
     }
@@ -363,7 +367,9 @@ impl Graph {
                     let factor = self.map(Op::Mul, y, b);
                     Some(self.map(Op::Mul, factor, x))
                 }
-                (Op::Mul, _, Node::Map(Op::Mul, ..)) if is_scalar(self, a) && !is_scalar(self, b) => {
+                (Op::Mul, _, Node::Map(Op::Mul, ..))
+                    if is_scalar(self, a) && !is_scalar(self, b) =>
+                {
                     // The same with the operands the other way round, unless nothing is gained.
                     match self.nodes[b] {
                         Node::Map(Op::Mul, x, y) if is_scalar(self, x) || is_scalar(self, y) => {

@@ -33,3 +33,6 @@ pub mod var;
 
 pub use function::{Backend, Function};
 pub use var::{Complex, Space, Tape, Var};
+
+#[cfg(test)]
+mod tests;

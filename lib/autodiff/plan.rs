@@ -7,8 +7,8 @@
 
 use super::graph::{Graph, Id, Node, Shape, SpaceId};
 use crate::device::program::{
-    Array, ArrayId, Code, FieldId, Operand, Program, Projection, Region, ScalarCode, ScalarId, Step,
-    Stream,
+    Array, ArrayId, Code, FieldId, Operand, Program, Projection, Region, ScalarCode, ScalarId,
+    Step, Stream,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -142,7 +142,10 @@ impl<'g> Planner<'g> {
                 .inputs(id)
                 .iter()
                 .filter(|&&i| {
-                    !self.is_leaf(i) && !self.is_barrier(i) && self.home(i) == home && self.level[i] < first
+                    !self.is_leaf(i)
+                        && !self.is_barrier(i)
+                        && self.home(i) == home
+                        && self.level[i] < first
                 })
                 .count();
             if movable && first > self.level[id] && inputs_to_store <= 1 {
@@ -197,7 +200,9 @@ impl<'g> Planner<'g> {
                 _ => {
                     let later = |&r: &Id| self.home(r) == home && self.level[r] > self.level[id];
                     let is_array = matches!(self.graph.shape(id), Shape::Array(_));
-                    if is_array && (array_outputs.contains(&id) || self.readers[id].iter().any(later)) {
+                    if is_array
+                        && (array_outputs.contains(&id) || self.readers[id].iter().any(later))
+                    {
                         let Shape::Array(space) = self.graph.shape(id) else {
                             continue;
                         };
@@ -227,7 +232,10 @@ impl<'g> Planner<'g> {
     fn emit(mut self, outputs: &[Id], arrays: &[Id]) -> Program {
         let mut groups: BTreeMap<(usize, Home), Vec<Id>> = BTreeMap::new();
         for id in self.computed() {
-            groups.entry((self.level[id], self.home(id))).or_default().push(id);
+            groups
+                .entry((self.level[id], self.home(id)))
+                .or_default()
+                .push(id);
         }
         for ((_, home), nodes) in groups {
             let step = match home {
@@ -287,7 +295,11 @@ fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Opti
         );
         for input in planner.graph.inputs(id) {
             let entry = last.entry(input).or_insert(Some(position));
-            *entry = if at_end || entry.is_none() { None } else { Some(position) };
+            *entry = if at_end || entry.is_none() {
+                None
+            } else {
+                Some(position)
+            };
         }
         // A result that nobody here reads, or that is kept, lives to the end.
         last.entry(id).or_insert(Some(position));
@@ -419,19 +431,23 @@ impl RegionWriter<'_, '_> {
 
     /// Adds a load of one part of a field; the two parts in a row become one load.
     fn merge_load(&mut self, code: Code, is_re: bool) {
-        if !is_re
-            && let Some(previous) = self.region.code.last_mut()
-        {
+        if !is_re && let Some(previous) = self.region.code.last_mut() {
             match (previous, &code) {
-                (Code::LoadStream { stream, im, .. }, Code::LoadStream { stream: s, im: i, .. })
-                    if stream == s =>
-                {
+                (
+                    Code::LoadStream { stream, im, .. },
+                    Code::LoadStream {
+                        stream: s, im: i, ..
+                    },
+                ) if stream == s => {
                     *im = *i;
                     return;
                 }
-                (Code::LoadField { field, im, .. }, Code::LoadField { field: f, im: i, .. })
-                    if field == f =>
-                {
+                (
+                    Code::LoadField { field, im, .. },
+                    Code::LoadField {
+                        field: f, im: i, ..
+                    },
+                ) if field == f => {
                     *im = *i;
                     return;
                 }
@@ -446,7 +462,9 @@ impl RegionWriter<'_, '_> {
         for &id in nodes {
             if let Some(&array) = planner.stored.get(&id) {
                 debug_assert!(self.slots.contains_key(&id) || arrays.contains(&id));
-                self.region.stores.push((self.operand_in_register(id), array));
+                self.region
+                    .stores
+                    .push((self.operand_in_register(id), array));
             }
             match planner.graph.node(id) {
                 Node::Sum(a) => {
@@ -485,6 +503,8 @@ impl RegionWriter<'_, '_> {
     }
 
     fn operand_in_register(&self, id: Id) -> Operand {
-        self.slots.get(&id).map_or_else(|| self.operand(id), |&slot| Operand::Slot(slot))
+        self.slots
+            .get(&id)
+            .map_or_else(|| self.operand(id), |&slot| Operand::Slot(slot))
     }
 }

@@ -77,10 +77,17 @@ impl Tape {
         space: Space,
         coefficients: &[Var<'t>],
     ) -> Var<'t> {
-        assert_eq!(coefficients.len(), basis.count(), "one coefficient a function");
+        assert_eq!(
+            coefficients.len(),
+            basis.count(),
+            "one coefficient a function"
+        );
         let mut graph = self.graph.borrow_mut();
         assert_eq!(basis.len(), graph.spaces[space.0], "one element a point");
-        let known = graph.bases.iter().position(|b| Arc::ptr_eq(&b.basis, basis));
+        let known = graph
+            .bases
+            .iter()
+            .position(|b| Arc::ptr_eq(&b.basis, basis));
         let index = known.unwrap_or_else(|| {
             graph.bases.push(BasisEntry {
                 basis: basis.clone(),
@@ -106,11 +113,19 @@ impl Tape {
         output: Space,
     ) -> Complex<'t> {
         let mut graph = self.graph.borrow_mut();
-        assert_eq!(graph.spaces[output.0], transform.outputs(), "one element an output");
+        assert_eq!(
+            graph.spaces[output.0],
+            transform.outputs(),
+            "one element an output"
+        );
         let Shape::Array(input) = graph.shape(field.re.id) else {
             panic!("a transform takes an array");
         };
-        assert_eq!(graph.spaces[input], transform.pixels().len(), "one element a pixel");
+        assert_eq!(
+            graph.spaces[input],
+            transform.pixels().len(),
+            "one element a pixel"
+        );
         graph.transforms.push(TransformEntry {
             transform: transform.clone(),
             input,
@@ -229,7 +244,8 @@ impl<'t> std::iter::Sum for Var<'t> {
     /// # Panics
     /// On an empty iterator: there is no tape to record a zero on.
     fn sum<I: Iterator<Item = Var<'t>>>(iter: I) -> Self {
-        iter.reduce(|a, b| a + b).expect("a sum of at least one term")
+        iter.reduce(|a, b| a + b)
+            .expect("a sum of at least one term")
     }
 }
 

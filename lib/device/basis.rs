@@ -69,7 +69,10 @@ impl Basis {
             let points = &position[run.start..next];
             let low = points.iter().copied().fold(f64::INFINITY, f64::min);
             let high = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let (centre, half) = (0.5 * (low + high), (0.5 * (high - low)).max(f64::MIN_POSITIVE));
+            let (centre, half) = (
+                0.5 * (low + high),
+                (0.5 * (high - low)).max(f64::MIN_POSITIVE),
+            );
             for (s, p) in abscissa[run.start..next].iter_mut().zip(points) {
                 *s = (p - centre) / half;
             }
@@ -144,7 +147,11 @@ impl Basis {
     /// checked against.
     pub fn combine(&self, coefficients: &[f64]) -> Vec<f64> {
         (0..self.len)
-            .map(|i| (0..self.count).map(|j| coefficients[j] * self.at(j, i)).sum())
+            .map(|i| {
+                (0..self.count)
+                    .map(|j| coefficients[j] * self.at(j, i))
+                    .sum()
+            })
             .collect()
     }
 

@@ -27,7 +27,7 @@ mod dimension;
 pub(crate) mod golden;
 pub mod illumination;
 pub mod path;
+pub mod simulate;
 pub mod telescope;
 mod telescope_file;
 pub mod zernike;
-pub mod simulate;

@@ -1,0 +1,224 @@
+//! Every adjoint against central differences, and the whole against plain loops.
+
+use super::*;
+use crate::device::fourier::Axis;
+use crate::device::{Basis, Fourier};
+use ndarray::Array2;
+use num_complex::Complex64;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Compares the gradient with central differences. A difference of step h is off by about h^2 from
+/// the curvature and eps/h from rounding, both times the size of the values: h = eps^(1/3).
+fn check_gradient(f: &mut Function, x: &[f64]) {
+    let (value, gradient) = f.value_and_gradient(x);
+    assert!((f.value(x) - value).abs() <= 1e-13 * value.abs().max(1.0));
+    let h = f64::EPSILON.cbrt();
+    let size = gradient
+        .iter()
+        .fold(value.abs().max(1.0), |a, g| a.max(g.abs()));
+    for i in 0..x.len() {
+        let at = |f: &mut Function, step: f64| {
+            let mut x = x.to_vec();
+            x[i] += step;
+            f.value(&x)
+        };
+        let difference = (at(f, h) - at(f, -h)) / (2.0 * h);
+        let error = (difference - gradient[i]).abs();
+        assert!(
+            error < 100.0 * h * h * size,
+            "{i}: {difference} {}",
+            gradient[i]
+        );
+    }
+}
+
+/// Every element-wise primitive, by name, on positive operands.
+type Primitive = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
+const PRIMITIVES: &[Primitive] = &[
+    |a, b| a + b,
+    |a, b| a - b,
+    |a, b| a * b,
+    |a, b| a / b,
+    |a, _| -a,
+    |a, _| a.square(),
+    |a, _| a.sqrt(),
+    |a, _| a.exp(),
+    |a, _| a.ln(),
+    |a, _| a.ln_1p(),
+    |a, _| a.sin(),
+    |a, _| a.cos(),
+    |a, b| (a - 3.0 * b).abs(),
+    |a, _| a.powi(3),
+    |a, _| a.powi(-2),
+    |a, b| a.hypot(b),
+    |a, b| 1.0 / a - 2.0 * b,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_primitive_has_the_adjoint_that_differences_show(
+        data in prop::collection::vec(0.5f64..2.0, 1..1200),
+        x in 0.5f64..1.5,
+        y in 0.5f64..1.5,
+    ) {
+        for primitive in PRIMITIVES {
+            // As scalars, and with either operand an array that depends on both parameters.
+            let mut f = Function::new(2, |_, x| primitive(x[0], x[1]) * x[1]);
+            check_gradient(&mut f, &[x, y]);
+            let n = data.len() as f64;
+            let mut f = Function::new(2, |tape, x| {
+                let d = tape.data(&data);
+                (primitive(x[0] * d, x[1]) + primitive(x[0], d + x[1]) * d).sum() / n
+            });
+            check_gradient(&mut f, &[x, y]);
+        }
+    }
+
+    #[test]
+    fn a_transform_and_a_basis_have_the_adjoints_that_differences_show(
+        x in prop::collection::vec(-1f64..1.0, 5),
+        nx in 3usize..12,
+        ny in 3usize..12,
+        fft in any::<bool>(),
+    ) {
+        let mut f = beam(nx, ny, fft);
+        check_gradient(&mut f, &x);
+        // The gradient differentiated again, against differences of the gradient.
+        let v = [0.3, -0.2, 0.5, 0.1, -0.4];
+        let product = f.hessian_times(&x, &v);
+        let h = f64::EPSILON.cbrt();
+        let shifted = |s: f64| x.iter().zip(&v).map(|(x, v)| x + s * v).collect::<Vec<_>>();
+        let plus = f.value_and_gradient(&shifted(h)).1;
+        let minus = f.value_and_gradient(&shifted(-h)).1;
+        let size = plus.iter().fold(1.0f64, |a, g| a.max(g.abs()));
+        for i in 0..5 {
+            let difference = (plus[i] - minus[i]) / (2.0 * h);
+            prop_assert!((difference - product[i]).abs() < 1e3 * h * h * size, "{difference} {}", product[i]);
+        }
+        // Forward mode, against differences of the arrays.
+        let tangent = f.arrays_times(&x, &v);
+        let (plus, minus) = (f.arrays(&shifted(h)), f.arrays(&shifted(-h)));
+        for i in 0..tangent[0].len() {
+            let difference = (plus[0][i] - minus[0][i]) / (2.0 * h);
+            prop_assert!((difference - tangent[0][i]).abs() < 1e3 * h * h * size);
+        }
+    }
+}
+
+/// A little beam-map fit: three phase functions over a few pixels, a gain and a background.
+fn beam(nx: usize, ny: usize, fft: bool) -> Function {
+    let pixels: Vec<(u32, u32)> = (0..ny as u32)
+        .flat_map(|r| (0..nx as u32).map(move |c| (r, c)))
+        .filter(|(r, c)| (r + 2 * c) % 4 != 0)
+        .collect();
+    let axis = |n: usize| match fft {
+        true => Axis::Fft { points: n },
+        false => Axis::Matrix(Array2::from_shape_fn((n + 2, n), |(f, p)| {
+            Complex64::cis(0.37 * f as f64 * p as f64) * (1.0 + 0.1 * p as f64)
+        })),
+    };
+    let fourier = Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()));
+    let basis = Arc::new(Basis::dense(&Array2::from_shape_fn(
+        (3, pixels.len()),
+        |(j, p)| (1.0 + j as f64 + 0.7 * p as f64).sin(),
+    )));
+    Function::with_arrays(5, |tape, x| {
+        let dish = tape.space(pixels.len());
+        let sky = tape.space(fourier.outputs());
+        let phase = tape.combine(&basis, dish, &x[..3]);
+        let field = tape.transform(&fourier, Complex::cis(phase), sky);
+        let model = x[3] * field.norm2() + x[4];
+        let data: Vec<f64> = (0..fourier.outputs()).map(|i| (i as f64).cos()).collect();
+        let residual = (model - tape.data_in(sky, data)) / 3.0;
+        (residual.square().ln_1p().sum(), vec![model])
+    })
+}
+
+#[test]
+fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
+    for (nx, ny, fft) in [
+        (16, 16, true),
+        (31, 20, true),
+        (24, 40, false),
+        (64, 48, true),
+    ] {
+        let pixels: Vec<(u32, u32)> = (3..ny as u32 - 2)
+            .flat_map(|r| (1..nx as u32 - 3).map(move |c| (r, c)))
+            .filter(|(r, c)| (r * 7 + c * 5) % 3 != 0)
+            .collect();
+        let axis = |n: usize| match fft {
+            true => Axis::Fft { points: n },
+            false => Axis::Matrix(Array2::from_shape_fn((n - 5, n), |(f, p)| {
+                Complex64::cis(-0.21 * (f as f64 - 7.0) * p as f64)
+            })),
+        };
+        let fourier = Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()));
+        let wave = |i: usize, k: f64| (k * i as f64).sin();
+        let field: Vec<_> = (0..pixels.len())
+            .map(|i| Complex64::new(wave(i, 1.3), wave(i, 0.7)))
+            .collect();
+        let cotangent: Vec<_> = (0..fourier.outputs())
+            .map(|i| Complex64::new(wave(i, 0.9), wave(i, 2.1)))
+            .collect();
+        // sum of c * S: its value is the forward transform's inner product with c, and its gradient
+        // with respect to a scaling of the field is the adjoint's with the field.
+        let mut f = Function::with_arrays(1, |tape, x| {
+            let dish = tape.space(pixels.len());
+            let sky = tape.space(fourier.outputs());
+            let part =
+                |get: fn(&Complex64) -> f64, z: &[Complex64]| z.iter().map(get).collect::<Vec<_>>();
+            let e = Complex {
+                re: x[0] * tape.data_in(dish, part(|z| z.re, &field)),
+                im: x[0] * tape.data_in(dish, part(|z| z.im, &field)),
+            };
+            let s = tape.transform(&fourier, e, sky);
+            let c = Complex {
+                re: tape.data_in(sky, part(|z| z.re, &cotangent)),
+                im: tape.data_in(sky, part(|z| z.im, &cotangent)),
+            };
+            ((s.re * c.re + s.im * c.im).sum(), vec![s.re, s.im])
+        });
+        let inner = |a: &[Complex64], b: &[Complex64]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| (a.conj() * b).re).sum()
+        };
+        let direct = fourier.direct(&field);
+        let scale: f64 = direct.iter().map(|z| z.norm()).fold(0.0, f64::max);
+        let arrays = f.arrays(&[1.0]);
+        for (i, z) in direct.iter().enumerate() {
+            assert!((arrays[0][i] - z.re).abs() < 1e-13 * scale, "{i}");
+            assert!((arrays[1][i] - z.im).abs() < 1e-13 * scale, "{i}");
+        }
+        let back = fourier.direct_adjoint(&cotangent);
+        let (ax_y, x_aty) = (inner(&direct, &cotangent), inner(&field, &back));
+        let (value, gradient) = f.value_and_gradient(&[1.0]);
+        let norm = inner(&direct, &direct).sqrt() * inner(&cotangent, &cotangent).sqrt();
+        for (name, got) in [
+            ("value", value),
+            ("gradient", gradient[0]),
+            ("plain adjoint", x_aty),
+        ] {
+            assert!((got - ax_y).abs() < 1e-12 * norm, "{name}: {got} {ax_y}");
+        }
+    }
+}
+
+#[test]
+fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
+    let x = [0.3, -0.2, 0.7, 1.1, 0.2];
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| beam(75, 64, true).value_and_gradient(&x))
+    };
+    let one = run(1);
+    for threads in [2, 3, 8] {
+        for _ in 0..5 {
+            assert_eq!(run(threads), one);
+        }
+    }
+}
