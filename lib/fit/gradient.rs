@@ -1,7 +1,8 @@
 //! Value and gradient at given parameters, and the check of one against the other.
 
 use super::options::FitOptions;
-use crate::error::{Error, Result};
+use super::problem::Problem;
+use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 use ndarray::Array2;
@@ -31,24 +32,94 @@ pub struct GradientReport {
     pub hessian: Option<Array2<f64>>,
 }
 
-/// Value and gradient at the start values of `options`, with central differences where `check`.
+/// The steps of the central differences, in units of a parameter's natural length: the derivative is
+/// extrapolated from a step and its half, so its error falls with the fourth power.
+const STEP: f64 = 1e-3;
+
+/// Value and gradient at the start values of `options`, with central differences where `check`. The
+/// relative error is the difference of the two over the larger of the parameter's own derivative and
+/// a thousandth of the largest one, both in natural lengths.
+///
+/// # Errors
+/// Maps that the model cannot describe, and unknown parameters.
 pub fn gradient(
-    _telescope: &Telescope,
-    _wavelength: f64,
-    _maps: &MapSet,
-    _options: &FitOptions,
-    _check: bool,
-    _hessian: bool,
+    telescope: &Telescope,
+    wavelength: f64,
+    maps: &MapSet,
+    options: &FitOptions,
+    check: bool,
+    hessian: bool,
 ) -> Result<GradientReport> {
-    Err(Error::failed("unwritten"))
+    let problem = Problem::new(telescope, wavelength, maps, options)?;
+    let which = problem.free_up_to(options.order);
+    let mut function =
+        problem.function(&which, &problem.start, options.likelihood, &problem.scales);
+    let x = vec![0.0; which.len()];
+    let (value, gradient) = function.value_and_gradient(&x);
+    let largest = gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
+    let mut rows = Vec::new();
+    for (k, &i) in which.iter().enumerate() {
+        let length = problem.lengths[i];
+        let difference = check.then(|| {
+            let mut slope = |h: f64| {
+                let mut at = |step: f64| {
+                    let mut x = x.clone();
+                    x[k] = step;
+                    function.value(&x)
+                };
+                (at(h) - at(-h)) / (2.0 * h)
+            };
+            (4.0 * slope(0.5 * STEP) - slope(STEP)) / 3.0
+        });
+        let scale = gradient[k].abs().max(1e-3 * largest);
+        rows.push(GradientRow {
+            name: problem.model.parameters[i].name.clone(),
+            unit: problem.model.parameters[i].unit.to_string(),
+            value: problem.start[i],
+            gradient: gradient[k] / length,
+            difference: difference.map(|d| d / length),
+            relative_error: difference.map(|d| {
+                if d == gradient[k] {
+                    0.0
+                } else {
+                    (d - gradient[k]).abs() / scale
+                }
+            }),
+        });
+    }
+    let hessian = hessian.then(|| {
+        let n = which.len();
+        let mut matrix = Array2::zeros((n, n));
+        for k in 0..n {
+            let mut v = vec![0.0; n];
+            v[k] = 1.0;
+            let row = function.hessian_times(&x, &v);
+            for (m, value) in row.into_iter().enumerate() {
+                matrix[(k, m)] = value / (problem.lengths[which[k]] * problem.lengths[which[m]]);
+            }
+        }
+        matrix
+    });
+    Ok(GradientReport {
+        negative_log_likelihood: value,
+        rows,
+        hessian,
+    })
 }
 
 /// The recorded graph of the negative log-likelihood in Graphviz's language.
+///
+/// # Errors
+/// As [`gradient`].
 pub fn graphviz(
-    _telescope: &Telescope,
-    _wavelength: f64,
-    _maps: &MapSet,
-    _options: &FitOptions,
+    telescope: &Telescope,
+    wavelength: f64,
+    maps: &MapSet,
+    options: &FitOptions,
 ) -> Result<String> {
-    Err(Error::failed("unwritten"))
+    let problem = Problem::new(telescope, wavelength, maps, options)?;
+    let which = problem.free_up_to(options.order);
+    Ok(problem
+        .function(&which, &problem.start, options.likelihood, &problem.scales)
+        .graphviz())
 }

@@ -26,6 +26,7 @@ mod dimension;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod illumination;
+pub mod model;
 pub mod path;
 pub mod simulate;
 pub mod telescope;

@@ -1,10 +1,16 @@
 //! Beam maps made from known parameters, with noise.
 
 use super::aperture::ApertureGrid;
-use super::beam_map::{MapSet, Noise};
+use super::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
+use super::model::Model;
 use super::telescope::Telescope;
+use super::zernike;
+use crate::autodiff::Function;
 use crate::device::Precision;
 use crate::error::{Error, Result};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -27,6 +33,127 @@ pub struct SimulateOptions {
 }
 
 /// Simulates maps; they carry the truth and the noise.
-pub fn simulate(_telescope: &Telescope, _options: &SimulateOptions) -> Result<MapSet> {
-    Err(Error::failed("unwritten"))
+///
+/// # Errors
+/// Unknown parameters, and grids that do not suit the dish.
+pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
+    let n = options.grid.points;
+    let step = options.grid.step(telescope.radius);
+    let pixel = options.wavelength / (n as f64 * step);
+    let axis: Vec<f64> = (0..n)
+        .map(|j| (j as f64 - (n / 2) as f64) * pixel)
+        .collect();
+    let mut maps: Vec<BeamMap> = options
+        .defocus
+        .iter()
+        .enumerate()
+        .map(|(i, &defocus)| BeamMap {
+            name: format!("MAP{i}"),
+            defocus,
+            sampling: Sampling::Raster {
+                u: axis.clone(),
+                v: axis.clone(),
+            },
+            power: Vec::new(),
+            sigma: Sigma::Unknown,
+        })
+        .collect();
+    let highest = |name: &str| super::model::mode_of(name).map(|m| m.n);
+    let asked = options
+        .parameters
+        .iter()
+        .filter_map(|(name, _)| highest(name))
+        .max();
+    let order = options.order.max(asked.unwrap_or(0));
+    let model = Model::new(telescope, options.wavelength, order, &maps, options.grid)?;
+
+    let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
+    if let Some(rms) = options.rms {
+        random_aberrations(options, rms, &mut x);
+    }
+    for (name, value) in &options.parameters {
+        let at = model.position(name).ok_or_else(|| {
+            let names: Vec<_> = telescope.illumination.parameters().iter().map(|p| p.name).collect();
+            Error::usage(format!(
+                "unknown parameter '{name}': expected z0, z1, ..., {}, or dx, dy, gain, background with a map's number, such as gain[0]",
+                names.join(", ")
+            ))
+        })?;
+        x[at] = *value;
+    }
+
+    let mut function = Function::with_arrays(x.len(), |tape, p| {
+        let maps = model.record(tape, p, &model.spaces(tape));
+        (tape.constant(0.0), maps)
+    })
+    .precision(options.precision);
+    for (i, (map, power)) in maps.iter_mut().zip(function.arrays(&x)).enumerate() {
+        map.power = model.restore(i, &power);
+    }
+    add_noise(&mut maps, options);
+    let changed = |(p, &value): (&super::model::Parameter, &f64)| {
+        (!p.name.contains('[') || value != p.default).then(|| (p.name.clone(), value))
+    };
+    Ok(MapSet {
+        maps,
+        wavelength: Some(options.wavelength),
+        telescope: Some(telescope.name.clone()),
+        aperture: Some(options.grid),
+        illumination: Some(telescope.illumination.name().to_string()),
+        noise: Some(options.noise),
+        seed: Some(options.seed),
+        truth: model
+            .parameters
+            .iter()
+            .zip(&x)
+            .filter_map(changed)
+            .collect(),
+        ..MapSet::default()
+    })
+}
+
+/// Gaussian coefficients of orders 2 and up, scaled so that the phase has the wanted rms.
+fn random_aberrations(options: &SimulateOptions, rms: f64, x: &mut [f64]) {
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    // Streams 1, 2, ... are the maps' noise.
+    rng.set_stream(0);
+    let first = zernike::count(1);
+    let last = zernike::count(options.order).max(first);
+    for value in &mut x[first..last] {
+        *value = rng.sample(StandardNormal);
+    }
+    // Over the dish, unweighted: <Z^2> = 1/(n+1) for l = 0, else 1/(2(n+1)).
+    let variance: f64 = (first..last)
+        .map(|j| {
+            let mode = zernike::Mode::of(j);
+            let share = if mode.l == 0 { 1.0 } else { 0.5 };
+            x[j] * x[j] * share / (mode.n as f64 + 1.0)
+        })
+        .sum();
+    if variance > 0.0 {
+        x[first..last]
+            .iter_mut()
+            .for_each(|z| *z *= rms / variance.sqrt());
+    }
+}
+
+/// Adds the noise, each map from its own stream of random numbers.
+fn add_noise(maps: &mut [BeamMap], options: &SimulateOptions) {
+    let noise = options.noise;
+    let peak = maps.iter().map(BeamMap::peak).fold(0.0, f64::max);
+    for (i, map) in maps.iter_mut().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        rng.set_stream(1 + i as u64);
+        for power in &mut map.power {
+            let (a, b): (f64, f64) = (rng.sample(StandardNormal), rng.sample(StandardNormal));
+            let glitch: (f64, f64) = (rng.random(), rng.random());
+            *power += noise.additive * peak * a + noise.multiplicative * *power * b;
+            if glitch.0 < noise.outliers {
+                *power = 10.0 * peak * glitch.1;
+            }
+        }
+        if noise.additive > 0.0 {
+            map.sigma = Sigma::Constant(noise.additive * peak);
+        }
+    }
 }

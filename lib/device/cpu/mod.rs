@@ -320,11 +320,10 @@ impl Region {
 impl<T: Real> Executable for Cpu<T> {
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]) {
         assert!(
-            parameters.len() >= self.program.parameters,
-            "one value a parameter"
+            parameters.len() <= self.program.parameters,
+            "too many parameters"
         );
-        self.scalars[..self.program.parameters]
-            .copy_from_slice(&parameters[..self.program.parameters]);
+        self.scalars[..parameters.len()].copy_from_slice(parameters);
         let steps = std::mem::take(&mut self.program.steps);
         for step in &steps {
             match step {

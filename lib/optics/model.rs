@@ -1,0 +1,420 @@
+//! The recorded model: from parameters to beam maps.
+//!
+//! It reads like its NumPy version: amplitude times `exp(i phase)`, one Fourier transform a map, the
+//! squared modulus. Only the dish's own pixels are computed.
+
+use super::aperture::{Aperture, ApertureGrid};
+use super::beam_map::{BeamMap, Sampling};
+use super::illumination::Illumination;
+use super::telescope::Telescope;
+use super::zernike::{self, Mode};
+use crate::autodiff::{Complex, Space, Tape, Var};
+use crate::device::basis::Run;
+use crate::device::fourier::Axis;
+use crate::device::{Basis, Fourier};
+use crate::error::{Error, Result};
+use ndarray::Array2;
+use num_complex::Complex64;
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+/// One parameter of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// `z5`, `sigma`, `gain[0]`.
+    pub name: String,
+    /// `rad`, `R` (dish radii), `dB`, `map` (the map's own power unit) or empty.
+    pub unit: &'static str,
+    pub default: f64,
+}
+
+/// The parameters that every map has for itself, in this order after the common ones.
+pub const OF_EVERY_MAP: [(&str, &str, f64); 4] = [
+    ("dx", "rad", 0.0),
+    ("dy", "rad", 0.0),
+    ("gain", "map", 1.0),
+    ("background", "map", 0.0),
+];
+
+/// A telescope, its aperture and the maps' samplings, ready to be recorded.
+pub struct Model {
+    pub aperture: Aperture,
+    pub order: u32,
+    pub parameters: Vec<Parameter>,
+    telescope: Telescope,
+    wavelength: f64,
+    defocus: Vec<f64>,
+    skies: Vec<Sky>,
+    /// The index into `skies` of every map.
+    sky_of_map: Vec<usize>,
+    basis: Arc<Basis>,
+    path_per_metre: Vec<f64>,
+}
+
+/// One sampling of the sky.
+struct Sky {
+    sampling: Sampling,
+    transform: Arc<Fourier>,
+    /// For every output of the transform, the sample that it is.
+    samples: Vec<u32>,
+}
+
+impl Model {
+    /// Prepares the model of `maps` up to Zernike `order`.
+    ///
+    /// # Errors
+    /// Scattered samples, and grids that do not suit the dish.
+    pub fn new(
+        telescope: &Telescope,
+        wavelength: f64,
+        order: u32,
+        maps: &[BeamMap],
+        grid: ApertureGrid,
+    ) -> Result<Model> {
+        let aperture = Aperture::new(telescope, grid)?;
+        let mut skies: Vec<Sky> = Vec::new();
+        let mut sky_of_map = Vec::new();
+        for map in maps {
+            let known = skies.iter().position(|s| s.sampling == map.sampling);
+            let index = match known {
+                Some(index) => index,
+                None => {
+                    skies.push(Sky::new(map, &aperture, wavelength)?);
+                    skies.len() - 1
+                }
+            };
+            sky_of_map.push(index);
+        }
+        let path_per_metre = aperture.path_per_metre(telescope);
+        Ok(Model {
+            basis: Arc::new(zernike_basis(&aperture, order)),
+            parameters: parameters(telescope, order, maps.len()),
+            telescope: telescope.clone(),
+            wavelength,
+            order,
+            defocus: maps.iter().map(|m| m.defocus).collect(),
+            skies,
+            sky_of_map,
+            path_per_metre,
+            aperture,
+        })
+    }
+
+    /// The position of a parameter.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.parameters.iter().position(|p| p.name == name)
+    }
+
+    /// The number of parameters before those of the first map.
+    fn common(&self) -> usize {
+        zernike::count(self.order) + self.telescope.illumination.parameters().len()
+    }
+
+    /// Position of parameter `which` (of [`OF_EVERY_MAP`]) of `map`.
+    pub fn of_map(&self, which: usize, map: usize) -> usize {
+        self.common() + map * OF_EVERY_MAP.len() + which
+    }
+
+    /// A map's samples in the order of the transform's outputs.
+    pub fn arrange(&self, map: usize, values: &[f64]) -> Vec<f64> {
+        let samples = &self.skies[self.sky_of_map[map]].samples;
+        samples.iter().map(|&i| values[i as usize]).collect()
+    }
+
+    /// The inverse of [`arrange`](Model::arrange).
+    pub fn restore(&self, map: usize, values: &[f64]) -> Vec<f64> {
+        let samples = &self.skies[self.sky_of_map[map]].samples;
+        let mut out = vec![0.0; values.len()];
+        for (&i, &value) in samples.iter().zip(values) {
+            out[i as usize] = value;
+        }
+        out
+    }
+
+    /// A space for every map's samples.
+    pub fn spaces(&self, tape: &Tape) -> Vec<Space> {
+        let len = |&sky: &usize| tape.space(self.skies[sky].samples.len());
+        self.sky_of_map.iter().map(len).collect()
+    }
+
+    /// Records the model maps for all `parameters`, each over its space.
+    pub fn record<'t>(
+        &self,
+        tape: &'t Tape,
+        parameters: &[Var<'t>],
+        spaces: &[Space],
+    ) -> Vec<Var<'t>> {
+        let aperture = &self.aperture;
+        let (zernikes, rest) = parameters.split_at(zernike::count(self.order));
+        let (illumination, of_maps) = rest.split_at(rest.len() - spaces.len() * OF_EVERY_MAP.len());
+
+        let dish = tape.space(aperture.len());
+        let amplitude = self.amplitude(tape, dish, illumination);
+        let phase = tape.combine(&self.basis, dish, zernikes);
+        let field = amplitude * Complex::cis(phase);
+
+        let turns = |lengths: &[f64]| -> Vec<f64> {
+            lengths.iter().map(|m| TAU / self.wavelength * m).collect()
+        };
+        let x = tape.data_in(dish, turns(&aperture.x));
+        let y = tape.data_in(dish, turns(&aperture.y));
+        let of_maps = of_maps.chunks(OF_EVERY_MAP.len());
+        let maps = spaces
+            .iter()
+            .zip(&self.defocus)
+            .zip(&self.sky_of_map)
+            .zip(of_maps);
+        maps.map(|(((&sky, &dz), &which), own)| {
+            let &[dx, dy, gain, background] = own else {
+                unreachable!("chunks of four");
+            };
+            let path: Vec<f64> = self
+                .path_per_metre
+                .iter()
+                .map(|p| TAU / self.wavelength * p * dz)
+                .collect();
+            let defocus = Complex {
+                re: tape.data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
+                im: tape.data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
+            };
+            let pointing = Complex::cis(dx * x + dy * y);
+            let on_sky = tape.transform(
+                &self.skies[which].transform,
+                field * defocus * pointing,
+                sky,
+            );
+            gain * on_sky.norm2() + background
+        })
+        .collect()
+    }
+
+    /// The illumination on the dish's pixels, times their open area over the dish's.
+    fn amplitude<'t>(&self, tape: &'t Tape, dish: Space, parameters: &[Var<'t>]) -> Var<'t> {
+        let aperture = &self.aperture;
+        let in_radii =
+            |metres: &[f64]| -> Vec<f64> { metres.iter().map(|m| m / aperture.radius).collect() };
+        let weight: Vec<f64> = aperture
+            .weight
+            .iter()
+            .map(|w| w * aperture.area_factor())
+            .collect();
+        let (x, y) = (
+            tape.data_in(dish, in_radii(&aperture.x)),
+            tape.data_in(dish, in_radii(&aperture.y)),
+        );
+        let open = tape.data_in(dish, weight);
+        let named = |name: &str| {
+            let all = self.telescope.illumination.parameters();
+            let at = all.iter().position(|p| p.name == name);
+            parameters[at.expect("the parameters of each illumination are fixed")]
+        };
+        let shape = match self.telescope.illumination {
+            Illumination::Gaussian => {
+                let (dx, dy) = (x - named("x0"), y - named("y0"));
+                let r2 = dx.square() + dy.square();
+                let skew = named("rho") * (dx * dy) + named("diff") * (dx.square() - dy.square());
+                (-(r2 + skew) / (2.0 * named("sigma").square())).exp()
+            }
+            Illumination::Pedestal => {
+                let (dx, dy) = (x - named("x0"), y - named("y0"));
+                let inside = 1.0 - (dx.square() + dy.square());
+                // Never below zero, and just above it so that the power has a derivative.
+                let inside = (inside + inside.abs()) * 0.5 + 1e-300;
+                let edge = (named("taper") * (std::f64::consts::LN_10 / 20.0)).exp();
+                edge + (1.0 - edge) * (named("q") * inside.ln()).exp()
+            }
+            Illumination::TopHat => tape.constant(1.0).expand(dish),
+            Illumination::Squashed => {
+                let (dx, dy) = (x - named("x0"), y - named("y0"));
+                let g = (-(dx.square() + dy.square()) / named("sigma").square()).exp();
+                (1.0 - (1.0 - g).square()).sqrt()
+            }
+        };
+        named("amp") * (open * shape)
+    }
+}
+
+/// All parameters of a model, in their order.
+pub fn parameters(telescope: &Telescope, order: u32, maps: usize) -> Vec<Parameter> {
+    let mut all: Vec<Parameter> = (0..zernike::count(order))
+        .map(|j| Parameter {
+            name: format!("z{j}"),
+            unit: "rad",
+            default: 0.0,
+        })
+        .collect();
+    let own = telescope.illumination.parameters().iter().enumerate();
+    all.extend(own.map(|(i, p)| {
+        Parameter {
+            name: p.name.to_string(),
+            unit: p.unit,
+            default: telescope
+                .illumination_values
+                .get(i)
+                .copied()
+                .unwrap_or(p.default),
+        }
+    }));
+    for map in 0..maps {
+        all.extend(OF_EVERY_MAP.map(|(name, unit, default)| Parameter {
+            name: format!("{name}[{map}]"),
+            unit,
+            default,
+        }));
+    }
+    all
+}
+
+/// The Zernike polynomials on the dish's pixels, as polynomials along its rows.
+fn zernike_basis(aperture: &Aperture, order: u32) -> Basis {
+    let mut runs: Vec<Run> = Vec::new();
+    for (i, pixel) in aperture.pixels.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run) if aperture.pixels[run.start].0 == pixel.0 => run.len += 1,
+            _ => runs.push(Run { start: i, len: 1 }),
+        }
+    }
+    let x: Vec<f64> = aperture.x.iter().map(|x| x / aperture.radius).collect();
+    let starts: Vec<usize> = runs.iter().map(|r| r.start).collect();
+    Basis::polynomial_runs(
+        zernike::count(order),
+        order as usize,
+        runs,
+        &x,
+        |run, nodes| {
+            let y = aperture.y[starts[run]] / aperture.radius;
+            let points: Vec<(f64, f64)> = nodes.iter().map(|&x| (x, y)).collect();
+            zernike::table(order, &points)
+        },
+    )
+}
+
+impl Sky {
+    fn new(map: &BeamMap, aperture: &Aperture, wavelength: f64) -> Result<Sky> {
+        let Sampling::Raster { u, v } = &map.sampling else {
+            return Err(Error::input(
+                &map.name,
+                "scattered samples cannot be fitted yet; give maps on a regular raster",
+            ));
+        };
+        let n = aperture.grid.points;
+        let pixel = wavelength / (n as f64 * aperture.step);
+        let is_grid = |axis: &[f64]| {
+            let expected = |j: usize| (j as f64 - (n / 2) as f64) * pixel;
+            axis.len() == n
+                && axis
+                    .iter()
+                    .enumerate()
+                    .all(|(j, a)| (a - expected(j)).abs() < 1e-6 * pixel)
+        };
+        let coordinates = aperture.grid.coordinates(aperture.radius);
+        let fft = is_grid(u) && is_grid(v);
+        let axis = |sky: &[f64]| match fft {
+            true => Axis::Fft { points: n },
+            false => Axis::Matrix(Array2::from_shape_fn((sky.len(), n), |(i, p)| {
+                Complex64::cis(-TAU * (sky[i] * coordinates[p] / wavelength))
+            })),
+        };
+        // FFT order starts at the origin, which is pixel n/2 of a map.
+        let place = |i: usize| if fft { (i + n / 2) % n } else { i };
+        let samples = (0..u.len())
+            .flat_map(|a| (0..v.len()).map(move |b| (place(b) * u.len() + place(a)) as u32))
+            .collect();
+        Ok(Sky {
+            sampling: map.sampling.clone(),
+            transform: Arc::new(Fourier::new(axis(u), axis(v), aperture.pixels.clone())),
+            samples,
+        })
+    }
+}
+
+/// The order and angular frequency of parameter `z<j>`.
+pub fn mode_of(name: &str) -> Option<Mode> {
+    name.strip_prefix('z')?.parse().ok().map(Mode::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden;
+    use super::*;
+    use crate::autodiff::Function;
+    use crate::optics::beam_map::Sigma;
+
+    /// Value and gradient of both likelihoods, and the maps, against NumPy.
+    #[test]
+    fn maps_likelihoods_and_gradients_are_those_of_the_numpy_model() {
+        for name in ["paper", "effelsberg", "alma", "tophat"] {
+            let golden = golden::Model::read(name);
+            let (u, v) = (golden.u.clone(), golden.v.clone());
+            let maps: Vec<BeamMap> = golden
+                .defocus
+                .iter()
+                .zip(&golden.data)
+                .map(|(&defocus, data)| BeamMap {
+                    name: name.into(),
+                    defocus,
+                    sampling: Sampling::Raster {
+                        u: u.clone(),
+                        v: v.clone(),
+                    },
+                    power: data.clone(),
+                    sigma: Sigma::Unknown,
+                })
+                .collect();
+            let model = Model::new(
+                &golden.telescope,
+                golden.wavelength,
+                golden.order,
+                &maps,
+                golden.grid,
+            )
+            .unwrap();
+            let at: Vec<usize> = golden
+                .names
+                .iter()
+                .map(|n| model.position(n).unwrap_or_else(|| panic!("{n}")))
+                .collect();
+            let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
+            at.iter()
+                .zip(&golden.values)
+                .for_each(|(&i, &value)| x[i] = value);
+            let peak = golden.maps.iter().flatten().fold(0.0f64, |a, &b| a.max(b));
+            for (cauchy, expected) in [(false, &golden.gaussian), (true, &golden.cauchy)] {
+                let mut f = Function::with_arrays(x.len(), |tape, p| {
+                    let spaces = model.spaces(tape);
+                    let modelled = model.record(tape, p, &spaces);
+                    let terms = modelled.iter().enumerate().map(|(i, &m)| {
+                        let data = tape.data_in(spaces[i], model.arrange(i, &maps[i].power));
+                        let r = (m - data) / expected.scale;
+                        if cauchy {
+                            r.square().ln_1p().sum()
+                        } else {
+                            0.5 * r.square().sum()
+                        }
+                    });
+                    (terms.sum(), modelled)
+                });
+                for (i, map) in f.arrays(&x).iter().enumerate() {
+                    for (got, want) in model.restore(i, map).iter().zip(&golden.maps[i]) {
+                        assert!((got - want).abs() < 1e-11 * peak, "{name}: {got} {want}");
+                    }
+                }
+                let (value, gradient) = f.value_and_gradient(&x);
+                assert!(
+                    (value - expected.value).abs() < 1e-11 * expected.value,
+                    "{name}: {value}"
+                );
+                let size = expected.gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
+                for ((&i, want), name) in at.iter().zip(&expected.gradient).zip(&golden.names) {
+                    // z0 has no effect; dx, dy have huge derivatives in radians.
+                    let scale = want.abs().max(1e-4 * size.min(1e6));
+                    assert!(
+                        (gradient[i] - want).abs() < 1e-8 * scale,
+                        "{name}: {} {want}",
+                        gradient[i]
+                    );
+                }
+            }
+        }
+    }
+}
