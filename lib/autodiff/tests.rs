@@ -100,16 +100,16 @@ proptest! {
         let product = f.hessian_times(&x, &v);
         let shifted = |s: f64| x.iter().zip(&v).map(|(x, v)| x + s * v).collect::<Vec<_>>();
         let size = product.iter().fold(1.0f64, |a, g| a.max(g.abs()));
-        for i in 0..5 {
+        for (i, product) in product.iter().enumerate() {
             let difference = derivative(|s| f.value_and_gradient(&shifted(s)).1[i]);
-            prop_assert!((difference - product[i]).abs() < TOLERANCE * size, "{difference} {}", product[i]);
+            prop_assert!((difference - product).abs() < TOLERANCE * size, "{difference} {product}");
         }
         // Forward mode, against differences of the arrays.
         let tangent = f.arrays_times(&x, &v);
         let size = tangent[0].iter().fold(1.0f64, |a, g| a.max(g.abs()));
-        for i in 0..tangent[0].len() {
+        for (i, tangent) in tangent[0].iter().enumerate() {
             let difference = derivative(|s| f.arrays(&shifted(s))[0][i]);
-            prop_assert!((difference - tangent[0][i]).abs() < TOLERANCE * size);
+            prop_assert!((difference - tangent).abs() < TOLERANCE * size);
         }
     }
 }

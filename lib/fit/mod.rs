@@ -1,7 +1,7 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
-//! [`minimise`] (how), [`covariance`] (how sure), [`result`] (what comes out).
+//! [`mod@minimise`] (how), [`mod@covariance`] (how sure), [`result`] (what comes out).
 
 pub mod covariance;
 pub mod gradient;
