@@ -55,7 +55,8 @@ pub fn fit(
     for order in 1..=options.order {
         let which = problem.free_up_to(order);
         let stage = format!("order {order} of {}", options.order);
-        let tolerance = 1e-3;
+        // Only the start of the next order: a tenth of a sigma is near enough.
+        let tolerance = 0.01;
         let minimum = descend(
             &problem,
             &which,
@@ -233,7 +234,8 @@ fn summarise(
     let outliers = noise.outliers > 0.0 || options.likelihood == LikelihoodKind::Cauchy;
     let suspect = match reduced_chi2 {
         Some(chi2) if !outliers => chi2 > 3.0,
-        _ => worst > 0.15 && reduced_chi2.is_none_or(|c| c > 3.0),
+        // Where the noise is not known only a gross misfit is certain.
+        _ => worst > 0.3 && reduced_chi2.is_none_or(|c| c > 3.0),
     };
     let (status, message) = if !minimum.converged {
         (
