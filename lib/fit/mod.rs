@@ -72,30 +72,23 @@ pub fn fit(
     adapt_scales(&mut problem, &at);
     let which = problem.free_up_to(options.order);
     let scales = problem.scales.clone();
-    let mut minimum = descend(
-        &problem,
-        &which,
-        &mut at,
-        options.likelihood,
-        &scales,
-        1e-4,
-        "all parameters",
-        progress,
-    )?;
-    evaluations.full += minimum.evaluations;
-    if !minimum.converged {
-        minimum = descend(
-            &problem,
-            &which,
-            &mut at,
-            options.likelihood,
-            &scales,
-            1e-4,
-            "again",
-            progress,
+    // A second start, with fresh curvature, where the first did not settle.
+    let mut minimum = None;
+    for stage in ["all parameters", "all parameters again"] {
+        let (kind, tolerance) = (options.likelihood, 1e-4);
+        let found = descend(
+            &problem, &which, &mut at, kind, &scales, tolerance, stage, progress,
         )?;
-        evaluations.full += minimum.evaluations;
+        evaluations.full += found.evaluations;
+        let settled = found.converged;
+        minimum = Some(found);
+        if settled {
+            break;
+        }
     }
+    let Some(minimum) = minimum else {
+        unreachable!("the loop runs at least once");
+    };
     summarise(&problem, &which, &at, &minimum, evaluations)
 }
 
@@ -234,8 +227,7 @@ fn summarise(
     let outliers = noise.outliers > 0.0 || options.likelihood == LikelihoodKind::Cauchy;
     let suspect = match reduced_chi2 {
         Some(chi2) if !outliers => chi2 > 3.0,
-        // Where the noise is not known only a gross misfit is certain.
-        _ => worst > 0.3 && reduced_chi2.is_none_or(|c| c > 3.0),
+        _ => worst > 0.15 && reduced_chi2.is_none_or(|c| c > 3.0),
     };
     let (status, message) = if !minimum.converged {
         (
