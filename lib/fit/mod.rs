@@ -31,8 +31,11 @@ use result::{
 pub struct Progress {
     /// `order 3 of 5`, `all parameters`.
     pub stage: String,
+    /// Of this stage.
     pub evaluations: usize,
     pub negative_log_likelihood: f64,
+    /// Whether the likelihood is that of the result: all samples, all parameters, its own kind.
+    pub full: bool,
 }
 
 /// Fits `maps`. `progress` is called once an iteration and may stop the fit with an error.
@@ -130,6 +133,7 @@ fn descend(
                 stage: stage.to_string(),
                 evaluations,
                 negative_log_likelihood: value,
+                full: stage.starts_with("all"),
             })
         },
     )?;
