@@ -157,8 +157,7 @@ pub fn maps_of_cube(
     }
     grid.points = n;
     grid.check().map_err(|e| Error::input(place, e))?;
-    let step = wavelength / (n as f64 * grid.step(radius));
-    let axis: Vec<f64> = (0..n).map(|j| (j as f64 - (n / 2) as f64) * step).collect();
+    let axis = grid.sky_axis(radius, wavelength);
     let maps = cube.outer_iter().zip(defocus).enumerate();
     let maps = maps.map(|(i, (power, &defocus))| BeamMap {
         name: format!("map {i}"),

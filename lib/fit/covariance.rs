@@ -5,12 +5,14 @@ use super::problem::Problem;
 use nalgebra::DMatrix;
 use ndarray::Array2;
 
-/// The covariance of the parameters `which` at `at`: `H^-1 G H^-1`, with the curvature
-/// `H = sum psi'(r) J J'` and the scatter of the scores `G = sum psi(r)^2 J J'`, where `psi` is the
-/// derivative of a sample's negative log-likelihood and `J` that of the model. It holds whatever the
-/// noise of the samples, provided that they are independent (Huber 1967). `None` when a direction of
-/// the parameters changes nothing.
-pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Array2<f64>> {
+/// The curvature `sum psi'(r) J J'` and the scatter of the scores `sum psi(r)^2 J J'`, in the
+/// parameters' lengths, where `psi` is the derivative of a sample's negative log-likelihood by its
+/// scaled residual `r` and `J` that of the model.
+fn information(
+    problem: &Problem,
+    which: &[usize],
+    at: &[f64],
+) -> (DMatrix<f64>, DMatrix<f64>) {
     let n = which.len();
     let kind = problem.options.likelihood;
     let mut function = problem.function(which, at, kind, &problem.scales);
@@ -28,28 +30,31 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Arra
     for (k, map) in problem.maps.maps.iter().enumerate() {
         let scale = problem.scales[k];
         let data = problem.model.arrange(k, &map.power);
-        let mut row = vec![0.0; n];
-        for (i, d) in data.iter().enumerate() {
-            if d.is_nan() {
-                continue;
-            }
-            let r = (models[k][i] - d) / scale;
-            let (psi, slope) = match kind {
+        // For every sample psi^2 and psi', each over the square of the scale.
+        let (mut square, mut slope) = (Vec::new(), Vec::new());
+        for (d, m) in data.iter().zip(&models[k]) {
+            let r = (m - d) / scale;
+            let (psi, derivative) = match kind {
+                _ if d.is_nan() => (0.0, 0.0),
                 LikelihoodKind::Gaussian => (r, 1.0),
                 LikelihoodKind::Cauchy => {
                     let q = 1.0 + r * r;
                     (2.0 * r / q, 2.0 * (1.0 - r * r) / (q * q))
                 }
             };
-            for (value, column) in row.iter_mut().zip(&columns) {
-                *value = column[k][i] / scale;
-            }
-            for a in 0..n {
-                for b in 0..=a {
-                    let product = row[a] * row[b];
-                    curvature[(a, b)] += slope * product;
-                    scatter[(a, b)] += psi * psi * product;
+            square.push(psi * psi / (scale * scale));
+            slope.push(derivative / (scale * scale));
+        }
+        for a in 0..n {
+            for b in 0..=a {
+                let (mut c, mut s) = (0.0, 0.0);
+                let pairs = columns[a][k].iter().zip(&columns[b][k]);
+                for ((x, y), (slope, square)) in pairs.zip(slope.iter().zip(&square)) {
+                    c += slope * (x * y);
+                    s += square * (x * y);
                 }
+                curvature[(a, b)] += c;
+                scatter[(a, b)] += s;
             }
         }
     }
@@ -59,6 +64,22 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Arra
             scatter[(b, a)] = scatter[(a, b)];
         }
     }
+    (curvature, scatter)
+}
+
+/// The inverse of the curvature, row-major, in the parameters' lengths; `None` where it has none.
+pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Vec<f64>> {
+    let (curvature, _) = information(problem, which, at);
+    // Symmetric, so rows are columns.
+    Some(curvature.cholesky()?.inverse().as_slice().to_vec())
+}
+
+/// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
+/// scatter of the scores `G`. It holds whatever the noise of the samples, provided that they are
+/// independent (Huber 1967). `None` when a direction of the parameters changes nothing.
+pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Array2<f64>> {
+    let n = which.len();
+    let (curvature, scatter) = information(problem, which, at);
     let inverse = curvature.cholesky()?.inverse();
     let sandwich = &inverse * scatter * &inverse;
     Some(Array2::from_shape_fn((n, n), |(a, b)| {

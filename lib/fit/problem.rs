@@ -27,6 +27,10 @@ pub struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// The fit of `maps` as `options` say, with start values from the maps themselves.
+    ///
+    /// # Errors
+    /// Maps that the model cannot describe, and unknown parameters.
     pub fn new(
         telescope: &'a Telescope,
         wavelength: f64,
@@ -54,6 +58,41 @@ impl<'a> Problem<'a> {
         problem.guess();
         problem.edit()?;
         Ok(problem)
+    }
+
+    /// The same parameters and scales with other samples, on the aperture of `options`.
+    ///
+    /// # Errors
+    /// Maps that the model cannot describe.
+    pub fn with_maps<'b>(
+        &self,
+        maps: &'b MapSet,
+        options: &'b FitOptions,
+    ) -> Result<Problem<'b>>
+    where
+        'a: 'b,
+    {
+        let grid = options
+            .aperture
+            .unwrap_or_else(|| suitable_grid(self.telescope, self.wavelength, &maps.maps));
+        Ok(Problem {
+            telescope: self.telescope,
+            wavelength: self.wavelength,
+            maps,
+            options,
+            model: Model::new(
+                self.telescope,
+                self.wavelength,
+                options.order,
+                &maps.maps,
+                grid,
+            )?,
+            start: self.start.clone(),
+            lengths: self.lengths.clone(),
+            bounds: self.bounds.clone(),
+            free: self.free.clone(),
+            scales: self.scales.clone(),
+        })
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -268,7 +307,7 @@ fn centroid(map: &BeamMap) -> (f64, f64, f64) {
 
 /// The scale that the likelihood starts with: what was asked for, else four sigma of the noise, else
 /// a twentieth of the peak (to be replaced by what the residuals show).
-fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
+pub fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
         (Some(fraction), ..) => fraction * map.peak(),
         (None, Sigma::Constant(sigma), LikelihoodKind::Gaussian) => *sigma,

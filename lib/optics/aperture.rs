@@ -48,6 +48,27 @@ impl ApertureGrid {
             .collect()
     }
 
+    /// The coordinates `u`, and `v`, of this grid's discrete far field on a dish of `radius` metres,
+    /// radians: pixel `j` lies at `(j - points / 2) wavelength / (points step)`.
+    pub fn sky_axis(&self, radius: f64, wavelength: f64) -> Vec<f64> {
+        let n = self.points;
+        let pixel = wavelength / (n as f64 * self.step(radius));
+        let from_centre = |j: usize| j as f64 - (n / 2) as f64;
+        (0..n).map(|j| from_centre(j) * pixel).collect()
+    }
+
+    /// Whether `u` and `v` are this grid's [`sky_axis`](ApertureGrid::sky_axis), to a millionth of a
+    /// pixel.
+    pub fn is_sky_of(&self, u: &[f64], v: &[f64], radius: f64, wavelength: f64) -> bool {
+        let expected = self.sky_axis(radius, wavelength);
+        let tolerance = 1e-6 * wavelength / (self.points as f64 * self.step(radius));
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < tolerance;
+        let same = |axis: &[f64]| {
+            axis.len() == self.points && axis.iter().zip(&expected).all(close)
+        };
+        same(u) && same(v)
+    }
+
     /// Checks that the grid can carry a dish.
     ///
     /// # Errors

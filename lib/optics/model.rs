@@ -298,17 +298,8 @@ impl Sky {
             ));
         };
         let n = aperture.grid.points;
-        let pixel = wavelength / (n as f64 * aperture.step);
-        let is_grid = |axis: &[f64]| {
-            let expected = |j: usize| (j as f64 - (n / 2) as f64) * pixel;
-            axis.len() == n
-                && axis
-                    .iter()
-                    .enumerate()
-                    .all(|(j, a)| (a - expected(j)).abs() < 1e-6 * pixel)
-        };
+        let fft = aperture.grid.is_sky_of(u, v, aperture.radius, wavelength);
         let coordinates = aperture.grid.coordinates(aperture.radius);
-        let fft = is_grid(u) && is_grid(v);
         let axis = |sky: &[f64]| match fft {
             true => Axis::Fft { points: n },
             false => Axis::Matrix(Array2::from_shape_fn((sky.len(), n), |(i, p)| {

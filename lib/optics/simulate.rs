@@ -37,12 +37,7 @@ pub struct SimulateOptions {
 /// # Errors
 /// Unknown parameters, and grids that do not suit the dish.
 pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
-    let n = options.grid.points;
-    let step = options.grid.step(telescope.radius);
-    let pixel = options.wavelength / (n as f64 * step);
-    let axis: Vec<f64> = (0..n)
-        .map(|j| (j as f64 - (n / 2) as f64) * pixel)
-        .collect();
+    let axis = options.grid.sky_axis(telescope.radius, options.wavelength);
     let mut maps: Vec<BeamMap> = options
         .defocus
         .iter()

@@ -1,0 +1,170 @@
+//! Smaller versions of the maps with nearly the same optimum, to come close to it at little cost.
+//!
+//! Two facts make them: most of a beam's power lies within a few widths of its centre, and a beam map
+//! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
+
+use super::options::FitOptions;
+use super::problem::first_scale;
+use crate::optics::aperture::{ApertureGrid, ApertureKind};
+use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::telescope::Telescope;
+
+/// One smaller version.
+pub struct Level {
+    pub maps: MapSet,
+    /// As for the whole fit, but for the aperture grid.
+    pub options: FitOptions,
+    /// The likelihood's scales, which are those of the whole maps.
+    pub scales: Vec<f64>,
+    /// Which part of the samples of its window a level has: 1 for all, 1/4 for every second either way.
+    pub share: f64,
+}
+
+/// Half the width of the smallest window, in beam widths `lambda / D` beyond what the defocus
+/// spreads.
+const NEAR: f64 = 4.0;
+/// Half the width of the smallest window, in beam widths.
+const SMALLEST: f64 = 8.0;
+/// How much smaller a level has to be than the next, in samples.
+const RATIO: f64 = 2.0;
+
+/// The levels below the whole maps, smallest first; none where the maps are small already.
+pub fn levels(
+    telescope: &Telescope,
+    wavelength: f64,
+    maps: &MapSet,
+    options: &FitOptions,
+) -> Vec<Level> {
+    let beam = wavelength / (2.0 * telescope.radius);
+    let window = SMALLEST.max(NEAR + spread(telescope, maps) / beam);
+    let finest = maps.maps.iter().map(|m| step(&m.sampling)).fold(0.0, f64::max);
+    let stride = ((0.5 * beam * (1.0 + 1e-9) / finest) as usize).max(1);
+    let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
+    let mut levels: Vec<Level> = Vec::new();
+    // From the largest down, so that each can be judged by the one above it.
+    for (width, stride) in [(2.0 * window, 1), (window, 1), (window, stride)] {
+        let above = levels.last().map_or(maps, |level| &level.maps);
+        let cut: Option<Vec<BeamMap>> = maps
+            .maps
+            .iter()
+            .map(|map| part(map, width * beam, stride))
+            .collect();
+        let Some(cut) = cut else { continue };
+        let cut = MapSet {
+            maps: cut,
+            noise: maps.noise,
+            ..MapSet::default()
+        };
+        if samples(&cut) * RATIO > samples(above) {
+            continue;
+        }
+        levels.push(Level {
+            options: FitOptions {
+                aperture: matching_grid(&cut.maps, telescope.radius, wavelength),
+                ..options.clone()
+            },
+            scales: maps.maps.iter().map(|m| first_scale(m, options)).collect(),
+            share: 1.0 / (stride * stride) as f64,
+            maps: cut,
+        });
+    }
+    levels.reverse();
+    levels
+}
+
+/// How far the defocus spreads a beam, radians: the steepest slope of the path on the dish, for the
+/// map that is farthest out of focus.
+fn spread(telescope: &Telescope, maps: &MapSet) -> f64 {
+    let farthest = maps.maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
+    let (radius, count) = (telescope.radius, 64);
+    let path = |i: usize, along_x: bool| {
+        let r = radius * (2.0 * i as f64 / count as f64 - 1.0);
+        let (x, y) = if along_x { (r, 0.0) } else { (0.0, r) };
+        telescope.path.per_metre(x, y)
+    };
+    let mut steepest = 0.0f64;
+    for along_x in [true, false] {
+        // The mean slope only moves the beam.
+        let mean = (path(count, along_x) - path(0, along_x)) / (2.0 * radius);
+        for i in 0..count {
+            let rise = path(i + 1, along_x) - path(i, along_x);
+            let slope = rise / (2.0 * radius / count as f64) - mean;
+            steepest = steepest.max(slope.abs());
+        }
+    }
+    farthest * steepest
+}
+
+/// The larger of the two typical steps of a raster; infinite where there is none.
+fn step(sampling: &Sampling) -> f64 {
+    let Sampling::Raster { u, v } = sampling else {
+        return f64::INFINITY;
+    };
+    let of = |axis: &[f64]| match axis {
+        [first, .., last] => (last - first).abs() / (axis.len() - 1) as f64,
+        _ => f64::INFINITY,
+    };
+    of(u).max(of(v))
+}
+
+/// The samples of a raster within `half` radians of its centre either way, every `stride`-th of them.
+/// `None` for other samplings, and where most of the samples are blank.
+fn part(map: &BeamMap, half: f64, stride: usize) -> Option<BeamMap> {
+    let Sampling::Raster { u, v } = &map.sampling else {
+        return None;
+    };
+    let (columns, rows) = (chosen(u, half, stride), chosen(v, half, stride));
+    let mut power = Vec::with_capacity(rows.len() * columns.len());
+    for &row in &rows {
+        power.extend(columns.iter().map(|&column| map.power[row * u.len() + column]));
+    }
+    let known = power.iter().filter(|p| !p.is_nan()).count();
+    let sigma = match &map.sigma {
+        Sigma::PerSample(sigma) => Sigma::PerSample(
+            rows.iter()
+                .flat_map(|&row| columns.iter().map(move |&column| sigma[row * u.len() + column]))
+                .collect(),
+        ),
+        other => other.clone(),
+    };
+    let part = BeamMap {
+        name: map.name.clone(),
+        defocus: map.defocus,
+        sampling: Sampling::Raster {
+            u: columns.iter().map(|&i| u[i]).collect(),
+            v: rows.iter().map(|&i| v[i]).collect(),
+        },
+        sigma,
+        power,
+    };
+    (2 * known >= part.power.len() && part.peak() > 0.0).then_some(part)
+}
+
+/// Which samples of an axis to take: an even number about the middle one, which is taken too.
+fn chosen(axis: &[f64], half: f64, stride: usize) -> Vec<usize> {
+    let middle = axis.len() / 2;
+    let step = (axis[axis.len() - 1] - axis[0]).abs() / (axis.len() - 1).max(1) as f64;
+    let wanted = (half / (step * stride as f64) + 0.25).floor() as usize;
+    let below = wanted.min(middle / stride);
+    let above = wanted.min((axis.len() - middle).div_ceil(stride));
+    (0..below + above)
+        .map(|i| middle + i * stride - below * stride)
+        .collect()
+}
+
+/// The smooth grid whose discrete far field has these samples, where there is one that holds the
+/// dish.
+fn matching_grid(maps: &[BeamMap], radius: f64, wavelength: f64) -> Option<ApertureGrid> {
+    let Sampling::Raster { u, v } = &maps[0].sampling else {
+        return None;
+    };
+    let grid = ApertureGrid {
+        kind: ApertureKind::Smooth,
+        points: u.len(),
+        extent: wavelength / (2.0 * radius * step(&maps[0].sampling)),
+    };
+    let same = maps.iter().all(|m| m.sampling == maps[0].sampling);
+    let holds = grid.extent >= 1.0 + 1.0 / grid.points as f64;
+    let fits = same && holds && grid.is_sky_of(u, v, radius, wavelength);
+    fits.then_some(grid)
+}

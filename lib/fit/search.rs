@@ -1,0 +1,221 @@
+//! The way from nothing to the optimum: through the orders on few samples, then on more and more.
+
+use super::covariance;
+use super::level::Level;
+use super::minimise::{Minimum, Settings, Start, minimise};
+use super::options::{FitOptions, LikelihoodKind};
+use super::problem::Problem;
+use super::result::Evaluations;
+use crate::error::Result;
+use crate::optics::beam_map::{MapSet, Sigma};
+use crate::optics::telescope::Telescope;
+
+/// How far a fit has come.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// `order 3 of 5`, `all parameters`.
+    pub stage: String,
+    /// Of this stage.
+    pub evaluations: usize,
+    pub negative_log_likelihood: f64,
+    /// Whether the likelihood is that of the result: all samples, all parameters, its own kind.
+    pub full: bool,
+}
+
+/// What a search ends with.
+pub struct Found<'a> {
+    pub problem: Problem<'a>,
+    /// The free parameters.
+    pub which: Vec<usize>,
+    /// All parameters at the optimum.
+    pub at: Vec<f64>,
+    pub minimum: Minimum,
+    pub evaluations: Evaluations,
+}
+
+/// Least squares through the orders has a twentieth of each map's peak for its scale: strong enough to
+/// pull, and far above the noise.
+const ROUGH: f64 = 0.05;
+/// How near an optimum, in log-likelihood, is near enough to start the next stage from.
+const NEAR: f64 = 0.01;
+/// How near the last one is.
+const SETTLED: f64 = 1e-4;
+
+/// Searches for the optimum of `maps`, by way of `levels`.
+///
+/// # Errors
+/// Maps that the model cannot describe, and what `progress` returns.
+pub fn search<'a>(
+    telescope: &'a Telescope,
+    wavelength: f64,
+    maps: &'a MapSet,
+    options: &'a FitOptions,
+    levels: &'a [Level],
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<Found<'a>> {
+    let mut problem = match levels.first() {
+        Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options)?,
+        None => Problem::new(telescope, wavelength, maps, options)?,
+    };
+    if let Some(level) = levels.first() {
+        problem.scales.clone_from(&level.scales);
+    }
+    let which = problem.free_up_to(options.order);
+    let mut at = problem.start.clone();
+    let mut evaluations = Evaluations::default();
+    let mut count = |level: Option<&Level>, minimum: &Minimum| match level {
+        Some(_) => evaluations.coarse += minimum.evaluations,
+        None => evaluations.full += minimum.evaluations,
+    };
+    // Strong aberrations have local minima, and a robust likelihood is blind far from the optimum: so
+    // each order starts from the last, and by least squares.
+    let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.peak()).collect();
+    for order in 1..=options.order {
+        let stage = Stage {
+            which: &problem.free_up_to(order),
+            kind: LikelihoodKind::Gaussian,
+            scales: &rough,
+            tolerance: NEAR,
+            inverse: None,
+            name: &format!("order {order} of {}", options.order),
+            full: false,
+        };
+        count(levels.first(), &stage.descend(&problem, &mut at, progress)?);
+    }
+    let mut inverse: Option<Vec<f64>> = None;
+    for (i, level) in levels.iter().enumerate() {
+        adapt_scales(&mut problem, &at);
+        let stage = Stage {
+            which: &which,
+            kind: options.likelihood,
+            scales: &problem.scales,
+            tolerance: NEAR,
+            inverse: inverse.as_deref(),
+            name: &format!("all parameters, level {} of {}", i + 1, levels.len() + 1),
+            full: false,
+        };
+        count(Some(level), &stage.descend(&problem, &mut at, progress)?);
+        // What more samples will say of the curvature, from what these do.
+        let next = levels.get(i + 1);
+        let share = level.share / next.map_or(1.0, |next| next.share);
+        inverse = covariance::inverse_curvature(&problem, &which, &at)
+            .map(|inverse| inverse.into_iter().map(|v| v * share).collect());
+        problem = match next {
+            Some(next) => problem.with_maps(&next.maps, &next.options)?,
+            None => problem.with_maps(maps, options)?,
+        };
+    }
+    adapt_scales(&mut problem, &at);
+    // A second start, with fresh curvature, where the first did not settle.
+    let mut descend = |inverse: Option<&[f64]>, name| {
+        let stage = Stage {
+            which: &which,
+            kind: options.likelihood,
+            scales: &problem.scales,
+            tolerance: SETTLED,
+            inverse,
+            name,
+            full: true,
+        };
+        stage.descend(&problem, &mut at, progress)
+    };
+    let mut minimum = descend(inverse.as_deref(), "all parameters")?;
+    count(None, &minimum);
+    if !minimum.converged {
+        minimum = descend(None, "all parameters again")?;
+        count(None, &minimum);
+    }
+    Ok(Found {
+        problem,
+        which,
+        at,
+        minimum,
+        evaluations,
+    })
+}
+
+/// One minimisation.
+struct Stage<'s> {
+    which: &'s [usize],
+    kind: LikelihoodKind,
+    scales: &'s [f64],
+    tolerance: f64,
+    /// The inverse Hessian to start with, in the parameters' lengths, where it is known.
+    inverse: Option<&'s [f64]>,
+    name: &'s str,
+    full: bool,
+}
+
+impl Stage<'_> {
+    /// Minimises from, and to, `at`.
+    fn descend(
+        &self,
+        problem: &Problem,
+        at: &mut [f64],
+        progress: &mut dyn FnMut(&Progress) -> Result<()>,
+    ) -> Result<Minimum> {
+        let mut function = problem.function(self.which, at, self.kind, self.scales);
+        let scaled = |i: usize, value: f64| (value - at[i]) / problem.lengths[i];
+        let bounds = self.which.iter().map(|&i| {
+            let (low, high) = problem.bounds[i];
+            (scaled(i, low), scaled(i, high))
+        });
+        let settings = Settings {
+            tolerance: self.tolerance,
+            evaluations: 1500,
+            bounds: bounds.collect(),
+        };
+        let ones = vec![1.0; self.which.len()];
+        let minimum = minimise(
+            |x, g| function.value_and_gradient_into(x, g),
+            &vec![0.0; self.which.len()],
+            self.inverse.map_or(Start::Lengths(&ones), Start::Inverse),
+            &settings,
+            |evaluations, value| {
+                progress(&Progress {
+                    stage: self.name.to_string(),
+                    evaluations,
+                    negative_log_likelihood: value,
+                    full: self.full,
+                })
+            },
+        )?;
+        for (&i, x) in self.which.iter().zip(&minimum.x) {
+            at[i] += problem.lengths[i] * x;
+        }
+        Ok(minimum)
+    }
+}
+
+/// Where the noise is not known, the scale comes from what the least-squares fit left: the same
+/// fraction of the peak for every map.
+fn adapt_scales(problem: &mut Problem, at: &[f64]) {
+    let unknown = problem
+        .maps
+        .maps
+        .iter()
+        .any(|m| !matches!(m.sigma, Sigma::Constant(_)));
+    if problem.options.scale.is_some() || !unknown {
+        return;
+    }
+    let models = problem.model_maps(at);
+    let mut residuals: Vec<f64> = Vec::new();
+    for (map, model) in problem.maps.maps.iter().zip(&models) {
+        let pairs = map.power.iter().zip(model).filter(|(p, _)| !p.is_nan());
+        residuals.extend(pairs.map(|(p, m)| (p - m).abs() / map.peak()));
+    }
+    let fraction = match problem.options.likelihood {
+        LikelihoodKind::Gaussian => {
+            (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len().max(1) as f64).sqrt()
+        }
+        LikelihoodKind::Cauchy => {
+            residuals.sort_unstable_by(f64::total_cmp);
+            // The median of |r| is 0.6745 sigma; four sigma as for known noise.
+            4.0 * residuals.get(residuals.len() / 2).copied().unwrap_or(0.0) / 0.6745
+        }
+    };
+    let fraction = fraction.max(1e-9);
+    for (scale, map) in problem.scales.iter_mut().zip(&problem.maps.maps) {
+        *scale = fraction * map.peak();
+    }
+}
