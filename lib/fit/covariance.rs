@@ -8,11 +8,7 @@ use ndarray::Array2;
 /// The curvature `sum psi'(r) J J'` and the scatter of the scores `sum psi(r)^2 J J'`, in the
 /// parameters' lengths, where `psi` is the derivative of a sample's negative log-likelihood by its
 /// scaled residual `r` and `J` that of the model.
-fn information(
-    problem: &Problem,
-    which: &[usize],
-    at: &[f64],
-) -> (DMatrix<f64>, DMatrix<f64>) {
+fn information(problem: &Problem, which: &[usize], at: &[f64]) -> (DMatrix<f64>, DMatrix<f64>) {
     let n = which.len();
     let kind = problem.options.likelihood;
     let mut function = problem.function(which, at, kind, &problem.scales);

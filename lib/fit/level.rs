@@ -37,7 +37,11 @@ pub fn levels(
 ) -> Vec<Level> {
     let beam = wavelength / (2.0 * telescope.radius);
     let window = SMALLEST.max(NEAR + spread(telescope, maps) / beam);
-    let finest = maps.maps.iter().map(|m| step(&m.sampling)).fold(0.0, f64::max);
+    let finest = maps
+        .maps
+        .iter()
+        .map(|m| step(&m.sampling))
+        .fold(0.0, f64::max);
     let stride = ((0.5 * beam * (1.0 + 1e-9) / finest) as usize).max(1);
     let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
     let mut levels: Vec<Level> = Vec::new();
@@ -116,13 +120,21 @@ fn part(map: &BeamMap, half: f64, stride: usize) -> Option<BeamMap> {
     let (columns, rows) = (chosen(u, half, stride), chosen(v, half, stride));
     let mut power = Vec::with_capacity(rows.len() * columns.len());
     for &row in &rows {
-        power.extend(columns.iter().map(|&column| map.power[row * u.len() + column]));
+        power.extend(
+            columns
+                .iter()
+                .map(|&column| map.power[row * u.len() + column]),
+        );
     }
     let known = power.iter().filter(|p| !p.is_nan()).count();
     let sigma = match &map.sigma {
         Sigma::PerSample(sigma) => Sigma::PerSample(
             rows.iter()
-                .flat_map(|&row| columns.iter().map(move |&column| sigma[row * u.len() + column]))
+                .flat_map(|&row| {
+                    columns
+                        .iter()
+                        .map(move |&column| sigma[row * u.len() + column])
+                })
                 .collect(),
         ),
         other => other.clone(),

@@ -64,11 +64,7 @@ impl<'a> Problem<'a> {
     ///
     /// # Errors
     /// Maps that the model cannot describe.
-    pub fn with_maps<'b>(
-        &self,
-        maps: &'b MapSet,
-        options: &'b FitOptions,
-    ) -> Result<Problem<'b>>
+    pub fn with_maps<'b>(&self, maps: &'b MapSet, options: &'b FitOptions) -> Result<Problem<'b>>
     where
         'a: 'b,
     {

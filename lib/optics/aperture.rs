@@ -63,9 +63,8 @@ impl ApertureGrid {
         let expected = self.sky_axis(radius, wavelength);
         let tolerance = 1e-6 * wavelength / (self.points as f64 * self.step(radius));
         let close = |(a, b): (&f64, &f64)| (a - b).abs() < tolerance;
-        let same = |axis: &[f64]| {
-            axis.len() == self.points && axis.iter().zip(&expected).all(close)
-        };
+        let same =
+            |axis: &[f64]| axis.len() == self.points && axis.iter().zip(&expected).all(close);
         same(u) && same(v)
     }
 

@@ -4,67 +4,44 @@
 //! order at the end, so a result is the same to the last bit whatever the number of threads. Buffers
 //! are allocated when a program is loaded, not when it runs.
 
-mod disjoint;
+mod elementary;
 mod fourier;
+mod isa;
+mod matrix;
+mod real;
+mod shared;
 mod tile;
 
-use super::program::{Array, Operand, Program, Region, Step};
+pub use real::Real;
+
+use super::program::{Array, Code, Operand, Program, Region, Step};
 use super::{Executable, Fourier};
-use disjoint::Disjoint;
 use fourier::{BLOCK, Transform};
 use rayon::prelude::*;
-use rustfft::FftNum;
 use rustfft::num_complex::Complex;
-use rustfft::num_traits::Float;
-use std::sync::{Arc, Mutex};
-use tile::{Sources, Tile, Workspace};
+use shared::Shared;
+use std::sync::Arc;
+use tile::{Needs, Sources, Tile, Workspaces};
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
 pub const TILE: usize = 512;
 
-/// A floating-point type that arrays can be made of.
-pub trait Real: FftNum + Float + Default {
-    fn of(value: f64) -> Self;
-    fn wide(self) -> f64;
-    /// Data in this type; shared where it is that already.
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]>;
-}
-
-impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
-    fn wide(self) -> f64 {
-        self
-    }
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
-        values.clone()
-    }
-}
-
-impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-    fn wide(self) -> f64 {
-        self.into()
-    }
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
-        values.iter().map(|&v| v as f32).collect()
-    }
-}
-
 /// A real array as it is held.
 enum Held<T> {
     Data(Arc<[T]>),
-    Work(Vec<T>),
+    Work(Shared<T>),
 }
 
-impl<T> Held<T> {
-    fn slice(&self) -> &[T] {
+impl<T: Copy> Held<T> {
+    /// The whole array.
+    ///
+    /// # Safety
+    /// As [`Shared::read`].
+    unsafe fn read(&self) -> &[T] {
         match self {
             Held::Data(values) => values,
-            Held::Work(values) => values,
+            // SAFETY: by the caller's promise.
+            Held::Work(values) => unsafe { values.read() },
         }
     }
 }
@@ -74,18 +51,22 @@ pub struct Cpu<T: Real> {
     program: Program,
     scalars: Vec<f64>,
     arrays: Vec<Held<T>>,
-    fields: Vec<Vec<Complex<T>>>,
+    fields: Vec<Shared<Complex<T>>>,
     /// Prepared transforms, found by the address of what they were made from.
     transforms: Vec<(Arc<Fourier>, Transform<T>)>,
-    /// Row spectra, two for every stream of the region that has most.
-    spectra: Vec<Vec<Complex<T>>>,
+    /// A spectrum for every stream of the region that has most.
+    spectra: Vec<Shared<Complex<T>>>,
     /// One row of sums a tile.
-    partials: Vec<f64>,
-    workspaces: Vec<Mutex<Workspace<T>>>,
+    partials: Shared<f64>,
+    totals: Vec<f64>,
+    workspaces: Workspaces<T>,
 }
 
 impl<T: Real> Cpu<T> {
     /// Loads a program: prepares its transforms and allocates all that it needs.
+    ///
+    /// # Panics
+    /// When a region reads an array or a field that it writes: planning makes no such program.
     pub fn new(program: Program) -> Self {
         let regions = || {
             program.steps.iter().filter_map(|step| match step {
@@ -93,196 +74,191 @@ impl<T: Real> Cpu<T> {
                 Step::Scalars(_) => None,
             })
         };
+        assert!(
+            regions().all(|r| !reads_what_it_writes(r)),
+            "a region must not read what it writes"
+        );
         let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
         for stream in regions().flat_map(|r| r.forward.iter().chain(&r.adjoint)) {
-            if !transforms
-                .iter()
-                .any(|t| Arc::ptr_eq(&t.0, &stream.transform))
-            {
+            let known = |t: &(Arc<Fourier>, _)| Arc::ptr_eq(&t.0, &stream.transform);
+            if !transforms.iter().any(known) {
                 let prepared = Transform::new(&stream.transform);
                 transforms.push((stream.transform.clone(), prepared));
             }
         }
-        let spectrum = transforms
-            .iter()
-            .map(|t| t.1.spectrum_len())
-            .max()
-            .unwrap_or(0);
-        let streams = regions().map(|r| r.forward.len() + r.adjoint.len()).max();
-        let partials = regions()
-            .map(|r| tiles(r, &transforms).count * r.sum_count())
-            .max();
-        let slots = regions().map(|r| r.slots).max().unwrap_or(0);
-        let columns = transforms
-            .iter()
-            .map(|t| t.1.column_len())
-            .max()
-            .unwrap_or(0);
-        let scratch = transforms
-            .iter()
-            .map(|t| t.1.scratch_len())
-            .max()
-            .unwrap_or(0);
-        let blocks = streams.unwrap_or(0);
-        let arrays = program
-            .arrays
-            .iter()
-            .map(|array| match array {
-                Array::Data(values) => Held::Data(T::adopt(values)),
-                Array::Work(len) => Held::Work(vec![T::zero(); *len]),
-            })
-            .collect();
+        let largest =
+            |of: fn(&Transform<T>) -> usize| transforms.iter().map(|t| of(&t.1)).max().unwrap_or(0);
+        let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
+        let needs = Needs {
+            slots: most(&|r| r.slots),
+            streams: most(&|r| r.forward.len() + r.adjoint.len()),
+            block: largest(Transform::block_len),
+            lines: largest(Transform::lines_len),
+            scratch: largest(Transform::scratch_len),
+            terms: most(&|r| r.code.iter().map(terms).max().unwrap_or(0)),
+        };
+        let arrays = program.arrays.iter().map(|array| match array {
+            Array::Data(values) => Held::Data(T::adopt(values)),
+            Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
+        });
+        let zeros = |n: usize| Shared::new(Complex::default(), n);
+        let partials = most(&|r| tiles(r, &transforms).count * r.sum_count());
         Cpu {
             scalars: program.scalars.clone(),
-            arrays,
-            fields: program
-                .fields
-                .iter()
-                .map(|&n| vec![Complex::default(); n])
+            arrays: arrays.collect(),
+            fields: program.fields.iter().map(|&n| zeros(n)).collect(),
+            spectra: (0..most(&|r| r.forward.len().max(r.adjoint.len())))
+                .map(|_| zeros(largest(Transform::spectrum_len)))
                 .collect(),
-            spectra: (0..blocks)
-                .map(|_| vec![Complex::default(); spectrum])
-                .collect(),
-            partials: vec![0.0; partials.unwrap_or(0)],
-            workspaces: (0..rayon::current_num_threads())
-                .map(|_| Mutex::new(Workspace::new(slots, blocks, columns * BLOCK, scratch)))
-                .collect(),
+            partials: Shared::new(0.0, partials),
+            totals: vec![0.0; most(&Region::sum_count)],
+            workspaces: Workspaces::new(rayon::current_num_threads(), needs),
             transforms,
             program,
         }
     }
 
+    fn transform(&self, wanted: &Arc<Fourier>) -> &Transform<T> {
+        let found = self.transforms.iter().find(|t| Arc::ptr_eq(&t.0, wanted));
+        &found.expect("every transform was prepared at loading").1
+    }
+
     fn run_region(&mut self, region: &Region) {
-        let layout = tiles(region, &self.transforms);
-        let find = |wanted: &Arc<Fourier>| {
-            let found = self.transforms.iter().find(|t| Arc::ptr_eq(&t.0, wanted));
-            &found.expect("every transform was prepared at loading").1
-        };
         // First pass of every forward transform: the rows.
-        let (forward_spectra, adjoint_spectra) = self.spectra.split_at_mut(region.forward.len());
-        for (stream, spectrum) in region.forward.iter().zip(forward_spectra.iter_mut()) {
-            let field = &self.fields[stream.field];
-            find(&stream.transform).rows(field, spectrum, &self.workspaces);
+        for (stream, spectrum) in region.forward.iter().zip(&self.spectra) {
+            // SAFETY: nothing else runs, so nobody writes the field.
+            let field = unsafe { self.fields[stream.field].read() };
+            let transform = self.transform(&stream.transform);
+            transform.rows_forward(field, spectrum, &self.workspaces);
         }
-        let sums = region.sum_count();
-        let mut stores: Vec<Vec<T>> = Vec::new();
-        // Taken out while the region runs: a region never reads what it stores.
-        for &(_, array) in &region.stores {
-            if let Held::Work(values) = &mut self.arrays[array] {
-                stores.push(std::mem::take(values));
-            }
-        }
-        let mut field_stores: Vec<Vec<Complex<T>>> = region
-            .field_stores
-            .iter()
-            .map(|&(.., field)| std::mem::take(&mut self.fields[field]))
-            .collect();
-        {
-            let sources = Sources {
-                scalars: &self.scalars,
-                arrays: &self.arrays,
-                fields: &self.fields,
-            };
-            let stores: Vec<_> = stores.iter_mut().map(|s| Disjoint::new(s)).collect();
-            let field_stores: Vec<_> = field_stores.iter_mut().map(|s| Disjoint::new(s)).collect();
-            let partials = Disjoint::new(&mut self.partials);
-            let forward: Vec<_> = region.forward.iter().map(|s| find(&s.transform)).collect();
-            let adjoint: Vec<_> = region.adjoint.iter().map(|s| find(&s.transform)).collect();
-            let forward_spectra: Vec<_> = forward_spectra.iter().map(|s| s.as_slice()).collect();
-            let adjoint_spectra: Vec<_> = adjoint_spectra
-                .iter_mut()
-                .map(|s| Disjoint::new(s))
-                .collect();
-            let one_block = |block: usize| {
-                let index = rayon::current_thread_index().unwrap_or(0) % self.workspaces.len();
-                let mut workspace = tile::lock(&self.workspaces[index]);
-                let workspace = &mut *workspace;
-                let start = block * layout.block;
-                let end = (start + layout.block).min(region.len);
-                for (i, transform) in forward.iter().enumerate() {
-                    transform.columns(forward_spectra[i], block, workspace, i);
-                }
-                let streams = forward.len();
-                for (k, offset) in (start..end).step_by(TILE).enumerate() {
-                    let len = TILE.min(end - offset);
-                    let tile = Tile {
-                        offset,
-                        len,
-                        in_block: offset - start,
-                    };
-                    tile::run(region, &sources, tile, workspace);
-                    let row = block * layout.per_block + k;
-                    // SAFETY: tiles and blocks are numbered without overlap, each is worked on once,
-                    // and nobody reads these buffers before all are done.
-                    unsafe {
-                        for (&(source, _), store) in region.stores.iter().zip(&stores) {
-                            let out = store.slice(offset, len);
-                            tile::copy_real(source, &sources, tile, workspace, out);
-                        }
-                        for (&(re, im, _), store) in region.field_stores.iter().zip(&field_stores) {
-                            let out = store.slice(offset, len);
-                            tile::copy_complex(re, im, &sources, tile, workspace, out);
-                        }
-                        tile::sums(
-                            region,
-                            &sources,
-                            tile,
-                            workspace,
-                            partials.slice(row * sums, sums),
-                        );
-                    }
-                    for (i, &(re, im)) in region.cotangents.iter().enumerate() {
-                        let mut out = std::mem::take(&mut workspace.blocks[streams + i]);
-                        let part = &mut out[tile.in_block..tile.in_block + len];
-                        tile::copy_complex(re, im, &sources, tile, workspace, part);
-                        workspace.blocks[streams + i] = out;
-                    }
-                }
-                for (i, transform) in adjoint.iter().enumerate() {
-                    // SAFETY: as above, one block of the spectrum for each block of the region.
-                    let out = unsafe { transform.block_of(&adjoint_spectra[i], block) };
-                    transform.columns_adjoint(out, block, workspace, streams + i);
-                }
-            };
-            let blocks = region.len.div_ceil(layout.block);
-            if region.len <= 2 * TILE {
-                (0..blocks).for_each(one_block);
-            } else {
-                (0..blocks).into_par_iter().for_each(one_block);
-            }
-        }
-        let mut stores = stores.into_iter();
-        for &(_, array) in &region.stores {
-            if let Held::Work(values) = &mut self.arrays[array] {
-                *values = stores.next().unwrap_or_default();
-            }
-        }
-        for (&(.., field), values) in region.field_stores.iter().zip(field_stores) {
-            self.fields[field] = values;
+        let layout = tiles(region, &self.transforms);
+        let blocks = region.len.div_ceil(layout.block);
+        if region.len <= 2 * TILE {
+            (0..blocks).for_each(|block| self.run_block(region, &layout, block));
+        } else {
+            let blocks = (0..blocks).into_par_iter();
+            blocks.for_each(|block| self.run_block(region, &layout, block));
         }
         // Last pass of every adjoint: the rows.
-        for (i, stream) in region.adjoint.iter().enumerate() {
-            let found = self
-                .transforms
-                .iter()
-                .find(|t| Arc::ptr_eq(&t.0, &stream.transform));
-            let transform = &found.expect("every transform was prepared at loading").1;
-            let spectrum = &mut self.spectra[region.forward.len() + i];
-            transform.rows_adjoint(spectrum, &mut self.fields[stream.field], &self.workspaces);
+        for (stream, spectrum) in region.adjoint.iter().zip(&self.spectra) {
+            let (transform, field) = (
+                self.transform(&stream.transform),
+                &self.fields[stream.field],
+            );
+            transform.rows_adjoint(spectrum, field, &self.workspaces);
         }
-        // Sums over the tiles, in their order.
-        let mut total = vec![0.0; sums];
-        for row in self.partials.chunks_exact(sums.max(1)).take(layout.count) {
-            for (sum, part) in total.iter_mut().zip(row) {
-                *sum += part;
+        self.add_partials(region, &layout);
+    }
+
+    /// One block of columns through the forward transforms, the code, and the adjoint transforms; for a
+    /// region without transforms, one tile.
+    fn run_block(&self, region: &Region, layout: &Layout, block: usize) {
+        let sources = Sources {
+            scalars: &self.scalars,
+            arrays: &self.arrays,
+            fields: &self.fields,
+        };
+        let mut workspace = self.workspaces.mine();
+        let workspace = &mut *workspace;
+        let start = block * layout.block;
+        let end = (start + layout.block).min(region.len);
+        for (i, stream) in region.forward.iter().enumerate() {
+            let transform = self.transform(&stream.transform);
+            // SAFETY: each block is worked on once, so nobody else uses its part of the spectrum.
+            unsafe { transform.columns_forward(&self.spectra[i], block, workspace, i) };
+        }
+        let streams = region.forward.len();
+        let sums = region.sum_count();
+        for (k, offset) in (start..end).step_by(TILE).enumerate() {
+            let tile = Tile {
+                offset,
+                len: TILE.min(end - offset),
+                in_block: offset - start,
+            };
+            tile::run(region, &sources, tile, workspace);
+            let row = block * layout.per_block + k;
+            // SAFETY: tiles are numbered without overlap and each is worked on once; nobody reads these
+            // buffers before the region ends, which was asserted when the program was loaded.
+            unsafe {
+                for &(source, array) in &region.stores {
+                    if let Held::Work(values) = &self.arrays[array] {
+                        let out = values.part(offset, tile.len);
+                        tile::copy_real(source, &sources, tile, workspace, out);
+                    }
+                }
+                for &(re, im, field) in &region.field_stores {
+                    let out = self.fields[field].part(offset, tile.len);
+                    tile::copy_complex(re, im, &sources, tile, workspace, out);
+                }
+                let out = self.partials.part(row * sums, sums);
+                tile::sums(region, &sources, tile, workspace, out);
+            }
+            for (i, &(re, im)) in region.cotangents.iter().enumerate() {
+                let mut out = std::mem::take(&mut workspace.blocks[streams + i]);
+                let part = &mut out[tile.in_block..tile.in_block + tile.len];
+                tile::copy_complex(re, im, &sources, tile, workspace, part);
+                workspace.blocks[streams + i] = out;
+            }
+        }
+        for (i, stream) in region.adjoint.iter().enumerate() {
+            let transform = self.transform(&stream.transform);
+            // SAFETY: as for the forward transforms, which have read what they needed of this block.
+            unsafe {
+                transform.columns_adjoint(&self.spectra[i], block, workspace, streams + i);
+            }
+        }
+    }
+
+    /// Adds the sums of the tiles, in their order.
+    fn add_partials(&mut self, region: &Region, layout: &Layout) {
+        let sums = region.sum_count();
+        let totals = &mut self.totals[..sums];
+        totals.fill(0.0);
+        // SAFETY: the region has ended, nobody writes.
+        let partials = unsafe { self.partials.read() };
+        for block in 0..region.len.div_ceil(layout.block) {
+            // The last block may have fewer tiles.
+            let len = layout.block.min(region.len - block * layout.block);
+            for k in 0..len.div_ceil(TILE) {
+                let row = (block * layout.per_block + k) * sums;
+                for (total, part) in totals.iter_mut().zip(&partials[row..row + sums]) {
+                    *total += part;
+                }
             }
         }
         let targets = region.sums.iter().map(|s| &s.1);
         let targets = targets.chain(region.projections.iter().flat_map(|p| &p.sums));
-        for (&target, sum) in targets.zip(total) {
-            self.scalars[target] = sum;
+        for (&target, &total) in targets.zip(&self.totals) {
+            self.scalars[target] = total;
         }
     }
+}
+
+/// The number of Chebyshev terms that an instruction needs room for.
+fn terms(code: &Code) -> usize {
+    match code {
+        Code::Combine { basis, .. } => basis.terms(),
+        _ => 0,
+    }
+}
+
+/// Whether a region reads an array or a field that it also writes.
+fn reads_what_it_writes(region: &Region) -> bool {
+    let stored = |operand: &Operand| {
+        let array = |s: &(Operand, usize)| *operand == Operand::Array(s.1);
+        region.stores.iter().any(array)
+    };
+    let of_code = region.code.iter().any(|code| match code {
+        Code::Map { a, b, .. } => stored(a) || stored(b),
+        Code::LoadField { field, .. } => region.field_stores.iter().any(|s| s.2 == *field),
+        Code::LoadStream { .. } | Code::Combine { .. } => false,
+    });
+    let singles = region.stores.iter().map(|s| &s.0);
+    let singles = singles.chain(region.sums.iter().map(|s| &s.0));
+    let mut singles = singles.chain(region.projections.iter().map(|p| &p.source));
+    let pairs = region.field_stores.iter().map(|s| (&s.0, &s.1));
+    let mut pairs = pairs.chain(region.cotangents.iter().map(|c| (&c.0, &c.1)));
+    of_code || singles.any(stored) || pairs.any(|(re, im)| stored(re) || stored(im))
 }
 
 /// How a region is cut: elements a block, tiles a block, tiles in all.
@@ -332,11 +308,7 @@ impl<T: Real> Executable for Cpu<T> {
                         self.scalars[c.out] = c.op.apply(self.scalars[c.a], self.scalars[c.b]);
                     }
                 }
-                Step::Region(region) => {
-                    // Tiles that do not exist in a short last block leave zeros.
-                    self.partials.fill(0.0);
-                    self.run_region(region);
-                }
+                Step::Region(region) => self.run_region(region),
             }
         }
         self.program.steps = steps;
@@ -347,26 +319,8 @@ impl<T: Real> Executable for Cpu<T> {
 
     fn array(&self, index: usize) -> Vec<f64> {
         let array = self.program.array_outputs[index];
-        self.arrays[array]
-            .slice()
-            .iter()
-            .map(|v| v.wide())
-            .collect()
-    }
-}
-
-/// The value of an operand that is not in a register.
-fn outside<'a, T: Real>(
-    operand: Operand,
-    sources: &Sources<'a, T>,
-    tile: Tile,
-) -> tile::Argument<'a, T> {
-    match operand {
-        Operand::Slot(_) => unreachable!("registers are looked up in the workspace"),
-        Operand::Array(array) => {
-            let values = sources.arrays[array].slice();
-            tile::Argument::Many(&values[tile.offset..tile.offset + tile.len])
-        }
-        Operand::Scalar(scalar) => tile::Argument::One(T::of(sources.scalars[scalar])),
+        // SAFETY: nothing runs.
+        let values = unsafe { self.arrays[array].read() };
+        values.iter().map(|v| v.wide()).collect()
     }
 }

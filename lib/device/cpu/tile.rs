@@ -1,6 +1,8 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
-use super::{Held, Real, TILE, outside};
+use super::isa::{Multiply, vectorised};
+use super::shared::Shared;
+use super::{Held, Real, TILE};
 use crate::device::Op;
 use crate::device::basis::Basis;
 use crate::device::program::{Code, Operand, Region, ScalarId};
@@ -11,30 +13,56 @@ use std::sync::{Mutex, MutexGuard};
 pub struct Workspace<T> {
     /// The tile registers.
     slots: Vec<Box<[T]>>,
-    /// A block of every stream, forward ones first.
+    /// A block of columns of every stream, forward ones first.
     pub blocks: Vec<Vec<Complex<T>>>,
-    pub column: Vec<Complex<T>>,
+    /// Rows under way.
+    pub lines: Vec<Complex<T>>,
+    /// Inputs of a transform that does not work in place.
+    pub inputs: Vec<Complex<T>>,
     pub scratch: Vec<Complex<T>>,
     chebyshev: Vec<T>,
 }
 
+/// How large a workspace has to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    pub slots: usize,
+    pub streams: usize,
+    pub block: usize,
+    pub lines: usize,
+    pub scratch: usize,
+    pub terms: usize,
+}
+
 impl<T: Real> Workspace<T> {
-    pub fn new(slots: usize, streams: usize, block: usize, scratch: usize) -> Self {
+    fn new(needs: Needs) -> Self {
+        let zeros = |n| vec![Complex::default(); n];
+        let slot = |_| vec![T::zero(); TILE].into();
         Workspace {
-            slots: (0..slots).map(|_| vec![T::zero(); TILE].into()).collect(),
-            blocks: (0..streams)
-                .map(|_| vec![Complex::default(); block])
-                .collect(),
-            column: vec![Complex::default(); block.max(scratch)],
-            scratch: vec![Complex::default(); scratch],
-            chebyshev: Vec::with_capacity(64),
+            slots: (0..needs.slots).map(slot).collect(),
+            blocks: (0..needs.streams).map(|_| zeros(needs.block)).collect(),
+            lines: zeros(needs.lines),
+            inputs: zeros(needs.lines),
+            scratch: zeros(needs.scratch),
+            chebyshev: Vec::with_capacity(needs.terms),
         }
     }
 }
 
-/// Locks a workspace; one that a panicking thread left behind is as good as any.
-pub fn lock<T>(workspace: &Mutex<Workspace<T>>) -> MutexGuard<'_, Workspace<T>> {
-    workspace.lock().unwrap_or_else(|e| e.into_inner())
+/// A workspace for every thread.
+pub struct Workspaces<T>(Vec<Mutex<Workspace<T>>>);
+
+impl<T: Real> Workspaces<T> {
+    pub fn new(count: usize, needs: Needs) -> Self {
+        let one = |_| Mutex::new(Workspace::new(needs));
+        Workspaces((0..count.max(1)).map(one).collect())
+    }
+
+    /// That of this thread. One that a panicking thread left behind is as good as any.
+    pub fn mine(&self) -> MutexGuard<'_, Workspace<T>> {
+        let index = rayon::current_thread_index().unwrap_or(0) % self.0.len();
+        self.0[index].lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 /// Elements `offset..offset + len` of a region; `in_block` counts from the start of the block.
@@ -49,7 +77,31 @@ pub struct Tile {
 pub struct Sources<'a, T> {
     pub scalars: &'a [f64],
     pub arrays: &'a [Held<T>],
-    pub fields: &'a [Vec<Complex<T>>],
+    pub fields: &'a [Shared<Complex<T>>],
+}
+
+impl<'a, T: Real> Sources<'a, T> {
+    fn array(&self, index: usize, tile: Tile) -> &'a [T] {
+        // SAFETY: a region reads no array that it writes (asserted when the program is loaded), and
+        // regions run one after the other.
+        let values = unsafe { self.arrays[index].read() };
+        &values[tile.offset..tile.offset + tile.len]
+    }
+
+    fn field(&self, index: usize, tile: Tile) -> &'a [Complex<T>] {
+        // SAFETY: as for arrays.
+        let values = unsafe { self.fields[index].read() };
+        &values[tile.offset..tile.offset + tile.len]
+    }
+
+    /// An operand's values on a tile.
+    fn argument(&self, operand: Operand, tile: Tile, slots: &'a [Box<[T]>]) -> Argument<'a, T> {
+        match operand {
+            Operand::Slot(slot) => Argument::Many(&slots[slot][..tile.len]),
+            Operand::Array(array) => Argument::Many(self.array(array, tile)),
+            Operand::Scalar(scalar) => Argument::One(T::of(self.scalars[scalar])),
+        }
+    }
 }
 
 /// An operand's values on a tile.
@@ -60,23 +112,12 @@ pub enum Argument<'a, T> {
 }
 
 impl<T: Real> Argument<'_, T> {
+    #[inline(always)]
     fn at(&self, i: usize) -> T {
         match self {
             Argument::One(value) => *value,
             Argument::Many(values) => values[i],
         }
-    }
-}
-
-fn argument<'a, T: Real>(
-    operand: Operand,
-    sources: &Sources<'a, T>,
-    tile: Tile,
-    slots: &'a [Box<[T]>],
-) -> Argument<'a, T> {
-    match operand {
-        Operand::Slot(slot) => Argument::Many(&slots[slot][..tile.len]),
-        other => outside(other, sources, tile),
     }
 }
 
@@ -92,14 +133,13 @@ pub fn run<T: Real>(
             Code::Map { op, a, b, out } => {
                 // Taken out so that the operands can be borrowed; they are other registers.
                 let mut result = std::mem::take(&mut workspace.slots[*out]);
-                let a = argument(*a, sources, tile, &workspace.slots);
-                let b = argument(*b, sources, tile, &workspace.slots);
+                let a = sources.argument(*a, tile, &workspace.slots);
+                let b = sources.argument(*b, tile, &workspace.slots);
                 map(*op, a, b, &mut result[..tile.len]);
                 workspace.slots[*out] = result;
             }
             Code::LoadField { field, re, im } => {
-                let values = &sources.fields[*field][tile.offset..tile.offset + tile.len];
-                split(values, *re, *im, &mut workspace.slots);
+                split(sources.field(*field, tile), *re, *im, &mut workspace.slots);
             }
             Code::LoadStream { stream, re, im } => {
                 let values = &workspace.blocks[*stream][tile.in_block..tile.in_block + tile.len];
@@ -127,59 +167,197 @@ pub fn run<T: Real>(
 }
 
 fn split<T: Real>(values: &[Complex<T>], re: usize, im: usize, slots: &mut [Box<[T]>]) {
-    for (out, z) in slots[re].iter_mut().zip(values) {
-        *out = z.re;
-    }
-    for (out, z) in slots[im].iter_mut().zip(values) {
-        *out = z.im;
+    let mut real = std::mem::take(&mut slots[re]);
+    let imaginary = &mut slots[im][..values.len()];
+    parts(values, &mut real[..values.len()], imaginary);
+    slots[re] = real;
+}
+
+vectorised!(pub fn parts(values: &[Complex<T>], re: &mut [T], im: &mut [T]) = parts_inline);
+vectorised!(
+    /// One operation over a tile.
+    pub fn map(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) = map_inline
+);
+vectorised!(
+    /// Joins two real results to a complex one.
+    pub fn join(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) = join_inline
+);
+vectorised!(pub fn add_up(values: &[T], sum: &mut f64) = add_up_inline);
+vectorised!(pub fn clenshaw(c: &[T], abscissa: &[f64], out: &mut [T]) = clenshaw_inline);
+vectorised!(
+    pub fn moments(
+        values: Argument<T>, from: usize, abscissa: &[f64], first: usize, out: &mut [f64; TERMS],
+    ) = moments_inline
+);
+
+#[inline(always)]
+fn parts_inline<T: Real, M: Multiply>(values: &[Complex<T>], re: &mut [T], im: &mut [T]) {
+    for ((z, re), im) in values.iter().zip(re).zip(im) {
+        (*re, *im) = (z.re, z.im);
     }
 }
 
-/// One operation over a tile.
-fn map<T: Real>(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) {
+/// Fills `out` with an expression in one operand. A macro, because a closure is compiled for the
+/// instruction set of where it is written, unless it happens to be inlined.
+macro_rules! unary {
+    ($a:expr, $out:expr, |$x:ident| $value:expr) => {
+        match $a {
+            Argument::One($x) => $out.fill($value),
+            Argument::Many(values) => {
+                for (out, &$x) in $out.iter_mut().zip(values) {
+                    *out = $value;
+                }
+            }
+        }
+    };
+}
+
+/// The same in two operands.
+macro_rules! binary {
+    ($a:expr, $b:expr, $out:expr, |$x:ident, $y:ident| $value:expr) => {
+        match ($a, $b) {
+            (Argument::One($x), Argument::One($y)) => $out.fill($value),
+            (Argument::One($x), many) => unary!(many, $out, |$y| $value),
+            (many, Argument::One($y)) => unary!(many, $out, |$x| $value),
+            (Argument::Many(a), Argument::Many(b)) => {
+                for ((out, &$x), &$y) in $out.iter_mut().zip(a).zip(b) {
+                    *out = $value;
+                }
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn map_inline<T: Real, M: Multiply>(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) {
     match op {
-        Op::Copy => unary(a, out, |a| a),
-        Op::Neg => unary(a, out, |a| -a),
-        Op::Square => unary(a, out, |a| a * a),
-        Op::Sqrt => unary(a, out, |a| a.sqrt()),
-        Op::Exp => unary(a, out, |a| a.exp()),
-        Op::Ln => unary(a, out, |a| a.ln()),
-        Op::Ln1p => unary(a, out, |a| a.ln_1p()),
-        Op::Sin => unary(a, out, |a| a.sin()),
-        Op::Cos => unary(a, out, |a| a.cos()),
-        Op::Abs => unary(a, out, |a| a.abs()),
-        Op::Sign => unary(a, out, |a| if a == T::zero() { a } else { a / a.abs() }),
-        Op::Powi(n) => unary(a, out, |a| a.powi(n)),
-        Op::Add => binary(a, b, out, |a, b| a + b),
-        Op::Sub => binary(a, b, out, |a, b| a - b),
-        Op::Mul => binary(a, b, out, |a, b| a * b),
-        Op::Div => binary(a, b, out, |a, b| a / b),
-        Op::Norm2 => binary(a, b, out, |a, b| a * a + b * b),
+        Op::Copy => unary!(a, out, |a| a),
+        Op::Neg => unary!(a, out, |a| -a),
+        Op::Square => unary!(a, out, |a| a * a),
+        Op::Sqrt => unary!(a, out, |a| a.sqrt()),
+        Op::Exp => unary!(a, out, |a| a.exp_inline::<M>()),
+        Op::Ln => unary!(a, out, |a| a.ln_inline::<M>()),
+        Op::Ln1p => unary!(a, out, |a| a.ln_1p_inline::<M>()),
+        Op::Sin if turns_far(a) => unary!(a, out, |a| a.sin()),
+        Op::Sin => unary!(a, out, |a| a.sin_inline::<M>()),
+        Op::Cos if turns_far(a) => unary!(a, out, |a| a.cos()),
+        Op::Cos => unary!(a, out, |a| a.cos_inline::<M>()),
+        Op::Abs => unary!(a, out, |a| a.abs()),
+        Op::Sign => unary!(a, out, |a| if a == T::zero() { a } else { a / a.abs() }),
+        Op::Powi(n) => unary!(a, out, |a| a.powi(n)),
+        Op::Add => binary!(a, b, out, |a, b| a + b),
+        Op::Sub => binary!(a, b, out, |a, b| a - b),
+        Op::Mul => binary!(a, b, out, |a, b| a * b),
+        // One division where there would be many, an error of half a unit in the last place more.
+        Op::Div => match b {
+            Argument::One(b) if (T::one() / b).is_normal() => {
+                let factor = T::one() / b;
+                unary!(a, out, |a| a * factor)
+            }
+            _ => binary!(a, b, out, |a, b| a / b),
+        },
+        Op::Norm2 => binary!(a, b, out, |a, b| M::add(a, a, b * b)),
     }
 }
 
-fn unary<T: Real>(a: Argument<T>, out: &mut [T], f: impl Fn(T) -> T) {
+/// Whether an angle is too large, or no number, for the fast sine and cosine.
+#[inline(always)]
+fn turns_far<T: Real>(a: Argument<T>) -> bool {
+    let far = |a: T| if a.abs() <= T::TURNS { 0 } else { 1u32 };
     match a {
-        Argument::One(a) => out.fill(f(a)),
-        Argument::Many(a) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)),
+        Argument::One(a) => far(a) > 0,
+        Argument::Many(a) => a.iter().fold(0, |count, &a| count | far(a)) > 0,
     }
 }
 
-fn binary<T: Real>(a: Argument<T>, b: Argument<T>, out: &mut [T], f: impl Fn(T, T) -> T) {
-    match (a, b) {
-        (Argument::One(a), Argument::One(b)) => out.fill(f(a, b)),
-        (Argument::One(a), Argument::Many(b)) => {
-            out.iter_mut().zip(b).for_each(|(out, &b)| *out = f(a, b));
+#[inline(always)]
+fn join_inline<T: Real, M: Multiply>(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) {
+    match (re, im) {
+        (Argument::Many(re), Argument::Many(im)) => {
+            for ((out, &re), &im) in out.iter_mut().zip(re).zip(im) {
+                *out = Complex::new(re, im);
+            }
         }
-        (Argument::Many(a), Argument::One(b)) => {
-            out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a, b));
+        _ => {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = Complex::new(re.at(i), im.at(i));
+            }
         }
-        (Argument::Many(a), Argument::Many(b)) => {
-            let pairs = a.iter().zip(b);
-            out.iter_mut()
-                .zip(pairs)
-                .for_each(|(out, (&a, &b))| *out = f(a, b));
+    }
+}
+
+/// A sum in eight lanes, always the same ones, so that it can be vectorised and is reproducible.
+#[inline(always)]
+fn add_up_inline<T: Real, M: Multiply>(values: &[T], sum: &mut f64) {
+    let mut lanes = [0.0; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value.wide();
         }
+    }
+    *sum = lanes.iter().sum::<f64>() + rest;
+}
+
+/// Points that are worked on together along a run.
+const LANES: usize = 8;
+
+/// Clenshaw's recurrence: the Chebyshev sum with coefficients `c` at every point.
+#[inline(always)]
+fn clenshaw_inline<T: Real, M: Multiply>(c: &[T], abscissa: &[f64], out: &mut [T]) {
+    for (out, abscissa) in out.chunks_mut(LANES).zip(abscissa.chunks(LANES)) {
+        let mut s = [T::zero(); LANES];
+        for (s, &a) in s.iter_mut().zip(abscissa) {
+            *s = T::of(a);
+        }
+        let (mut next, mut after) = ([T::zero(); LANES], [T::zero(); LANES]);
+        for &c in c[1..].iter().rev() {
+            for l in 0..LANES {
+                let sum = M::add(s[l] + s[l], next[l], c - after[l]);
+                (next[l], after[l]) = (sum, next[l]);
+            }
+        }
+        for (l, out) in out.iter_mut().enumerate() {
+            *out = M::add(s[l], next[l], c[0] - after[l]);
+        }
+    }
+}
+
+/// The most Chebyshev terms that a projection handles a pass over a run.
+const TERMS: usize = 16;
+
+/// `out[k] = sum values T_{first + k}` over the points of a run, whose first value is `from`.
+#[inline(always)]
+fn moments_inline<T: Real, M: Multiply>(
+    values: Argument<T>,
+    from: usize,
+    abscissa: &[f64],
+    first: usize,
+    out: &mut [f64; TERMS],
+) {
+    let mut sums = [[0.0; LANES]; TERMS];
+    for (chunk, abscissa) in abscissa.chunks(LANES).enumerate() {
+        let (mut s, mut value) = ([0.0; LANES], [0.0; LANES]);
+        for (l, &a) in abscissa.iter().enumerate() {
+            s[l] = a;
+            value[l] = values.at(from + chunk * LANES + l).wide();
+        }
+        let (mut t, mut next) = ([1.0; LANES], s);
+        for _ in 0..first {
+            for l in 0..LANES {
+                (t[l], next[l]) = (next[l], 2.0 * s[l] * next[l] - t[l]);
+            }
+        }
+        for sums in &mut sums {
+            for l in 0..LANES {
+                sums[l] = M::add(value[l], t[l], sums[l]);
+                (t[l], next[l]) = (next[l], M::add(2.0 * s[l], next[l], -t[l]));
+            }
+        }
+    }
+    for (out, sums) in out.iter_mut().zip(&sums) {
+        *out = sums.iter().sum();
     }
 }
 
@@ -191,11 +369,10 @@ pub fn copy_real<T: Real>(
     workspace: &Workspace<T>,
     out: &mut [T],
 ) {
-    unary(
-        argument(source, sources, tile, &workspace.slots),
-        out,
-        |a| a,
-    );
+    match sources.argument(source, tile, &workspace.slots) {
+        Argument::One(value) => out.fill(value),
+        Argument::Many(values) => out.copy_from_slice(values),
+    }
 }
 
 /// Copies a complex result out of two registers.
@@ -207,11 +384,8 @@ pub fn copy_complex<T: Real>(
     workspace: &Workspace<T>,
     out: &mut [Complex<T>],
 ) {
-    let re = argument(re, sources, tile, &workspace.slots);
-    let im = argument(im, sources, tile, &workspace.slots);
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = Complex::new(re.at(i), im.at(i));
-    }
+    let re = sources.argument(re, tile, &workspace.slots);
+    join(re, sources.argument(im, tile, &workspace.slots), out);
 }
 
 /// The sums of a tile, in `f64`: those of single results first, then the projections.
@@ -219,35 +393,22 @@ pub fn sums<T: Real>(
     region: &Region,
     sources: &Sources<T>,
     tile: Tile,
-    workspace: &mut Workspace<T>,
+    workspace: &Workspace<T>,
     out: &mut [f64],
 ) {
     let (single, mut rest) = out.split_at_mut(region.sums.len());
     for (sum, &(source, _)) in single.iter_mut().zip(&region.sums) {
-        *sum = match argument(source, sources, tile, &workspace.slots) {
-            Argument::One(value) => value.wide() * tile.len as f64,
-            Argument::Many(values) => add_up(values),
-        };
+        match sources.argument(source, tile, &workspace.slots) {
+            Argument::One(value) => *sum = value.wide() * tile.len as f64,
+            Argument::Many(values) => add_up(values, sum),
+        }
     }
     for projection in &region.projections {
         let (these, others) = rest.split_at_mut(projection.sums.len());
-        let values = argument(projection.source, sources, tile, &workspace.slots);
+        let values = sources.argument(projection.source, tile, &workspace.slots);
         project(&projection.basis, values, tile, these);
         rest = others;
     }
-}
-
-/// A sum in eight lanes, always the same ones, so that it can be vectorised and is reproducible.
-fn add_up<T: Real>(values: &[T]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value.wide();
-        }
-    }
-    lanes.iter().sum::<f64>() + rest
 }
 
 /// The parts of a basis's runs that fall into a tile: (run, first point, end).
@@ -298,21 +459,10 @@ fn combine<T: Real>(
                 .sum();
             chebyshev.push(T::of(sum));
         }
-        let abscissa = &basis.abscissa()[start..end];
         let out = &mut out[start - tile.offset..end - tile.offset];
-        for (out, &s) in out.iter_mut().zip(abscissa) {
-            let s = T::of(s);
-            let (mut next, mut after) = (T::zero(), T::zero());
-            for &c in chebyshev[1..].iter().rev() {
-                (next, after) = (c + (s + s) * next - after, next);
-            }
-            *out = chebyshev[0] + s * next - after;
-        }
+        clenshaw(chebyshev, &basis.abscissa()[start..end], out);
     }
 }
-
-/// The most Chebyshev terms that a projection handles a pass over a run.
-const TERMS: usize = 16;
 
 fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f64]) {
     out.fill(0.0);
@@ -328,35 +478,16 @@ fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f
         return;
     }
     for (run, start, end) in runs_of(basis, tile) {
-        let mut rows = basis.chebyshev(run).chunks_exact(basis.count());
-        let mut first = 0;
-        while first < basis.terms() {
-            let terms = TERMS.min(basis.terms() - first);
-            let mut moments = [0.0; TERMS];
-            for i in start..end {
-                let s = basis.abscissa()[i];
-                let value = values.at(i - tile.offset).wide();
-                let (mut t, mut next) = chebyshev_pair(s, first);
-                for moment in &mut moments[..terms] {
-                    *moment += value * t;
-                    (t, next) = (next, 2.0 * s * next - t);
-                }
+        let rows = basis.chebyshev(run).chunks_exact(basis.count());
+        let abscissa = &basis.abscissa()[start..end];
+        let mut sums = [0.0; TERMS];
+        for (k, row) in rows.enumerate() {
+            if k % TERMS == 0 {
+                moments(values, start - tile.offset, abscissa, k, &mut sums);
             }
-            for (moment, row) in moments[..terms].iter().zip(&mut rows) {
-                for (out, weight) in out.iter_mut().zip(row) {
-                    *out += moment * weight;
-                }
+            for (out, weight) in out.iter_mut().zip(row) {
+                *out += sums[k % TERMS] * weight;
             }
-            first += terms;
         }
     }
-}
-
-/// The Chebyshev polynomials `T_k(s)` and `T_{k+1}(s)`.
-fn chebyshev_pair(s: f64, k: usize) -> (f64, f64) {
-    let (mut t, mut next) = (1.0, s);
-    for _ in 0..k {
-        (t, next) = (next, 2.0 * s * next - t);
-    }
-    (t, next)
 }

@@ -1,0 +1,97 @@
+//! One source, compiled for several instruction sets; the best that the machine has is called.
+
+use super::Real;
+use std::sync::OnceLock;
+
+/// What the machine can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// What every machine of the target has.
+    Plain,
+}
+
+impl Isa {
+    /// The best of this machine.
+    pub fn here() -> Isa {
+        static HERE: OnceLock<Isa> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            #[cfg(target_arch = "x86_64")]
+            {
+                let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+                let avx512 = is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq");
+                match (avx2, avx512) {
+                    (true, true) => return Isa::Avx512,
+                    (true, false) => return Isa::Avx2,
+                    _ => {}
+                }
+            }
+            Isa::Plain
+        })
+    }
+}
+
+/// How to compute `a b + c`: in one instruction where there is one, else in two. The library function
+/// that stands in for the instruction where it is missing is as exact, and very slow.
+pub trait Multiply {
+    fn add<T: Real>(a: T, b: T, c: T) -> T;
+}
+
+/// One rounding.
+pub struct Fused;
+
+/// Two roundings.
+pub struct Separate;
+
+impl Multiply for Fused {
+    #[inline(always)]
+    fn add<T: Real>(a: T, b: T, c: T) -> T {
+        a.mul_add(b, c)
+    }
+}
+
+impl Multiply for Separate {
+    #[inline(always)]
+    fn add<T: Real>(a: T, b: T, c: T) -> T {
+        a * b + c
+    }
+}
+
+/// `vectorised!(pub fn name(arguments) = body)` defines `name<T>`, which calls `body::<T, M>`, a
+/// function that is always inlined, as compiled for the best instruction set of the machine.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* pub fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        pub fn $name<T: $crate::device::cpu::Real>($($argument: $type),*) {
+            use $crate::device::cpu::isa::{Fused, Isa, Separate};
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512<T: $crate::device::cpu::Real>($($argument: $type),*) {
+                $body::<T, Fused>($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2<T: $crate::device::cpu::Real>($($argument: $type),*) {
+                $body::<T, Fused>($($argument),*)
+            }
+            match Isa::here() {
+                // SAFETY: this instruction set was found on this machine.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => unsafe { avx512($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { avx2($($argument),*) },
+                Isa::Plain => $body::<T, Separate>($($argument),*),
+            }
+        }
+    };
+}
+pub(super) use vectorised;
