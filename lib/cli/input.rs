@@ -5,12 +5,13 @@ use super::check;
 use super::machine::MachineArgs;
 use super::maps::{Content, MapsArgs, maps_of_cube};
 use super::model::ModelArgs;
+use super::noise;
 use super::observation::{ObservationArgs, illumination, open_telescope};
 use super::parameter::check_in_model;
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::io::results::FitFile;
-use crate::optics::beam_map::MapSet;
+use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::telescope::Telescope;
 use clap::Args;
 
@@ -29,6 +30,11 @@ pub struct InputArgs {
     pub aperture: ApertureArgs,
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Noise of the maps, fractions of the brightest map's peak and of each sample, such as
+    /// additive=0.01,multiplicative=0.005, or none [default: what the file says; for .npy the
+    /// telescope's; else it is estimated from the residuals]
+    #[arg(long, value_name = "LIST", value_parser = noise::parse, help_heading = "Model")]
+    pub noise: Option<Noise>,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -78,7 +84,11 @@ impl InputArgs {
         let wavelength = self.observation.wavelength().or(of_file);
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
-        let maps = self.maps_of(content, &place, &telescope, wavelength)?;
+        let bare = matches!(content, Content::Cube(_)).then_some(telescope.noise);
+        let mut maps = self.maps_of(content, &place, &telescope, wavelength)?;
+        if let Some(noise) = self.noise.or(bare) {
+            set_noise(&mut maps, noise);
+        }
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
         options.aperture = match self.aperture.aperture {
@@ -165,6 +175,18 @@ impl InputArgs {
             None => telescope,
         })
     }
+}
+
+/// Gives maps the noise that a simulation with these fractions would have had.
+fn set_noise(maps: &mut MapSet, noise: Noise) {
+    let peak = maps.maps.iter().map(BeamMap::peak).fold(0.0, f64::max);
+    for map in &mut maps.maps {
+        map.sigma = match noise.additive * peak {
+            sigma if sigma > 0.0 => Sigma::Constant(sigma),
+            _ => Sigma::Unknown,
+        };
+    }
+    maps.noise = Some(noise);
 }
 
 /// Other people write names in capitals.
