@@ -39,7 +39,7 @@ impl Row {
     /// A row, judged by the `best` likelihood.
     pub fn new(key: &Key, seed: u64, found: Measurement, best: Option<f64>) -> Self {
         let solution = found.solution.as_ref();
-        let seconds = solution.zip(best).and_then(|(s, best)| s.seconds_to(best));
+        let seconds = solution.and_then(|s| s.seconds_to(best.unwrap_or(f64::NEG_INFINITY)));
         let missed = (solution.is_some() && seconds.is_none()).then_some("not reached");
         let notes = missed.into_iter().chain([&*found.note]);
         let notes: Vec<&str> = notes.filter(|note| !note.is_empty()).collect();
@@ -229,6 +229,19 @@ mod tests {
             (rows[1].seconds_solution, rows[1].note.as_str()),
             (None, "not reached")
         );
+    }
+
+    #[test]
+    fn an_extrapolated_time_needs_no_best_likelihood() {
+        let found = Measurement {
+            solution: Some(Solution {
+                extrapolated: Some(900.0),
+                ..Solution::default()
+            }),
+            ..Measurement::default()
+        };
+        let row = Row::new(&key(1), 7, found, None);
+        assert_eq!((row.seconds_solution, row.note.as_str()), (Some(900.0), ""));
     }
 
     #[test]
