@@ -17,6 +17,8 @@ pub enum Quantity {
     Frequency,
     /// Radians.
     Angle,
+    /// Seconds.
+    Time,
     /// A plain number.
     Number,
 }
@@ -51,6 +53,7 @@ impl Quantity {
                 ("mrad", 1e-3),
                 ("rad", 1.0),
             ],
+            Quantity::Time => &[("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0)],
             Quantity::Number => &[("", 1.0)],
         }
     }
@@ -61,6 +64,7 @@ impl Quantity {
             Quantity::Length => "a length such as 1.1mm",
             Quantity::Frequency => "a frequency such as 86GHz",
             Quantity::Angle => "an angle such as 0.3rad",
+            Quantity::Time => "a time such as 10min",
             Quantity::Number => "a number such as 0.5",
         }
     }
@@ -139,6 +143,7 @@ mod tests {
             Quantity::Angle.parse("180deg").unwrap(),
             std::f64::consts::PI,
         );
+        close(Quantity::Time.parse("10min").unwrap(), 600.0);
         close(Quantity::Number.parse("-0.5").unwrap(), -0.5);
     }
 
@@ -162,7 +167,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*") {
-            for q in [Quantity::Length, Quantity::Frequency, Quantity::Angle, Quantity::Number] {
+            for q in [Quantity::Length, Quantity::Frequency, Quantity::Angle, Quantity::Time, Quantity::Number] {
                 let _ = q.parse(&text);
             }
         }

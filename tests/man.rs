@@ -3,7 +3,7 @@
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use oof::cli::{example, fit::FitArgs, grad::GradArgs, simulate::SimulateArgs};
+use oof::cli::{bench::BenchArgs, example, fit::FitArgs, grad::GradArgs, simulate::SimulateArgs};
 use roff::{Roff, bold, roman};
 use std::path::Path;
 
@@ -15,7 +15,8 @@ const EXIT: [(&str, &str); 4] = [
     (
         "1",
         "The work failed: a fit that did not converge (its result is written all the same), a check that \
-         does not hold, output that could not be written.",
+         does not hold, a measurement that failed (the others are written), output that could not be \
+         written.",
     ),
     (
         "2",
@@ -24,11 +25,12 @@ const EXIT: [(&str, &str); 4] = [
     ("130, 143", "Ended by SIGINT, SIGTERM. Nothing is written."),
 ];
 
-fn commands() -> [Command; 3] {
+fn commands() -> [Command; 4] {
     [
         SimulateArgs::command(),
         FitArgs::command(),
         GradArgs::command(),
+        BenchArgs::command(),
     ]
 }
 
@@ -115,7 +117,8 @@ fn the_man_pages_are_current() {
 #[test]
 fn every_page_has_its_sections_and_every_option() {
     for command in commands() {
-        let options = command.get_arguments().filter_map(|a| a.get_long());
+        let options = command.get_arguments().filter(|a| !a.is_hide_set());
+        let options = options.filter_map(|a| a.get_long());
         let options: Vec<String> = options.map(|o| o.replace('-', "\\-")).collect();
         let page = page(command);
         let sections = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"];

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 const MAPS: &str = "oof-simulate --telescope nikolic2018 --grid 32 --order 2 --rms 0.3rad --noise additive=0.005 --seed 1";
 
+const BENCH: &str = "oof-bench --grid 32 --order 2 --repeat 1";
+
 #[test]
 fn a_full_disk_is_one_line_and_exit_status_1() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["oof-fit", "oof-grad", "oof-simulate"] {
+    for name in ["oof-fit", "oof-grad", "oof-simulate", "oof-bench"] {
         for line in [
             format!("{name} --help > /dev/full"),
             format!("{name} --version > /dev/full"),
@@ -43,6 +45,9 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
             format!("{MAPS} | oof-grad --order 2 > /dev/full"),
             "oof-grad",
         ),
+        (format!("{BENCH} > /dev/full"), "oof-bench"),
+        (format!("{BENCH} -o /dev/full"), "oof-bench"),
+        (format!("{BENCH} --dry-run > /dev/full"), "oof-bench"),
     ] {
         let output = shell(&line, folder.path());
         assert_refused(&output, 1, name, said, &line);
@@ -54,7 +59,7 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
 #[test]
 fn a_reader_that_has_gone_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["oof-fit", "oof-grad", "oof-simulate"] {
+    for name in ["oof-fit", "oof-grad", "oof-simulate", "oof-bench"] {
         for option in ["--help", "--version"] {
             let line = format!("set -o pipefail; (sleep 0.2; {name} {option}) | true");
             assert_silent_success(&shell(&line, folder.path()), &line);
@@ -70,6 +75,7 @@ fn a_reader_that_has_enough_of_the_maps_is_no_error() {
         format!("set -o pipefail; {maps} | head -c 100"),
         format!("set -o pipefail; {MAPS} | oof-fit --order 2 | true"),
         format!("set -o pipefail; {MAPS} | oof-grad --order 2 | true"),
+        format!("set -o pipefail; {BENCH} --quiet | true"),
     ] {
         assert_silent_success(&shell(&line, folder.path()), &line);
         assert!(files(folder.path()).is_empty(), "{line}");

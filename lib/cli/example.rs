@@ -82,6 +82,16 @@ pub const ALL: &[Example] = &[
         "The recorded computation, for Graphviz",
         "oof-grad maps.fits --order 2 --trace dot -o graph.dot",
     ),
+    example(
+        "oof-bench",
+        "Times of gradients and fits on small grids",
+        "oof-bench --grid 32,64 --order 2 --repeat 1 -o bench.csv",
+    ),
+    example(
+        "oof-bench",
+        "What the second of four tasks would measure of the whole comparison",
+        "oof-bench --order 3,5,7,9 --compare numpy,torch,jax --shard 2/4 \\\n      --resume -o bench.csv --dry-run",
+    ),
 ];
 
 /// The examples of one program.

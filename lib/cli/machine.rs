@@ -12,6 +12,15 @@ pub enum PrecisionName {
     F32,
 }
 
+impl From<PrecisionName> for device::Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F64 => device::Precision::F64,
+            PrecisionName::F32 => device::Precision::F32,
+        }
+    }
+}
+
 /// The device on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
@@ -60,10 +69,7 @@ impl MachineArgs {
 
     /// The type to compute in.
     pub fn precision(&self) -> device::Precision {
-        match self.precision {
-            PrecisionName::F64 => device::Precision::F64,
-            PrecisionName::F32 => device::Precision::F32,
-        }
+        self.precision.into()
     }
 
     /// The type of the samples in a file.

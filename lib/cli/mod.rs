@@ -4,11 +4,12 @@
 //! with its options and a function `run`; [`main_with`] is all that a binary calls. Parser, `--help`,
 //! man page and the history in an output's header come from the same definitions.
 //!
-//! * [`fit`], [`grad`], [`simulate`]: the programs;
+//! * [`fit`], [`grad`], [`simulate`], [`mod@bench`]: the programs;
 //! * [`input`]: what `fit` and `grad` share: maps, telescope, and what to fit;
 //! * [`example`]: the examples of help and man pages, which a test runs.
 
 mod aperture;
+pub mod bench;
 mod check;
 mod coefficients;
 mod config;

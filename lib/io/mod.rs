@@ -20,7 +20,7 @@ pub mod results;
 pub mod sink;
 pub mod source;
 pub mod text;
-mod trouble;
+pub(crate) mod trouble;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -16,7 +16,8 @@ pub fn folder() -> &'static Path {
 /// A program, in the folder `at`, that knows nothing of the machine that runs the tests.
 pub fn program(name: &str, at: &Path) -> Command {
     let mut command = Command::new(folder().join(name));
-    command.current_dir(at).env_remove("SLURM_CPUS_PER_TASK");
+    command.current_dir(at);
+    without_slurm(&mut command);
     command
 }
 
@@ -27,9 +28,14 @@ pub fn shell(line: &str, at: &Path) -> Output {
     command
         .args(["-c", line])
         .current_dir(at)
-        .env("PATH", format!("{}:{path}", folder().display()))
-        .env_remove("SLURM_CPUS_PER_TASK");
+        .env("PATH", format!("{}:{path}", folder().display()));
+    without_slurm(&mut command);
     command.output().unwrap()
+}
+
+fn without_slurm(command: &mut Command) {
+    command.env_remove("SLURM_CPUS_PER_TASK");
+    command.env_remove("SLURM_ARRAY_TASK_ID");
 }
 
 /// Runs a program with `input` on its standard input.
