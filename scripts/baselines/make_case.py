@@ -4,8 +4,8 @@
     make_case.py CASE_DIR --grid 128 --order 7 [--case cold|paper] [--seed 1]
 
 The paper's telescope. `cold`: every Zernike coefficient is drawn with 0.3 rad, and the fit starts at
-zero. `paper`: it starts at the truth. Noise: 1 % multiplicative and 2.4 % of each map's peak additive, per pixel;
-the likelihood's scale is four times the latter.
+zero. `paper`: it starts at the truth. Noise: 1 % multiplicative and 2.4 % of each map's peak additive,
+per pixel; the likelihood's scale is four times the latter.
 """
 
 import argparse

@@ -30,6 +30,8 @@ IMPLEMENTATIONS = {
 }
 # More gradients than a solution takes. Where even these fit the time limit, nothing need be reckoned.
 MANY_GRADIENTS = 300
+# Cores that other programs may keep busy before the note says so.
+BUSY = 0.1
 
 
 def options():
@@ -90,12 +92,14 @@ def main():
     given = options()
     limit_threads(given.threads)
     from case import Case
+    from quiet import Meanwhile
 
     module, whole_grid = IMPLEMENTATIONS[given.implementation]
     kind = importlib.import_module(module).Model
 
     case = Case.load(given.folder)
     model = kind(case, given.threads, whole_grid)
+    meanwhile = Meanwhile()
     forward = timed(lambda: model.value(case.at), given.repeat)
     value, gradient, both = timed_gradient(model, case, given.repeat)
 
@@ -113,6 +117,10 @@ def main():
     if given.solve:
         result |= solved(given, lambda case: kind(case, given.threads, whole_grid), model, case,
                          result, notes)
+    others = meanwhile.others()
+    result["others_busy_cores"] = others
+    if others is not None and others > BUSY:
+        notes.append(f"other programs kept {others:.1f} cores busy")
     result["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result["note"] = "; ".join(notes)
     json.dump(result, sys.stdout)
