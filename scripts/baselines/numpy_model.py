@@ -1,7 +1,7 @@
 """The model in NumPy and SciPy: forward only, gradients by finite differences.
 
 As a careful user writes it: the Zernike sum is one product with a matrix (BLAS) and is taken on dish pixels
-only, the transforms are SciPy's and use all threads, and the arithmetic on the sky is done in place.
+only, the transforms are SciPy's and use all threads, and all large arrays are allocated once.
 """
 
 import numpy as np
@@ -19,22 +19,22 @@ class Model:
 
     def __init__(self, case, threads, whole_grid=False):
         self.constants = constants(case, whole_grid)
-        self.grid, self.sigma, self.threads = case.grid, case.sigma, threads
-        self.forward_evaluations = 0
+        self.sigma, self.threads = case.sigma, threads
+        self.aperture = np.empty((len(case.defocus_m), case.grid, case.grid), complex)
+        self.residual, self.square = np.empty((2,) + self.aperture.shape)
 
     def value(self, parameters):
         """The negative log-likelihood."""
-        self.forward_evaluations += 1
-        c, n = self.constants, self.grid
+        c, residual, square = self.constants, self.residual, self.square
         z, (x0, y0, amp) = parameters[:-3], parameters[-3:]
         phase = z @ c.zernikes
         amplitude = amp * np.exp(((c.x - x0) ** 2 + (c.y - y0) ** 2) / (-2 * self.sigma**2))
         field = amplitude * (np.cos(phase) + 1j * np.sin(phase))
-        aperture = np.zeros((len(c.defocus), n * n), complex)
-        aperture[:, c.pixels] = field * c.defocus
-        sky = scipy.fft.fft2(aperture.reshape(-1, n, n), workers=self.threads, overwrite_x=True)
-        residual = sky.real**2
-        residual += sky.imag**2
+        self.aperture[:] = 0  # the transform overwrites it
+        self.aperture.reshape(len(c.defocus), -1)[:, c.pixels] = field * c.defocus
+        sky = scipy.fft.fft2(self.aperture, workers=self.threads, overwrite_x=True)
+        np.square(sky.real, out=residual)
+        residual += np.square(sky.imag, out=square)
         residual -= c.data
         residual *= residual
         return float(np.log1p(residual, out=residual).sum())
