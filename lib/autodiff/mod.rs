@@ -17,7 +17,8 @@
 //! ```
 //!
 //! How to read this folder, in order: [`var`] (what a user writes), [`graph`] (what is recorded),
-//! `adjoint` (one line an operation), `plan` (regions, levels, registers), [`function`] (the whole,
+//! `adjoint` (one line an operation), `plan` (levels and
+//! places), `region` (instructions and registers), [`function`] (the whole,
 //! ready to call), [`dot`] (a picture of it).
 //!
 //! **Conventions.** Arrays live in *spaces*; two arrays combine element by element when their space is
@@ -29,6 +30,7 @@ pub mod dot;
 pub mod function;
 pub mod graph;
 mod plan;
+mod region;
 pub mod var;
 
 pub use function::{Backend, Function};

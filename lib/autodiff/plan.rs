@@ -6,10 +6,8 @@
 //! fused region, so its array results need storing only where a later level reads them.
 
 use super::graph::{Graph, Id, Node, Shape, SpaceId};
-use crate::device::program::{
-    Array, ArrayId, Code, FieldId, Operand, Program, Projection, Region, ScalarCode, ScalarId,
-    Step, Stream,
-};
+use super::region::region;
+use crate::device::program::{Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Step};
 use std::collections::{BTreeMap, HashMap};
 
 /// Where a node is computed.
@@ -27,17 +25,18 @@ pub fn plan(graph: &Graph, outputs: &[Id], arrays: &[Id]) -> Program {
     planner.emit(outputs, arrays)
 }
 
-struct Planner<'g> {
-    graph: &'g Graph,
+pub(super) struct Planner<'g> {
+    pub graph: &'g Graph,
     live: Vec<bool>,
     /// The live nodes that read each node.
     readers: Vec<Vec<Id>>,
     level: Vec<usize>,
     program: Program,
-    scalars: HashMap<Id, ScalarId>,
-    vectors: HashMap<Id, Vec<ScalarId>>,
-    stored: HashMap<Id, ArrayId>,
-    fields: HashMap<Id, FieldId>,
+    /// Where every scalar, vector, kept array and stored field is.
+    pub scalars: HashMap<Id, ScalarId>,
+    pub vectors: HashMap<Id, Vec<ScalarId>>,
+    pub stored: HashMap<Id, ArrayId>,
+    pub fields: HashMap<Id, FieldId>,
 }
 
 impl<'g> Planner<'g> {
@@ -240,7 +239,7 @@ impl<'g> Planner<'g> {
         for ((_, home), nodes) in groups {
             let step = match home {
                 Home::Scalars => self.scalar_step(&nodes),
-                Home::Space(space) => Some(Step::Region(self.region(space, &nodes, arrays))),
+                Home::Space(space) => Some(Step::Region(region(&self, space, &nodes, arrays))),
             };
             self.program.steps.extend(step);
         }
@@ -263,248 +262,5 @@ impl<'g> Planner<'g> {
             })
             .collect();
         (!code.is_empty()).then_some(Step::Scalars(code))
-    }
-
-    fn region(&self, space: SpaceId, nodes: &[Id], arrays: &[Id]) -> Region {
-        let mut writer = RegionWriter {
-            planner: self,
-            last_use: last_uses(self, nodes, arrays),
-            region: Region {
-                len: self.graph.spaces[space],
-                ..Region::default()
-            },
-            slots: HashMap::new(),
-            free: Vec::new(),
-        };
-        for (position, &id) in nodes.iter().enumerate() {
-            writer.write(id);
-            writer.release(position);
-        }
-        writer.finish(nodes, arrays)
-    }
-}
-
-/// For every value that a region computes, the position of the last instruction that reads it; none
-/// for those that are read when the region ends.
-fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Option<usize>> {
-    let mut last = HashMap::new();
-    for (position, &id) in nodes.iter().enumerate() {
-        let at_end = matches!(
-            planner.graph.node(id),
-            Node::Sum(_) | Node::Project(..) | Node::Complex(..) | Node::Adjoint(..)
-        );
-        for input in planner.graph.inputs(id) {
-            let entry = last.entry(input).or_insert(Some(position));
-            *entry = if at_end || entry.is_none() {
-                None
-            } else {
-                Some(position)
-            };
-        }
-        // A result that nobody here reads, or that is kept, lives to the end.
-        last.entry(id).or_insert(Some(position));
-        if planner.stored.contains_key(&id) || arrays.contains(&id) {
-            last.insert(id, None);
-        }
-    }
-    for (&id, _) in planner.stored.iter() {
-        if let Some(entry) = last.get_mut(&id)
-            && nodes.contains(&id)
-        {
-            *entry = None;
-        }
-    }
-    last
-}
-
-/// Writes one region's code, giving out tile registers.
-struct RegionWriter<'p, 'g> {
-    planner: &'p Planner<'g>,
-    last_use: HashMap<Id, Option<usize>>,
-    region: Region,
-    slots: HashMap<Id, usize>,
-    free: Vec<usize>,
-}
-
-impl RegionWriter<'_, '_> {
-    fn operand(&self, id: Id) -> Operand {
-        if let Some(&slot) = self.slots.get(&id) {
-            Operand::Slot(slot)
-        } else if let Some(&scalar) = self.planner.scalars.get(&id) {
-            Operand::Scalar(scalar)
-        } else {
-            Operand::Array(self.planner.stored[&id])
-        }
-    }
-
-    fn new_slot(&mut self, id: Id) -> usize {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.region.slots += 1;
-            self.region.slots - 1
-        });
-        self.slots.insert(id, slot);
-        slot
-    }
-
-    /// Frees the registers of values that nothing after `position` reads.
-    fn release(&mut self, position: usize) {
-        let last_use = &self.last_use;
-        let free = &mut self.free;
-        self.slots.retain(|id, slot| {
-            let keep = last_use[id].is_none_or(|last| last > position);
-            if !keep {
-                free.push(*slot);
-            }
-            keep
-        });
-        // The map's order is random; programs must not be.
-        self.free.sort_unstable_by(|a, b| b.cmp(a));
-    }
-
-    fn write(&mut self, id: Id) {
-        let planner = self.planner;
-        match planner.graph.node(id) {
-            Node::Map(op, a, b) => {
-                let (a, b) = (self.operand(*a), self.operand(*b));
-                let out = self.new_slot(id);
-                self.region.code.push(Code::Map { op: *op, a, b, out });
-            }
-            Node::Expand(a, _) => {
-                let a = self.operand(*a);
-                let out = self.new_slot(id);
-                let op = crate::device::Op::Copy;
-                self.region.code.push(Code::Map { op, a, b: a, out });
-            }
-            Node::Combine(basis, vector) => {
-                let out = self.new_slot(id);
-                self.region.code.push(Code::Combine {
-                    basis: planner.graph.bases[*basis].basis.clone(),
-                    coefficients: planner.vectors[vector].clone(),
-                    out,
-                });
-            }
-            Node::Transform(transform, field) => self.region.forward.push(Stream {
-                transform: planner.graph.transforms[*transform].transform.clone(),
-                field: planner.fields[field],
-            }),
-            Node::Re(field) | Node::Im(field) => {
-                let is_re = matches!(planner.graph.node(id), Node::Re(_));
-                let kept = self.new_slot(id);
-                let other = self.spare_slot();
-                let (re, im) = if is_re { (kept, other) } else { (other, kept) };
-                let code = match planner.graph.node(*field) {
-                    Node::Transform(transform, input) => {
-                        let wanted = &planner.graph.transforms[*transform].transform;
-                        let field = planner.fields[input];
-                        let stream = self.region.forward.iter().position(|s| {
-                            s.field == field && std::sync::Arc::ptr_eq(&s.transform, wanted)
-                        });
-                        Code::LoadStream {
-                            stream: stream.expect("a transform precedes its parts"),
-                            re,
-                            im,
-                        }
-                    }
-                    _ => Code::LoadField {
-                        field: planner.fields[field],
-                        re,
-                        im,
-                    },
-                };
-                self.merge_load(code, is_re);
-            }
-            _ => {}
-        }
-    }
-
-    /// A register whose content nobody will read.
-    fn spare_slot(&mut self) -> usize {
-        match self.free.last() {
-            Some(&slot) => slot,
-            None => {
-                self.region.slots += 1;
-                self.free.push(self.region.slots - 1);
-                self.region.slots - 1
-            }
-        }
-    }
-
-    /// Adds a load of one part of a field; the two parts in a row become one load.
-    fn merge_load(&mut self, code: Code, is_re: bool) {
-        if !is_re && let Some(previous) = self.region.code.last_mut() {
-            match (previous, &code) {
-                (
-                    Code::LoadStream { stream, im, .. },
-                    Code::LoadStream {
-                        stream: s, im: i, ..
-                    },
-                ) if stream == s => {
-                    *im = *i;
-                    return;
-                }
-                (
-                    Code::LoadField { field, im, .. },
-                    Code::LoadField {
-                        field: f, im: i, ..
-                    },
-                ) if field == f => {
-                    *im = *i;
-                    return;
-                }
-                _ => {}
-            }
-        }
-        self.region.code.push(code);
-    }
-
-    fn finish(mut self, nodes: &[Id], arrays: &[Id]) -> Region {
-        let planner = self.planner;
-        for &id in nodes {
-            if let Some(&array) = planner.stored.get(&id) {
-                debug_assert!(self.slots.contains_key(&id) || arrays.contains(&id));
-                self.region
-                    .stores
-                    .push((self.operand_in_register(id), array));
-            }
-            match planner.graph.node(id) {
-                Node::Sum(a) => {
-                    let source = self.operand(*a);
-                    self.region.sums.push((source, planner.scalars[&id]));
-                }
-                Node::Project(basis, a) => {
-                    let source = self.operand(*a);
-                    self.region.projections.push(Projection {
-                        basis: planner.graph.bases[*basis].basis.clone(),
-                        source,
-                        sums: planner.vectors[&id].clone(),
-                    });
-                }
-                Node::Complex(re, im) => {
-                    if let Some(&field) = planner.fields.get(&id) {
-                        let (re, im) = (self.operand(*re), self.operand(*im));
-                        self.region.field_stores.push((re, im, field));
-                    }
-                }
-                Node::Adjoint(transform, cotangent) => {
-                    let Node::Complex(re, im) = planner.graph.node(*cotangent) else {
-                        unreachable!("cotangents of a transform are made of two parts");
-                    };
-                    let parts = (self.operand(*re), self.operand(*im));
-                    self.region.cotangents.push(parts);
-                    self.region.adjoint.push(Stream {
-                        transform: planner.graph.transforms[*transform].transform.clone(),
-                        field: planner.fields[&id],
-                    });
-                }
-                _ => {}
-            }
-        }
-        self.region
-    }
-
-    fn operand_in_register(&self, id: Id) -> Operand {
-        self.slots
-            .get(&id)
-            .map_or_else(|| self.operand(id), |&slot| Operand::Slot(slot))
     }
 }
