@@ -3,13 +3,17 @@
 //! `S[a, b] = sum_p kernel_x[a, x_p] kernel_y[b, y_p] E[p]`, where the pixels `p` lie on a grid but
 //! need not fill it. Along each axis the kernel is either that of an FFT of `points` samples,
 //! `exp(-2 pi i a x / points)` with `a` in FFT order (0, 1, ..., -1) and `x` the pixel's index, or any
-//! matrix. Outputs are ordered `(a, b)` with `b`, the frequency along y, fastest.
+//! matrix. Outputs are ordered so that frequencies next to each other along x are worked on together:
+//! groups of [`GROUP`] of them, in each group row after row; see [`Fourier::place`].
 //!
 //! No normalisation. The adjoint is the conjugate transpose:
 //! `E'[p] = sum_ab conj(kernel_x[a, x_p] kernel_y[b, y_p]) S'[a, b]`.
 
 use ndarray::Array2;
 use num_complex::Complex64;
+
+/// Frequencies along x that lie next to each other in the outputs.
+pub const GROUP: usize = 8;
 
 /// The kernel along one axis.
 #[derive(Debug, Clone)]
@@ -83,6 +87,14 @@ impl Fourier {
         self.x.outputs() * self.y.outputs()
     }
 
+    /// The index among the outputs of frequency `a` along x and `b` along y.
+    pub fn place(&self, a: usize, b: usize) -> usize {
+        let group = a / GROUP;
+        // The last group may be short.
+        let width = GROUP.min(self.x.outputs() - group * GROUP);
+        group * GROUP * self.y.outputs() + b * width + a % GROUP
+    }
+
     /// The plain sum: the oracle that every fast path is checked against.
     pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
         let ny = self.y.outputs();
@@ -91,7 +103,7 @@ impl Fourier {
             for a in 0..self.x.outputs() {
                 let along_x = self.x.kernel(a, column as usize) * value;
                 for b in 0..ny {
-                    out[a * ny + b] += along_x * self.y.kernel(b, row as usize);
+                    out[self.place(a, b)] += along_x * self.y.kernel(b, row as usize);
                 }
             }
         }
@@ -106,7 +118,7 @@ impl Fourier {
             for a in 0..self.x.outputs() {
                 for b in 0..ny {
                     let kernel = self.x.kernel(a, column as usize) * self.y.kernel(b, row as usize);
-                    sum += kernel.conj() * cotangent[a * ny + b];
+                    sum += kernel.conj() * cotangent[self.place(a, b)];
                 }
             }
             sum

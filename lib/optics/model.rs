@@ -308,12 +308,16 @@ impl Sky {
         };
         // FFT order starts at the origin, which is pixel n/2 of a map.
         let place = |i: usize| if fft { (i + n / 2) % n } else { i };
-        let samples = (0..u.len())
-            .flat_map(|a| (0..v.len()).map(move |b| (place(b) * u.len() + place(a)) as u32))
-            .collect();
+        let transform = Fourier::new(axis(u), axis(v), aperture.pixels.clone());
+        let mut samples = vec![0; transform.outputs()];
+        for a in 0..u.len() {
+            for b in 0..v.len() {
+                samples[transform.place(a, b)] = (place(b) * u.len() + place(a)) as u32;
+            }
+        }
         Ok(Sky {
             sampling: map.sampling.clone(),
-            transform: Arc::new(Fourier::new(axis(u), axis(v), aperture.pixels.clone())),
+            transform: Arc::new(transform),
             samples,
         })
     }

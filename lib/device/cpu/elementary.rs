@@ -5,20 +5,20 @@
 //! units in the last place of the true value, but for `sin` and `cos` near a zero other than 0, where
 //! the error is that small against 1.
 
-use super::isa::Multiply;
+use super::isa::Machine;
 
 /// The elementary functions of a floating-point type.
 pub trait Elementary: Copy {
     /// `exp(x)`; 0 where the result would be denormal.
-    fn exp_inline<M: Multiply>(self) -> Self;
+    fn exp_inline<M: Machine>(self) -> Self;
     /// `ln(x)`; NaN below 0.
-    fn ln_inline<M: Multiply>(self) -> Self;
+    fn ln_inline<M: Machine>(self) -> Self;
     /// `ln(1 + x)`, accurate near 0.
-    fn ln_1p_inline<M: Multiply>(self) -> Self;
+    fn ln_1p_inline<M: Machine>(self) -> Self;
     /// `sin(x)` for `|x|` up to [`TURNS`](Elementary::TURNS).
-    fn sin_inline<M: Multiply>(self) -> Self;
+    fn sin_inline<M: Machine>(self) -> Self;
     /// `cos(x)` for `|x|` up to [`TURNS`](Elementary::TURNS).
-    fn cos_inline<M: Multiply>(self) -> Self;
+    fn cos_inline<M: Machine>(self) -> Self;
     /// The largest argument of `sin` and `cos`.
     const TURNS: Self;
 }
@@ -37,13 +37,13 @@ macro_rules! elementary {
             const TURNS: Self = $turns;
 
             #[inline(always)]
-            fn exp_inline<M: Multiply>(self) -> Self {
+            fn exp_inline<M: Machine>(self) -> Self {
                 // x = k ln 2 + r; adding a large number rounds to the whole number k, which is then in
                 // the low bits.
                 let x = self.clamp($least, $most);
-                let shifted = M::add(x, std::$type::consts::LOG2_E, $round);
+                let shifted = M::mul_add(x, std::$type::consts::LOG2_E, $round);
                 let k = shifted - $round;
-                let r = M::add(-k, $ln2_low, M::add(-k, $ln2_high, x));
+                let r = M::mul_add(-k, $ln2_low, M::mul_add(-k, $ln2_high, x));
                 let power = (shifted.to_bits() << $mantissa).wrapping_add((1.0 as $type).to_bits());
                 let value = series::<$type, M>(r, &[$($exp),+]) * $type::from_bits(power);
                 let value = if self > $most { $type::INFINITY } else { value };
@@ -51,7 +51,7 @@ macro_rules! elementary {
             }
 
             #[inline(always)]
-            fn ln_inline<M: Multiply>(self) -> Self {
+            fn ln_inline<M: Machine>(self) -> Self {
                 // Denormals are made normal first.
                 let small = self < $type::MIN_POSITIVE;
                 let lift = (1u64 << ($mantissa + 1)) as $type;
@@ -72,15 +72,15 @@ macro_rules! elementary {
                 let z = s * s;
                 let rest = z * series::<$type, M>(z, &[$($ln),+]);
                 let half_square = 0.5 * f * f;
-                let low = M::add(s, half_square + rest, k * $ln2_low);
-                let value = M::add(k, $ln2_high, f - (half_square - low));
+                let low = M::mul_add(s, half_square + rest, k * $ln2_low);
+                let value = M::mul_add(k, $ln2_high, f - (half_square - low));
                 let value = if self == 0.0 { $type::NEG_INFINITY } else { value };
                 let value = if self == $type::INFINITY { self } else { value };
                 if self >= 0.0 { value } else { $type::NAN }
             }
 
             #[inline(always)]
-            fn ln_1p_inline<M: Multiply>(self) -> Self {
+            fn ln_1p_inline<M: Machine>(self) -> Self {
                 let u = 1.0 + self;
                 // What the sum lost.
                 let lost = if self.abs() < 1.0 { self - (u - 1.0) } else { 1.0 - (u - self) };
@@ -89,14 +89,14 @@ macro_rules! elementary {
             }
 
             #[inline(always)]
-            fn sin_inline<M: Multiply>(self) -> Self {
+            fn sin_inline<M: Machine>(self) -> Self {
                 let (s, c, quadrant) = reduced!($type, M, self, $round, [$($half_pi)+], [$($sin),+], [$($cos),+]);
                 let value = if quadrant & 1 == 1 { c } else { s };
                 if quadrant & 2 == 2 { -value } else { value }
             }
 
             #[inline(always)]
-            fn cos_inline<M: Multiply>(self) -> Self {
+            fn cos_inline<M: Machine>(self) -> Self {
                 let (s, c, quadrant) = reduced!($type, M, self, $round, [$($half_pi)+], [$($sin),+], [$($cos),+]);
                 let value = if quadrant & 1 == 1 { s } else { c };
                 if (quadrant + 1) & 2 == 2 { -value } else { value }
@@ -110,12 +110,12 @@ macro_rules! elementary {
 macro_rules! reduced {
     ($type:ident, $m:ident, $x:expr, $round:literal, [$($half_pi:literal)+], [$($sin:expr),+], [$($cos:expr),+]) => {{
         let x = $x;
-        let shifted = $m::add(x, std::$type::consts::FRAC_2_PI, $round);
+        let shifted = $m::mul_add(x, std::$type::consts::FRAC_2_PI, $round);
         let k = shifted - $round;
         let mut r = x;
-        $( r = $m::add(-k, $half_pi, r); )+
+        $( r = $m::mul_add(-k, $half_pi, r); )+
         let z = r * r;
-        let s = $m::add(r * z, series::<$type, $m>(z, &[$($sin),+]), r);
+        let s = $m::mul_add(r * z, series::<$type, $m>(z, &[$($sin),+]), r);
         let c = series::<$type, $m>(z, &[1.0, $($cos),+]);
         (s, c, shifted.to_bits())
     }};
@@ -123,10 +123,10 @@ macro_rules! reduced {
 
 /// `sum c[i] x^i`
 #[inline(always)]
-fn series<T: super::Real, M: Multiply>(x: T, c: &[f64]) -> T {
+fn series<T: super::Real, M: Machine>(x: T, c: &[f64]) -> T {
     let mut sum = T::of(c[c.len() - 1]);
     for &c in c[..c.len() - 1].iter().rev() {
-        sum = M::add(sum, x, T::of(c));
+        sum = M::mul_add(sum, x, T::of(c));
     }
     sum
 }
@@ -189,8 +189,19 @@ elementary!(
 
 #[cfg(test)]
 mod tests {
-    use super::super::isa::{Fused, Separate};
+    use super::super::isa::Plain;
     use super::*;
+
+    /// Fused arithmetic, by the library where the machine has none.
+    struct Fma;
+
+    impl Machine for Fma {
+        type F64 = <Plain as Machine>::F64;
+        type F32 = <Plain as Machine>::F32;
+        fn mul_add<T: super::super::Real>(a: T, b: T, c: T) -> T {
+            a.mul_add(b, c)
+        }
+    }
 
     /// The largest error in units in the last place of `scale(x)`, against the standard library.
     fn worst(
@@ -220,30 +231,30 @@ mod tests {
         for (name, error) in [
             (
                 "exp",
-                worst(-700.0, 700.0, |x| x.exp_inline::<Fused>(), f64::exp, e, own),
+                worst(-700.0, 700.0, |x| x.exp_inline::<Fma>(), f64::exp, e, own),
             ),
             (
                 "exp near 0",
-                worst(-1.0, 1.0, |x| x.exp_inline::<Separate>(), f64::exp, e, own),
+                worst(-1.0, 1.0, |x| x.exp_inline::<Plain>(), f64::exp, e, own),
             ),
             (
                 "ln",
-                worst(1e-3, 50.0, |x| x.ln_inline::<Fused>(), f64::ln, e, own),
+                worst(1e-3, 50.0, |x| x.ln_inline::<Fma>(), f64::ln, e, own),
             ),
             (
                 "ln, separate",
-                worst(1e-3, 2.0, |x| x.ln_inline::<Separate>(), f64::ln, e, own),
+                worst(1e-3, 2.0, |x| x.ln_inline::<Plain>(), f64::ln, e, own),
             ),
             (
                 "ln_1p",
-                worst(1e-9, 9.0, |x| x.ln_1p_inline::<Fused>(), f64::ln_1p, e, own),
+                worst(1e-9, 9.0, |x| x.ln_1p_inline::<Fma>(), f64::ln_1p, e, own),
             ),
             (
                 "ln_1p near 0",
                 worst(
                     -0.4,
                     1e-6,
-                    |x| x.ln_1p_inline::<Separate>(),
+                    |x| x.ln_1p_inline::<Plain>(),
                     f64::ln_1p,
                     e,
                     own,
@@ -251,21 +262,14 @@ mod tests {
             ),
             (
                 "sin",
-                worst(
-                    -1000.0,
-                    1000.0,
-                    |x| x.sin_inline::<Fused>(),
-                    f64::sin,
-                    e,
-                    one,
-                ),
+                worst(-1000.0, 1000.0, |x| x.sin_inline::<Fma>(), f64::sin, e, one),
             ),
             (
                 "cos",
                 worst(
                     -1000.0,
                     1000.0,
-                    |x| x.cos_inline::<Separate>(),
+                    |x| x.cos_inline::<Plain>(),
                     f64::cos,
                     e,
                     one,
@@ -273,11 +277,11 @@ mod tests {
             ),
             (
                 "sin far",
-                worst(9e5, 1e6, |x| x.sin_inline::<Separate>(), f64::sin, e, one),
+                worst(9e5, 1e6, |x| x.sin_inline::<Plain>(), f64::sin, e, one),
             ),
             (
                 "cos near 0",
-                worst(-0.7, 0.7, |x| x.cos_inline::<Fused>(), f64::cos, e, own),
+                worst(-0.7, 0.7, |x| x.cos_inline::<Fma>(), f64::cos, e, own),
             ),
         ] {
             assert!(error < 2.0, "{name}: {error}");
@@ -290,7 +294,7 @@ mod tests {
                 worst(
                     -80.0,
                     80.0,
-                    narrow(f32::exp_inline::<Fused>),
+                    narrow(f32::exp_inline::<Fma>),
                     f64::exp,
                     e,
                     own,
@@ -298,21 +302,14 @@ mod tests {
             ),
             (
                 "ln",
-                worst(
-                    1e-3,
-                    50.0,
-                    narrow(f32::ln_inline::<Separate>),
-                    f64::ln,
-                    e,
-                    own,
-                ),
+                worst(1e-3, 50.0, narrow(f32::ln_inline::<Plain>), f64::ln, e, own),
             ),
             (
                 "ln_1p",
                 worst(
                     1e-5,
                     9.0,
-                    narrow(f32::ln_1p_inline::<Fused>),
+                    narrow(f32::ln_1p_inline::<Fma>),
                     f64::ln_1p,
                     e,
                     own,
@@ -323,7 +320,7 @@ mod tests {
                 worst(
                     -300.0,
                     300.0,
-                    narrow(f32::sin_inline::<Fused>),
+                    narrow(f32::sin_inline::<Fma>),
                     f64::sin,
                     e,
                     one,
@@ -334,7 +331,7 @@ mod tests {
                 worst(
                     -2900.0,
                     2900.0,
-                    narrow(f32::cos_inline::<Separate>),
+                    narrow(f32::cos_inline::<Plain>),
                     f64::cos,
                     e,
                     one,
@@ -362,15 +359,15 @@ mod tests {
             let same = |a: f64, b: f64| {
                 a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-13 * b.abs()
             };
-            assert!(same(x.exp_inline::<Fused>(), x.exp()), "exp {x}");
+            assert!(same(x.exp_inline::<Fma>(), x.exp()), "exp {x}");
             assert!(
-                same(x.ln_inline::<Fused>(), x.ln()),
+                same(x.ln_inline::<Fma>(), x.ln()),
                 "ln {x}: {}",
-                x.ln_inline::<Fused>()
+                x.ln_inline::<Fma>()
             );
-            assert!(same(x.ln_1p_inline::<Fused>(), x.ln_1p()), "ln_1p {x}");
+            assert!(same(x.ln_1p_inline::<Fma>(), x.ln_1p()), "ln_1p {x}");
         }
-        assert_eq!((-800.0f64).exp_inline::<Fused>(), 0.0);
-        assert_eq!(800.0f64.exp_inline::<Separate>(), f64::INFINITY);
+        assert_eq!((-800.0f64).exp_inline::<Fma>(), 0.0);
+        assert_eq!(800.0f64.exp_inline::<Plain>(), f64::INFINITY);
     }
 }

@@ -1,14 +1,17 @@
 //! The Fourier transform in three passes: rows that hold pixels, then blocks of columns (between
 //! which a region may run), and rows again for the adjoint.
 //!
-//! Between the passes a spectrum lies as `[block][row][column in block]`, so that a block of columns
-//! is read and written in one piece. A block's spectrum is read before the adjoint's is written, so one
-//! buffer serves both.
+//! Between the passes a spectrum lies as `[block][row]`, each entry a [`Batch`] of neighbouring
+//! columns, so that a block of columns is transformed where it lies. A block's spectrum is read before
+//! the adjoint's is written, so one buffer serves both. Adjoint numbers have their real and imaginary
+//! parts exchanged throughout (see [`super::fft`]).
 
 use super::Real;
-use super::matrix::Matrix;
+use super::fft::Lanes;
+use super::matrix::{self, Matrix};
 use super::shared::Shared;
 use super::tile::{Workspace, Workspaces};
+use super::vector::Batch;
 use crate::device::fourier::{Axis, Fourier};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -16,48 +19,39 @@ use rustfft::{Fft, FftPlanner};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Columns that are transformed together: their part of a row is a cache line or two.
-pub const BLOCK: usize = 8;
-/// Rows that are transformed together, for the same reason.
-const ROWS: usize = 4;
 /// Transforms with fewer numbers in their spectrum are not worth sharing between threads.
 const SHARED_FROM: usize = 4096;
 
 /// One axis, for inputs in `used` only.
-struct Line<T> {
+struct Line<T: Real> {
     used: Range<usize>,
     outputs: usize,
     kernel: Kernel<T>,
 }
 
-enum Kernel<T> {
-    /// In place, on lines of `outputs`.
-    Fft {
-        forward: Arc<dyn Fft<T>>,
-        inverse: Arc<dyn Fft<T>>,
-    },
-    /// Between lines of `used.len()` and lines of `outputs`.
+enum Kernel<T: Real> {
+    Lanes(Lanes<T>),
     Matrix {
         forward: Matrix<T>,
         adjoint: Matrix<T>,
     },
+    /// Lengths with a large prime factor, a lane at a time.
+    Other(Arc<dyn Fft<T>>),
 }
 
 impl<T: Real> Line<T> {
     fn new(axis: &Axis, used: Range<usize>) -> Self {
         let kernel = match axis {
-            Axis::Fft { points } => {
-                let mut planner = FftPlanner::new();
-                Kernel::Fft {
-                    forward: planner.plan_fft_forward(*points),
-                    inverse: planner.plan_fft_inverse(*points),
-                }
-            }
+            Axis::Fft { points } => Lanes::new(*points).map_or_else(
+                || Kernel::Other(FftPlanner::new().plan_fft_forward(*points)),
+                Kernel::Lanes,
+            ),
             Axis::Matrix(values) => {
                 let values = values.slice(ndarray::s![.., used.clone()]);
                 Kernel::Matrix {
-                    forward: Matrix::new(values, false),
-                    adjoint: Matrix::new(values, true),
+                    forward: Matrix::new(values),
+                    // Exchanging the parts of what goes in and comes out takes the conjugate.
+                    adjoint: Matrix::new(values.reversed_axes()),
                 }
             }
         };
@@ -70,65 +64,86 @@ impl<T: Real> Line<T> {
 
     fn scratch_len(&self) -> usize {
         match &self.kernel {
-            Kernel::Fft { forward, inverse } => forward
-                .get_inplace_scratch_len()
-                .max(inverse.get_inplace_scratch_len()),
-            Kernel::Matrix { .. } => 0,
+            Kernel::Other(fft) => self.outputs + fft.get_inplace_scratch_len(),
+            Kernel::Lanes(_) | Kernel::Matrix { .. } => 0,
         }
     }
 
-    /// The length of a line among the inputs of `count` lines, and where in it the first used input is.
-    fn input_layout(&self) -> (usize, usize) {
-        match &self.kernel {
-            Kernel::Fft { .. } => (self.outputs, self.used.start),
-            Kernel::Matrix { .. } => (self.used.len(), 0),
-        }
-    }
-
-    /// Where the inputs of lines belong, which is where an adjoint leaves its results: `outputs` when
-    /// the transform works in place, else `inputs`. Before a forward transform inputs are zeroed.
-    fn inputs<'b>(
-        &self,
-        outputs: &'b mut [Complex<T>],
-        inputs: &'b mut [Complex<T>],
-    ) -> &'b mut [Complex<T>] {
-        match &self.kernel {
-            Kernel::Fft { .. } => outputs,
-            Kernel::Matrix { .. } => inputs,
-        }
-    }
-
-    /// Transforms `lines` lines into `outputs`.
+    /// Transforms the used `input` of every lane into `out`.
     fn forward(
         &self,
-        lines: usize,
-        outputs: &mut [Complex<T>],
-        inputs: &[Complex<T>],
+        input: &[Batch<T>],
+        out: &mut Vec<Batch<T>>,
+        spare: &mut Vec<Batch<T>>,
         scratch: &mut [Complex<T>],
     ) {
-        let outputs = &mut outputs[..lines * self.outputs];
         match &self.kernel {
-            Kernel::Fft { forward, .. } => forward.process_with_scratch(outputs, scratch),
+            Kernel::Lanes(lanes) => lanes.forward(input, self.used.start, out, spare),
             Kernel::Matrix { forward, .. } => {
-                forward.times(&inputs[..lines * self.used.len()], outputs);
+                matrix::times(forward, input, &mut out[..self.outputs]);
+            }
+            Kernel::Other(fft) => {
+                let (line, scratch) = scratch.split_at_mut(self.outputs);
+                for lane in 0..T::LANES {
+                    line.fill(Complex::default());
+                    for (z, batch) in line[self.used.clone()].iter_mut().zip(input) {
+                        *z = get(batch, lane);
+                    }
+                    fft.process_with_scratch(line, scratch);
+                    for (batch, z) in out.iter_mut().zip(&*line) {
+                        set(batch, lane, *z);
+                    }
+                }
             }
         }
     }
 
-    /// The adjoint of `lines` lines of `outputs`, which may be overwritten.
+    /// The adjoint: from `data` of every output, which may be overwritten, to the used inputs. Parts are
+    /// exchanged.
     fn adjoint(
         &self,
-        lines: usize,
-        outputs: &mut [Complex<T>],
-        inputs: &mut [Complex<T>],
+        data: &mut Vec<Batch<T>>,
+        spare: &mut Vec<Batch<T>>,
         scratch: &mut [Complex<T>],
+        out: &mut [Batch<T>],
     ) {
-        let outputs = &mut outputs[..lines * self.outputs];
         match &self.kernel {
-            Kernel::Fft { inverse, .. } => inverse.process_with_scratch(outputs, scratch),
+            Kernel::Lanes(lanes) => lanes.adjoint(data, spare, self.used.start, out),
             Kernel::Matrix { adjoint, .. } => {
-                adjoint.times(outputs, &mut inputs[..lines * self.used.len()]);
+                matrix::times(adjoint, &data[..self.outputs], out);
             }
+            Kernel::Other(fft) => {
+                let (line, scratch) = scratch.split_at_mut(self.outputs);
+                for lane in 0..T::LANES {
+                    for (z, batch) in line.iter_mut().zip(&*data) {
+                        *z = get(batch, lane);
+                    }
+                    fft.process_with_scratch(line, scratch);
+                    for (batch, z) in out.iter_mut().zip(&line[self.used.clone()]) {
+                        set(batch, lane, *z);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn get<T: Real>(batch: &Batch<T>, lane: usize) -> Complex<T> {
+    Complex::new(batch.re.as_ref()[lane], batch.im.as_ref()[lane])
+}
+
+fn set<T: Real>(batch: &mut Batch<T>, lane: usize, z: Complex<T>) {
+    batch.re.as_mut()[lane] = z.re;
+    batch.im.as_mut()[lane] = z.im;
+}
+
+/// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
+fn turn<T: Real>(from: &[Batch<T>], to: &mut [Batch<T>]) {
+    for (k, to) in to.iter_mut().enumerate() {
+        let (re, im) = (to.re.as_mut(), to.im.as_mut());
+        for (l, from) in from.iter().enumerate() {
+            re[l] = from.re.as_ref()[k];
+            im[l] = from.im.as_ref()[k];
         }
     }
 }
@@ -139,6 +154,7 @@ pub struct Transform<T: Real> {
     y: Line<T>,
     /// Where the pixels of every row in use start; one more start.
     starts: Vec<usize>,
+    /// The column of every pixel, counted from the first in use.
     columns: Vec<u32>,
 }
 
@@ -164,20 +180,25 @@ impl<T: Real> Transform<T> {
         }
     }
 
+    /// The number of outputs in a whole block of columns.
+    pub fn block_len(&self) -> usize {
+        T::LANES * self.y.outputs
+    }
+
     /// The number of outputs along y: a column.
     pub fn column_len(&self) -> usize {
         self.y.outputs
     }
 
-    /// The length of a block of columns.
-    pub fn block_len(&self) -> usize {
-        BLOCK * self.y.outputs
-    }
-
-    /// What a workspace needs: the longest lines of either pass, as inputs and as outputs.
+    /// How long a workspace's lines have to be.
     pub fn lines_len(&self) -> usize {
-        let rows = ROWS * self.x.outputs.max(self.x.used.len());
-        rows.max(BLOCK * self.y.outputs.max(self.y.used.len()))
+        // The row pass turns whole blocks, so its lines are padded to that.
+        let x = self
+            .x
+            .outputs
+            .max(self.x.used.len())
+            .next_multiple_of(T::LANES);
+        x.max(self.y.outputs.max(self.y.used.len()))
     }
 
     pub fn scratch_len(&self) -> usize {
@@ -186,28 +207,22 @@ impl<T: Real> Transform<T> {
 
     /// The length of a spectrum.
     pub fn spectrum_len(&self) -> usize {
-        self.rows() * self.x.outputs.next_multiple_of(BLOCK)
+        self.rows() * self.x.outputs.div_ceil(T::LANES)
     }
 
     fn rows(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Columns `first..end` of a block.
-    fn block_columns(&self, block: usize) -> usize {
-        BLOCK.min(self.x.outputs - block * BLOCK)
-    }
-
     /// Calls `one` for every group of rows, sharing them between threads where it is worth it.
     fn for_groups(&self, one: impl Fn(Range<usize>) + Sync + Send) {
-        let groups = self.rows().div_ceil(ROWS);
-        let range = |group: usize| group * ROWS..((group + 1) * ROWS).min(self.rows());
-        if self.spectrum_len() < SHARED_FROM {
+        let groups = self.rows().div_ceil(T::LANES);
+        let range = |group: usize| group * T::LANES..((group + 1) * T::LANES).min(self.rows());
+        if self.spectrum_len() * T::LANES < SHARED_FROM {
             (0..groups).for_each(|group| one(range(group)));
         } else {
-            (0..groups)
-                .into_par_iter()
-                .for_each(|group| one(range(group)));
+            let groups = (0..groups).into_par_iter();
+            groups.for_each(|group| one(range(group)));
         }
     }
 
@@ -215,37 +230,30 @@ impl<T: Real> Transform<T> {
     pub fn rows_forward(
         &self,
         field: &[Complex<T>],
-        spectrum: &Shared<Complex<T>>,
+        spectrum: &Shared<Batch<T>>,
         workspaces: &Workspaces<T>,
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
             let Workspace {
-                lines,
+                lines: [out, spare],
                 inputs,
                 scratch,
                 ..
             } = &mut *workspace;
-            let (stride, first) = self.x.input_layout();
-            let staged = self.x.inputs(lines, inputs);
-            staged[..rows.len() * stride].fill(Complex::default());
-            for (line, row) in staged.chunks_exact_mut(stride).zip(rows.clone()) {
+            let inputs = &mut inputs[..self.x.used.len()];
+            inputs.fill(Batch::default());
+            for (lane, row) in rows.clone().enumerate() {
                 let range = self.starts[row]..self.starts[row + 1];
                 for (&column, &value) in self.columns[range.clone()].iter().zip(&field[range]) {
-                    line[first + column as usize] = value;
+                    set(&mut inputs[column as usize], lane, value);
                 }
             }
-            self.x.forward(rows.len(), lines, inputs, scratch);
-            let n = self.x.outputs;
-            for (block, start) in (0..n).step_by(BLOCK).enumerate() {
-                let count = self.block_columns(block);
-                let at = (block * self.rows() + rows.start) * BLOCK;
+            self.x.forward(inputs, out, spare, scratch);
+            for (block, lines) in out[..self.x.outputs].chunks(T::LANES).enumerate() {
+                let at = block * self.rows() + rows.start;
                 // SAFETY: each group has its own rows of every block, and nobody reads yet.
-                let out = unsafe { spectrum.part(at, rows.len() * BLOCK) };
-                for (k, out) in out.chunks_exact_mut(BLOCK).enumerate() {
-                    let from = k * n + start;
-                    out[..count].copy_from_slice(&lines[from..from + count]);
-                }
+                turn(lines, unsafe { spectrum.part(at, rows.len()) });
             }
         });
     }
@@ -256,30 +264,20 @@ impl<T: Real> Transform<T> {
     /// Nobody else may use this block of the spectrum.
     pub unsafe fn columns_forward(
         &self,
-        spectrum: &Shared<Complex<T>>,
+        spectrum: &Shared<Batch<T>>,
         block: usize,
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
         let Workspace {
             blocks,
-            inputs,
+            lines: [_, spare],
             scratch,
             ..
         } = workspace;
-        let count = self.block_columns(block);
-        let (stride, first) = self.y.input_layout();
-        let staged = self.y.inputs(&mut blocks[stream], inputs);
-        staged[..count * stride].fill(Complex::default());
-        let size = self.rows() * BLOCK;
         // SAFETY: the block is ours by the caller's promise.
-        let spectrum = unsafe { spectrum.part(block * size, size) };
-        for (row, values) in spectrum.chunks_exact(BLOCK).enumerate() {
-            for (k, value) in values[..count].iter().enumerate() {
-                staged[k * stride + first + row] = *value;
-            }
-        }
-        self.y.forward(count, &mut blocks[stream], inputs, scratch);
+        let input = unsafe { spectrum.part(block * self.rows(), self.rows()) };
+        self.y.forward(input, &mut blocks[stream], spare, scratch);
     }
 
     /// The adjoint of the second pass: from the workspace's block `stream` to the spectrum.
@@ -288,66 +286,51 @@ impl<T: Real> Transform<T> {
     /// Nobody else may use this block of the spectrum.
     pub unsafe fn columns_adjoint(
         &self,
-        spectrum: &Shared<Complex<T>>,
+        spectrum: &Shared<Batch<T>>,
         block: usize,
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
         let Workspace {
             blocks,
-            inputs,
+            lines: [_, spare],
             scratch,
             ..
         } = workspace;
-        let count = self.block_columns(block);
-        self.y.adjoint(count, &mut blocks[stream], inputs, scratch);
-        let (stride, first) = self.y.input_layout();
-        let results = self.y.inputs(&mut blocks[stream], inputs);
-        let size = self.rows() * BLOCK;
         // SAFETY: the block is ours by the caller's promise.
-        let spectrum = unsafe { spectrum.part(block * size, size) };
-        for (row, values) in spectrum.chunks_exact_mut(BLOCK).enumerate() {
-            for (k, value) in values[..count].iter_mut().enumerate() {
-                *value = results[k * stride + first + row];
-            }
-        }
+        let out = unsafe { spectrum.part(block * self.rows(), self.rows()) };
+        self.y.adjoint(&mut blocks[stream], spare, scratch, out);
     }
 
     /// The adjoint of the first pass: from the spectrum to the field.
     pub fn rows_adjoint(
         &self,
-        spectrum: &Shared<Complex<T>>,
+        spectrum: &Shared<Batch<T>>,
         field: &Shared<Complex<T>>,
         workspaces: &Workspaces<T>,
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
             let Workspace {
-                lines,
+                lines: [data, spare],
                 inputs,
                 scratch,
                 ..
             } = &mut *workspace;
-            let n = self.x.outputs;
-            for (block, start) in (0..n).step_by(BLOCK).enumerate() {
-                let count = self.block_columns(block);
-                let at = (block * self.rows() + rows.start) * BLOCK;
+            for (block, lines) in data[..self.x.outputs].chunks_mut(T::LANES).enumerate() {
+                let at = block * self.rows() + rows.start;
                 // SAFETY: each group has its own rows of every block.
-                let from = unsafe { spectrum.part(at, rows.len() * BLOCK) };
-                for (k, from) in from.chunks_exact(BLOCK).enumerate() {
-                    let to = k * n + start;
-                    lines[to..to + count].copy_from_slice(&from[..count]);
-                }
+                turn(unsafe { spectrum.part(at, rows.len()) }, lines);
             }
-            self.x.adjoint(rows.len(), lines, inputs, scratch);
-            let (stride, first) = self.x.input_layout();
-            let results = self.x.inputs(lines, inputs);
-            for (line, row) in results.chunks_exact(stride).zip(rows) {
+            let results = &mut inputs[..self.x.used.len()];
+            self.x.adjoint(data, spare, scratch, results);
+            for (lane, row) in rows.enumerate() {
                 let (start, end) = (self.starts[row], self.starts[row + 1]);
                 // SAFETY: the pixels of different rows do not overlap.
                 let out = unsafe { field.part(start, end - start) };
                 for (out, &column) in out.iter_mut().zip(&self.columns[start..end]) {
-                    *out = line[first + column as usize];
+                    let z = get(&results[column as usize], lane);
+                    *out = Complex::new(z.im, z.re);
                 }
             }
         });

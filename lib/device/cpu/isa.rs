@@ -1,6 +1,7 @@
 //! One source, compiled for several instruction sets; the best that the machine has is called.
 
 use super::Real;
+use super::vector::{Array, Vector};
 use std::sync::OnceLock;
 
 /// What the machine can do.
@@ -36,28 +37,46 @@ impl Isa {
     }
 }
 
-/// How to compute `a b + c`: in one instruction where there is one, else in two. The library function
-/// that stands in for the instruction where it is missing is as exact, and very slow.
-pub trait Multiply {
-    fn add<T: Real>(a: T, b: T, c: T) -> T;
+/// What a body of [`vectorised`] is compiled for.
+pub trait Machine {
+    type F64: Vector<f64>;
+    type F32: Vector<f32>;
+
+    /// `a b + c`, in one instruction where there is one, else in two. The library function that stands
+    /// in for the instruction where it is missing is as exact, and very slow.
+    fn mul_add<T: Real>(a: T, b: T, c: T) -> T;
 }
 
-/// One rounding.
-pub struct Fused;
+/// A machine with a fused multiplication and addition.
+macro_rules! fused {
+    ($name:ident, $f64:ident, $f32:ident) => {
+        #[cfg(target_arch = "x86_64")]
+        pub struct $name;
 
-/// Two roundings.
-pub struct Separate;
+        #[cfg(target_arch = "x86_64")]
+        impl Machine for $name {
+            type F64 = super::vector::$f64;
+            type F32 = super::vector::$f32;
 
-impl Multiply for Fused {
-    #[inline(always)]
-    fn add<T: Real>(a: T, b: T, c: T) -> T {
-        a.mul_add(b, c)
-    }
+            #[inline(always)]
+            fn mul_add<T: Real>(a: T, b: T, c: T) -> T {
+                a.mul_add(b, c)
+            }
+        }
+    };
 }
+fused!(Avx512, Avx512F64, Avx512F32);
+fused!(Avx2, Avx2F64, Avx2F32);
 
-impl Multiply for Separate {
+/// Any machine.
+pub struct Plain;
+
+impl Machine for Plain {
+    type F64 = Array<f64>;
+    type F32 = Array<f32>;
+
     #[inline(always)]
-    fn add<T: Real>(a: T, b: T, c: T) -> T {
+    fn mul_add<T: Real>(a: T, b: T, c: T) -> T {
         a * b + c
     }
 }
@@ -69,18 +88,18 @@ macro_rules! vectorised {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         pub fn $name<T: $crate::device::cpu::Real>($($argument: $type),*) {
-            use $crate::device::cpu::isa::{Fused, Isa, Separate};
+            use $crate::device::cpu::isa::Isa;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             fn avx512<T: $crate::device::cpu::Real>($($argument: $type),*) {
-                $body::<T, Fused>($($argument),*)
+                $body::<T, $crate::device::cpu::isa::Avx512>($($argument),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             fn avx2<T: $crate::device::cpu::Real>($($argument: $type),*) {
-                $body::<T, Fused>($($argument),*)
+                $body::<T, $crate::device::cpu::isa::Avx2>($($argument),*)
             }
             match Isa::here() {
                 // SAFETY: this instruction set was found on this machine.
@@ -89,7 +108,7 @@ macro_rules! vectorised {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => unsafe { avx2($($argument),*) },
-                Isa::Plain => $body::<T, Separate>($($argument),*),
+                Isa::Plain => $body::<T, $crate::device::cpu::isa::Plain>($($argument),*),
             }
         }
     };

@@ -1,117 +1,55 @@
-//! Products of one small complex matrix with many vectors.
+//! Products of one small complex matrix with many vectors, a vector a lane.
 
 use super::Real;
-use super::isa::{Multiply, vectorised};
+use super::isa::{Machine, vectorised};
+use super::vector::{Batch, Complexes};
 use ndarray::ArrayView2;
 use num_complex::Complex64;
-use rustfft::num_complex::Complex;
 
-/// Outputs that are computed together.
-const LANES: usize = 8;
-/// Vectors that are multiplied together: what is loaded of the matrix serves them all.
-const VECTORS: usize = 4;
+/// Outputs that are computed together: what is loaded of the vectors serves them all.
+const TOGETHER: usize = 4;
 
-/// A complex matrix, `out = matrix in`.
+/// A complex matrix.
 pub struct Matrix<T> {
     inputs: usize,
-    outputs: usize,
-    /// `[input][output]`, outputs padded with zeros to whole lanes.
-    re: Vec<T>,
-    im: Vec<T>,
+    /// `[output / TOGETHER][input][output % TOGETHER]`, padded with zeros.
+    values: Vec<(T, T)>,
 }
 
 impl<T: Real> Matrix<T> {
-    /// The matrix `values[output, input]`, or with `adjoint` its conjugate transpose.
-    pub fn new(values: ArrayView2<Complex64>, adjoint: bool) -> Self {
-        let view = if adjoint {
-            values.reversed_axes()
-        } else {
-            values
-        };
-        let (outputs, inputs) = view.dim();
-        let padded = outputs.next_multiple_of(LANES);
-        let (mut re, mut im) = (
-            vec![T::zero(); inputs * padded],
-            vec![T::zero(); inputs * padded],
-        );
-        for ((o, i), z) in view.indexed_iter() {
-            re[i * padded + o] = T::of(z.re);
-            im[i * padded + o] = T::of(if adjoint { -z.im } else { z.im });
+    /// The matrix `values[output, input]`.
+    pub fn new(values: ArrayView2<Complex64>) -> Self {
+        let (outputs, inputs) = values.dim();
+        let mut packed = vec![(T::zero(), T::zero()); outputs.next_multiple_of(TOGETHER) * inputs];
+        for ((o, i), z) in values.indexed_iter() {
+            let at = (o / TOGETHER * inputs + i) * TOGETHER + o % TOGETHER;
+            packed[at] = (T::of(z.re), T::of(z.im));
         }
         Matrix {
             inputs,
-            outputs,
-            re,
-            im,
-        }
-    }
-
-    /// Multiplies as many vectors as `input` holds, one after the other.
-    pub fn times(&self, input: &[Complex<T>], output: &mut [Complex<T>]) {
-        let inputs = input.chunks(VECTORS * self.inputs);
-        let outputs = output.chunks_mut(VECTORS * self.outputs);
-        for (input, output) in inputs.zip(outputs) {
-            if input.len() == VECTORS * self.inputs {
-                four(self, input, output);
-            } else {
-                let single = input
-                    .chunks(self.inputs)
-                    .zip(output.chunks_mut(self.outputs));
-                single.for_each(|(input, output)| one(self, input, output));
-            }
+            values: packed,
         }
     }
 }
 
-vectorised!(pub fn four(m: &Matrix<T>, input: &[Complex<T>], output: &mut [Complex<T>]) = four_inline);
-vectorised!(pub fn one(m: &Matrix<T>, input: &[Complex<T>], output: &mut [Complex<T>]) = one_inline);
+vectorised!(
+    /// `out = matrix input`
+    pub fn times(matrix: &Matrix<T>, input: &[Batch<T>], out: &mut [Batch<T>]) = times_inline
+);
 
 #[inline(always)]
-fn four_inline<T: Real, M: Multiply>(
-    m: &Matrix<T>,
-    input: &[Complex<T>],
-    output: &mut [Complex<T>],
-) {
-    product::<T, M, VECTORS>(m, input, output);
-}
-
-#[inline(always)]
-fn one_inline<T: Real, M: Multiply>(
-    m: &Matrix<T>,
-    input: &[Complex<T>],
-    output: &mut [Complex<T>],
-) {
-    product::<T, M, 1>(m, input, output);
-}
-
-#[inline(always)]
-fn product<T: Real, M: Multiply, const N: usize>(
-    m: &Matrix<T>,
-    input: &[Complex<T>],
-    output: &mut [Complex<T>],
-) {
-    let padded = m.outputs.next_multiple_of(LANES);
-    let input = &input[..N * m.inputs];
-    for first in (0..m.outputs).step_by(LANES) {
-        let mut re = [[T::zero(); LANES]; N];
-        let mut im = [[T::zero(); LANES]; N];
-        for i in 0..m.inputs {
-            let at = i * padded + first;
-            let (kr, ki) = (&m.re[at..at + LANES], &m.im[at..at + LANES]);
-            for n in 0..N {
-                let z = input[n * m.inputs + i];
-                for l in 0..LANES {
-                    re[n][l] = M::add(kr[l], z.re, M::add(-ki[l], z.im, re[n][l]));
-                    im[n][l] = M::add(kr[l], z.im, M::add(ki[l], z.re, im[n][l]));
-                }
+fn times_inline<T: Real, M: Machine>(matrix: &Matrix<T>, input: &[Batch<T>], out: &mut [Batch<T>]) {
+    let rows = matrix.values.chunks_exact(matrix.inputs * TOGETHER);
+    for (out, rows) in out.chunks_mut(TOGETHER).zip(rows) {
+        let mut sums = [Complexes::<T::Vector<M>>::zero(); TOGETHER];
+        for (value, w) in input.iter().zip(rows.chunks_exact(TOGETHER)) {
+            let value = Complexes::load(value);
+            for (sum, &w) in sums.iter_mut().zip(w) {
+                *sum = sum.add_times(value, w);
             }
         }
-        let count = LANES.min(m.outputs - first);
-        for n in 0..N {
-            let at = n * m.outputs + first;
-            for (l, out) in output[at..at + count].iter_mut().enumerate() {
-                *out = Complex::new(re[n][l], im[n][l]);
-            }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            sum.store(out);
         }
     }
 }

@@ -5,23 +5,26 @@
 //! are allocated when a program is loaded, not when it runs.
 
 mod elementary;
+mod fft;
 mod fourier;
 mod isa;
 mod matrix;
 mod real;
 mod shared;
 mod tile;
+mod vector;
 
 pub use real::Real;
 
 use super::program::{Array, Code, Operand, Program, Region, Step};
 use super::{Executable, Fourier};
-use fourier::{BLOCK, Transform};
+use fourier::Transform;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use shared::Shared;
 use std::sync::Arc;
 use tile::{Needs, Sources, Tile, Workspaces};
+use vector::Batch;
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
 pub const TILE: usize = 512;
@@ -55,7 +58,7 @@ pub struct Cpu<T: Real> {
     /// Prepared transforms, found by the address of what they were made from.
     transforms: Vec<(Arc<Fourier>, Transform<T>)>,
     /// A spectrum for every stream of the region that has most.
-    spectra: Vec<Shared<Complex<T>>>,
+    spectra: Vec<Shared<Batch<T>>>,
     /// One row of sums a tile.
     partials: Shared<f64>,
     totals: Vec<f64>,
@@ -92,7 +95,6 @@ impl<T: Real> Cpu<T> {
         let needs = Needs {
             slots: most(&|r| r.slots),
             streams: most(&|r| r.forward.len() + r.adjoint.len()),
-            block: largest(Transform::block_len),
             lines: largest(Transform::lines_len),
             scratch: largest(Transform::scratch_len),
             terms: most(&|r| r.code.iter().map(terms).max().unwrap_or(0)),
@@ -108,7 +110,7 @@ impl<T: Real> Cpu<T> {
             arrays: arrays.collect(),
             fields: program.fields.iter().map(|&n| zeros(n)).collect(),
             spectra: (0..most(&|r| r.forward.len().max(r.adjoint.len())))
-                .map(|_| zeros(largest(Transform::spectrum_len)))
+                .map(|_| Shared::new(Batch::default(), largest(Transform::spectrum_len)))
                 .collect(),
             partials: Shared::new(0.0, partials),
             totals: vec![0.0; most(&Region::sum_count)],
@@ -174,6 +176,8 @@ impl<T: Real> Cpu<T> {
                 offset,
                 len: TILE.min(end - offset),
                 in_block: offset - start,
+                column: layout.column,
+                columns: (end - start) / layout.column.max(1),
             };
             tile::run(region, &sources, tile, workspace);
             let row = block * layout.per_block + k;
@@ -194,10 +198,7 @@ impl<T: Real> Cpu<T> {
                 tile::sums(region, &sources, tile, workspace, out);
             }
             for (i, &(re, im)) in region.cotangents.iter().enumerate() {
-                let mut out = std::mem::take(&mut workspace.blocks[streams + i]);
-                let part = &mut out[tile.in_block..tile.in_block + tile.len];
-                tile::copy_complex(re, im, &sources, tile, workspace, part);
-                workspace.blocks[streams + i] = out;
+                tile::copy_to_block(re, im, &sources, tile, workspace, streams + i);
             }
         }
         for (i, stream) in region.adjoint.iter().enumerate() {
@@ -261,28 +262,27 @@ fn reads_what_it_writes(region: &Region) -> bool {
     of_code || singles.any(stored) || pairs.any(|(re, im)| stored(re) || stored(im))
 }
 
-/// How a region is cut: elements a block, tiles a block, tiles in all.
+/// How a region is cut: elements a block, tiles a block, tiles in all; and the length of a column.
 struct Layout {
     block: usize,
     per_block: usize,
     count: usize,
+    column: usize,
 }
 
 fn tiles<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Layout {
     let stream = region.forward.iter().chain(&region.adjoint).next();
-    let block = stream.map_or(TILE, |s| {
+    let transform = stream.and_then(|s| {
         let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform));
-        found
-            .expect("every transform was prepared at loading")
-            .1
-            .column_len()
-            * BLOCK
+        found.map(|t| &t.1)
     });
+    let block = transform.map_or(TILE, Transform::block_len);
     let per_block = block.div_ceil(TILE);
     Layout {
         block,
         per_block,
         count: region.len.div_ceil(block) * per_block,
+        column: transform.map_or(0, Transform::column_len),
     }
 }
 

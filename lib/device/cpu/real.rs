@@ -1,11 +1,19 @@
 //! The floating-point types that arrays can be made of.
 
+use super::isa::Machine;
+use super::vector::Vector;
 use rustfft::FftNum;
 use rustfft::num_traits::Float;
 use std::sync::Arc;
 
 /// `f64` or `f32`.
 pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
+    /// 64 bytes of it.
+    type Wide: Copy + Default + AsRef<[Self]> + AsMut<[Self]> + Send + Sync + std::fmt::Debug;
+    /// The same in the registers of a machine.
+    type Vector<M: Machine>: Vector<Self>;
+    /// The number of lanes of a vector.
+    const LANES: usize;
     fn of(value: f64) -> Self;
     fn wide(self) -> f64;
     /// Data in this type; shared where it is that already.
@@ -13,6 +21,10 @@ pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
 }
 
 impl Real for f64 {
+    type Wide = [f64; 8];
+    type Vector<M: Machine> = M::F64;
+    const LANES: usize = 8;
+
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
@@ -27,6 +39,10 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    type Wide = [f32; 16];
+    type Vector<M: Machine> = M::F32;
+    const LANES: usize = 16;
+
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32

@@ -1,24 +1,26 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
-use super::isa::{Multiply, vectorised};
+use super::isa::{Machine, vectorised};
 use super::shared::Shared;
+use super::vector::Batch;
 use super::{Held, Real, TILE};
 use crate::device::Op;
 use crate::device::basis::Basis;
+use crate::device::fourier::GROUP;
 use crate::device::program::{Code, Operand, Region, ScalarId};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
 
 /// What a thread needs for itself.
-pub struct Workspace<T> {
+pub struct Workspace<T: Real> {
     /// The tile registers.
     slots: Vec<Box<[T]>>,
     /// A block of columns of every stream, forward ones first.
-    pub blocks: Vec<Vec<Complex<T>>>,
-    /// Rows under way.
-    pub lines: Vec<Complex<T>>,
-    /// Inputs of a transform that does not work in place.
-    pub inputs: Vec<Complex<T>>,
+    pub blocks: Vec<Vec<Batch<T>>>,
+    /// Lines under way, and where the next pass writes them.
+    pub lines: [Vec<Batch<T>>; 2],
+    /// The inputs of lines.
+    pub inputs: Vec<Batch<T>>,
     pub scratch: Vec<Complex<T>>,
     chebyshev: Vec<T>,
 }
@@ -28,7 +30,6 @@ pub struct Workspace<T> {
 pub struct Needs {
     pub slots: usize,
     pub streams: usize,
-    pub block: usize,
     pub lines: usize,
     pub scratch: usize,
     pub terms: usize,
@@ -36,21 +37,21 @@ pub struct Needs {
 
 impl<T: Real> Workspace<T> {
     fn new(needs: Needs) -> Self {
-        let zeros = |n| vec![Complex::default(); n];
+        let zeros = || vec![Batch::default(); needs.lines];
         let slot = |_| vec![T::zero(); TILE].into();
         Workspace {
             slots: (0..needs.slots).map(slot).collect(),
-            blocks: (0..needs.streams).map(|_| zeros(needs.block)).collect(),
-            lines: zeros(needs.lines),
-            inputs: zeros(needs.lines),
-            scratch: zeros(needs.scratch),
+            blocks: (0..needs.streams).map(|_| zeros()).collect(),
+            lines: [zeros(), zeros()],
+            inputs: zeros(),
+            scratch: vec![Complex::default(); needs.scratch],
             chebyshev: Vec::with_capacity(needs.terms),
         }
     }
 }
 
 /// A workspace for every thread.
-pub struct Workspaces<T>(Vec<Mutex<Workspace<T>>>);
+pub struct Workspaces<T: Real>(Vec<Mutex<Workspace<T>>>);
 
 impl<T: Real> Workspaces<T> {
     pub fn new(count: usize, needs: Needs) -> Self {
@@ -65,12 +66,16 @@ impl<T: Real> Workspaces<T> {
     }
 }
 
-/// Elements `offset..offset + len` of a region; `in_block` counts from the start of the block.
+/// Elements `offset..offset + len` of a region.
 #[derive(Clone, Copy)]
 pub struct Tile {
     pub offset: usize,
     pub len: usize,
+    /// Where the tile starts in its block.
     pub in_block: usize,
+    /// For a block of columns: their length, and how many there are.
+    pub column: usize,
+    pub columns: usize,
 }
 
 /// Everything that a region reads.
@@ -142,8 +147,10 @@ pub fn run<T: Real>(
                 split(sources.field(*field, tile), *re, *im, &mut workspace.slots);
             }
             Code::LoadStream { stream, re, im } => {
-                let values = &workspace.blocks[*stream][tile.in_block..tile.in_block + tile.len];
-                split(values, *re, *im, &mut workspace.slots);
+                let slots = &mut workspace.slots;
+                let mut real = std::mem::take(&mut slots[*re]);
+                from_block(&workspace.blocks[*stream], tile, &mut real, &mut slots[*im]);
+                slots[*re] = real;
             }
             Code::Combine {
                 basis,
@@ -179,6 +186,14 @@ vectorised!(
     pub fn map(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) = map_inline
 );
 vectorised!(
+    /// A tile of a block of columns.
+    pub fn from_block(block: &[Batch<T>], tile: Tile, re: &mut [T], im: &mut [T]) = from_block_inline
+);
+vectorised!(
+    /// The other way, with the parts exchanged, as adjoints have them.
+    pub fn to_block(re: Argument<T>, im: Argument<T>, tile: Tile, block: &mut [Batch<T>]) = to_block_inline
+);
+vectorised!(
     /// Joins two real results to a complex one.
     pub fn join(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) = join_inline
 );
@@ -191,7 +206,7 @@ vectorised!(
 );
 
 #[inline(always)]
-fn parts_inline<T: Real, M: Multiply>(values: &[Complex<T>], re: &mut [T], im: &mut [T]) {
+fn parts_inline<T: Real, M: Machine>(values: &[Complex<T>], re: &mut [T], im: &mut [T]) {
     for ((z, re), im) in values.iter().zip(re).zip(im) {
         (*re, *im) = (z.re, z.im);
     }
@@ -228,8 +243,77 @@ macro_rules! binary {
     };
 }
 
+/// The parts of a tile that lie in one group of columns: where each starts in the tile and how long it
+/// is, the first row and lane that it has, and how many columns the group has.
 #[inline(always)]
-fn map_inline<T: Real, M: Multiply>(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) {
+fn in_groups(tile: Tile, mut each: impl FnMut(usize, usize, usize, usize, usize)) {
+    let size = GROUP * tile.column;
+    let mut done = 0;
+    while done < tile.len {
+        let at = tile.in_block + done;
+        let group = at / size;
+        let width = GROUP.min(tile.columns - group * GROUP);
+        let len = (width * tile.column - (at - group * size)).min(tile.len - done);
+        each(done, len, at - group * size, group * GROUP, width);
+        done += len;
+    }
+}
+
+#[inline(always)]
+fn from_block_inline<T: Real, M: Machine>(
+    block: &[Batch<T>],
+    tile: Tile,
+    re: &mut [T],
+    im: &mut [T],
+) {
+    in_groups(tile, |done, len, at, lane, width| {
+        let (re, im) = (&mut re[done..done + len], &mut im[done..done + len]);
+        if width == GROUP && at % GROUP == 0 && len % GROUP == 0 {
+            let parts = re.chunks_exact_mut(GROUP).zip(im.chunks_exact_mut(GROUP));
+            for ((re, im), batch) in parts.zip(&block[at / GROUP..]) {
+                re.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
+                im.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
+            }
+        } else {
+            for (i, (re, im)) in re.iter_mut().zip(im).enumerate() {
+                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
+                *re = block[row].re.as_ref()[lane];
+                *im = block[row].im.as_ref()[lane];
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn to_block_inline<T: Real, M: Machine>(
+    re: Argument<T>,
+    im: Argument<T>,
+    tile: Tile,
+    block: &mut [Batch<T>],
+) {
+    in_groups(tile, |done, len, at, lane, width| match (re, im) {
+        (Argument::Many(re), Argument::Many(im))
+            if width == GROUP && at % GROUP == 0 && len % GROUP == 0 =>
+        {
+            let (re, im) = (&re[done..done + len], &im[done..done + len]);
+            let parts = re.chunks_exact(GROUP).zip(im.chunks_exact(GROUP));
+            for ((re, im), batch) in parts.zip(&mut block[at / GROUP..]) {
+                batch.im.as_mut()[lane..lane + GROUP].copy_from_slice(re);
+                batch.re.as_mut()[lane..lane + GROUP].copy_from_slice(im);
+            }
+        }
+        _ => {
+            for i in 0..len {
+                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
+                block[row].im.as_mut()[lane] = re.at(done + i);
+                block[row].re.as_mut()[lane] = im.at(done + i);
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn map_inline<T: Real, M: Machine>(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) {
     match op {
         Op::Copy => unary!(a, out, |a| a),
         Op::Neg => unary!(a, out, |a| -a),
@@ -256,7 +340,7 @@ fn map_inline<T: Real, M: Multiply>(op: Op, a: Argument<T>, b: Argument<T>, out:
             }
             _ => binary!(a, b, out, |a, b| a / b),
         },
-        Op::Norm2 => binary!(a, b, out, |a, b| M::add(a, a, b * b)),
+        Op::Norm2 => binary!(a, b, out, |a, b| M::mul_add(a, a, b * b)),
     }
 }
 
@@ -271,7 +355,7 @@ fn turns_far<T: Real>(a: Argument<T>) -> bool {
 }
 
 #[inline(always)]
-fn join_inline<T: Real, M: Multiply>(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) {
+fn join_inline<T: Real, M: Machine>(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) {
     match (re, im) {
         (Argument::Many(re), Argument::Many(im)) => {
             for ((out, &re), &im) in out.iter_mut().zip(re).zip(im) {
@@ -288,7 +372,7 @@ fn join_inline<T: Real, M: Multiply>(re: Argument<T>, im: Argument<T>, out: &mut
 
 /// A sum in eight lanes, always the same ones, so that it can be vectorised and is reproducible.
 #[inline(always)]
-fn add_up_inline<T: Real, M: Multiply>(values: &[T], sum: &mut f64) {
+fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     let mut lanes = [0.0; 8];
     let chunks = values.chunks_exact(8);
     let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
@@ -305,7 +389,7 @@ const LANES: usize = 8;
 
 /// Clenshaw's recurrence: the Chebyshev sum with coefficients `c` at every point.
 #[inline(always)]
-fn clenshaw_inline<T: Real, M: Multiply>(c: &[T], abscissa: &[f64], out: &mut [T]) {
+fn clenshaw_inline<T: Real, M: Machine>(c: &[T], abscissa: &[f64], out: &mut [T]) {
     for (out, abscissa) in out.chunks_mut(LANES).zip(abscissa.chunks(LANES)) {
         let mut s = [T::zero(); LANES];
         for (s, &a) in s.iter_mut().zip(abscissa) {
@@ -314,12 +398,12 @@ fn clenshaw_inline<T: Real, M: Multiply>(c: &[T], abscissa: &[f64], out: &mut [T
         let (mut next, mut after) = ([T::zero(); LANES], [T::zero(); LANES]);
         for &c in c[1..].iter().rev() {
             for l in 0..LANES {
-                let sum = M::add(s[l] + s[l], next[l], c - after[l]);
+                let sum = M::mul_add(s[l] + s[l], next[l], c - after[l]);
                 (next[l], after[l]) = (sum, next[l]);
             }
         }
         for (l, out) in out.iter_mut().enumerate() {
-            *out = M::add(s[l], next[l], c[0] - after[l]);
+            *out = M::mul_add(s[l], next[l], c[0] - after[l]);
         }
     }
 }
@@ -329,7 +413,7 @@ const TERMS: usize = 16;
 
 /// `out[k] = sum values T_{first + k}` over the points of a run, whose first value is `from`.
 #[inline(always)]
-fn moments_inline<T: Real, M: Multiply>(
+fn moments_inline<T: Real, M: Machine>(
     values: Argument<T>,
     from: usize,
     abscissa: &[f64],
@@ -351,8 +435,8 @@ fn moments_inline<T: Real, M: Multiply>(
         }
         for sums in &mut sums {
             for l in 0..LANES {
-                sums[l] = M::add(value[l], t[l], sums[l]);
-                (t[l], next[l]) = (next[l], M::add(2.0 * s[l], next[l], -t[l]));
+                sums[l] = M::mul_add(value[l], t[l], sums[l]);
+                (t[l], next[l]) = (next[l], M::mul_add(2.0 * s[l], next[l], -t[l]));
             }
         }
     }
@@ -386,6 +470,23 @@ pub fn copy_complex<T: Real>(
 ) {
     let re = sources.argument(re, tile, &workspace.slots);
     join(re, sources.argument(im, tile, &workspace.slots), out);
+}
+
+/// Hands the cotangents of a tile to block `stream`.
+pub fn copy_to_block<T: Real>(
+    re: Operand,
+    im: Operand,
+    sources: &Sources<T>,
+    tile: Tile,
+    workspace: &mut Workspace<T>,
+    stream: usize,
+) {
+    let Workspace { slots, blocks, .. } = workspace;
+    let (re, im) = (
+        sources.argument(re, tile, slots),
+        sources.argument(im, tile, slots),
+    );
+    to_block(re, im, tile, &mut blocks[stream]);
 }
 
 /// The sums of a tile, in `f64`: those of single results first, then the projections.
