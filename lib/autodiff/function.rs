@@ -88,9 +88,10 @@ impl Function {
         self.count
     }
 
-    fn plan(&self, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
-        self.backend
-            .load(plan(&self.graph, outputs, arrays), self.precision)
+    /// A program of `parameters` parameters.
+    fn plan(&self, parameters: usize, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
+        let program = plan(&self.graph, parameters, outputs, arrays);
+        self.backend.load(program, self.precision)
     }
 
     /// The value at `x`.
@@ -98,7 +99,7 @@ impl Function {
         let mut run = self
             .value_run
             .take()
-            .unwrap_or_else(|| self.plan(&[self.value], &[]));
+            .unwrap_or_else(|| self.plan(self.count, &[self.value], &[]));
         let mut value = [0.0];
         run.run(x, &mut value);
         self.value_run = Some(run);
@@ -115,7 +116,7 @@ impl Function {
             Some(run) => run,
             None => {
                 let outputs = self.differentiate();
-                self.plan(&outputs, &[])
+                self.plan(self.count, &outputs, &[])
             }
         };
         run.run(x, &mut self.outputs);
@@ -150,7 +151,7 @@ impl Function {
                 .map(|(i, g)| (g, self.graph.parameter(n + i)))
                 .collect();
             let products = self.graph.pull_back(&seeds, &x);
-            self.plan(&products, &[])
+            self.plan(2 * n, &products, &[])
         });
         let mut product = vec![0.0; n];
         run.run(&[x, v].concat(), &mut product);
@@ -163,7 +164,7 @@ impl Function {
         let mut run = self
             .arrays_run
             .take()
-            .unwrap_or_else(|| self.plan(&[], &self.arrays));
+            .unwrap_or_else(|| self.plan(self.count, &[], &self.arrays));
         run.run(x, &mut []);
         let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
         self.arrays_run = Some(run);
@@ -194,7 +195,7 @@ impl Function {
                 .map(|(i, g)| (g, self.graph.parameter(n + i)))
                 .collect();
             let tangents = self.graph.pull_back(&seeds, &cotangents);
-            self.plan(&[], &tangents)
+            self.plan(2 * n, &[], &tangents)
         });
         run.run(&[x, v].concat(), &mut []);
         let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();

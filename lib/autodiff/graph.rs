@@ -73,7 +73,6 @@ pub struct Graph {
     pub data: Vec<(Arc<[f64]>, SpaceId)>,
     pub bases: Vec<BasisEntry>,
     pub transforms: Vec<TransformEntry>,
-    pub parameters: usize,
 }
 
 impl Graph {
@@ -129,7 +128,6 @@ impl Graph {
     }
 
     pub fn parameter(&mut self, index: usize) -> Id {
-        self.parameters = self.parameters.max(index + 1);
         self.push(Node::Parameter(index), Shape::Scalar)
     }
 
@@ -205,11 +203,6 @@ impl Graph {
     }
 
     pub fn complex(&mut self, re: Id, im: Id) -> Id {
-        if let (&Node::Re(a), &Node::Im(b)) = (&self.nodes[re], &self.nodes[im])
-            && a == b
-        {
-            return a;
-        }
         let (Shape::Array(space), Shape::Array(other)) = (self.shape(re), self.shape(im)) else {
             panic!("a complex field takes two arrays");
         };

@@ -7,6 +7,7 @@
 
 use super::graph::{Graph, Id, Node, Shape, SpaceId};
 use super::region::region;
+use crate::device::Op;
 use crate::device::program::{Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Step};
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,9 +18,11 @@ enum Home {
     Space(SpaceId),
 }
 
-/// Plans the computation of some scalar and array nodes.
-pub fn plan(graph: &Graph, outputs: &[Id], arrays: &[Id]) -> Program {
+/// Plans the computation of some scalar and array nodes from `parameters` parameters.
+pub fn plan(graph: &Graph, parameters: usize, outputs: &[Id], arrays: &[Id]) -> Program {
     let mut planner = Planner::new(graph, outputs, arrays);
+    planner.program.parameters = parameters;
+    planner.program.scalars = vec![0.0; parameters];
     planner.sink();
     planner.allocate(arrays);
     planner.emit(outputs, arrays)
@@ -105,6 +108,19 @@ impl<'g> Planner<'g> {
         }
     }
 
+    /// For a sum of `ln(1 + x)` that nothing else reads: `x`, which the region sums instead.
+    pub fn summed_log(&self, sum: Id) -> Option<Id> {
+        let Node::Sum(log) = *self.graph.node(sum) else {
+            return None;
+        };
+        let Node::Map(Op::Ln1p, x, _) = *self.graph.node(log) else {
+            return None;
+        };
+        let alone = self.readers[log].len() == 1 && !self.stored.contains_key(&log);
+        let array = matches!(self.graph.shape(x), Shape::Array(_));
+        (alone && array && self.level[log] == self.level[sum]).then_some(x)
+    }
+
     fn earliest(&self, id: Id) -> usize {
         let home = self.home(id);
         let ready = |&input: &Id| {
@@ -155,8 +171,6 @@ impl<'g> Planner<'g> {
 
     /// Gives every scalar, every array that crosses levels and every stored field its place.
     fn allocate(&mut self, array_outputs: &[Id]) {
-        self.program.parameters = self.graph.parameters;
-        self.program.scalars = vec![0.0; self.graph.parameters];
         for id in self.live_nodes() {
             let home = self.home(id);
             match self.graph.node(id) {

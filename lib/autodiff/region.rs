@@ -2,11 +2,16 @@
 
 use super::graph::{Id, Node, SpaceId};
 use super::plan::Planner;
-use crate::device::program::{Code, Operand, Projection, Region, Stream};
+use crate::device::program::{Code, Operand, Projection, Region, Stream, Sum, Summand};
 use std::collections::HashMap;
 
 /// The region that computes `nodes`, of one home and level, over `space`.
 pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) -> Region {
+    let logs: Vec<Id> = nodes
+        .iter()
+        .filter(|&&id| planner.summed_log(id).is_some())
+        .flat_map(|&id| planner.graph.inputs(id))
+        .collect();
     let mut writer = RegionWriter {
         planner,
         last_use: last_uses(planner, nodes, arrays),
@@ -18,7 +23,9 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
         free: Vec::new(),
     };
     for (position, &id) in nodes.iter().enumerate() {
-        writer.write(id);
+        if !logs.contains(&id) {
+            writer.write(id);
+        }
         writer.release(position);
     }
     writer.finish(nodes, arrays)
@@ -29,6 +36,10 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
 fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Option<usize>> {
     let mut last = HashMap::new();
     for (position, &id) in nodes.iter().enumerate() {
+        if let Some(x) = planner.summed_log(id) {
+            last.insert(x, None);
+            continue;
+        }
         let at_end = matches!(
             planner.graph.node(id),
             Node::Sum(_) | Node::Project(..) | Node::Complex(..) | Node::Adjoint(..)
@@ -45,13 +56,6 @@ fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Opti
         last.entry(id).or_insert(Some(position));
         if planner.stored.contains_key(&id) || arrays.contains(&id) {
             last.insert(id, None);
-        }
-    }
-    for (&id, _) in planner.stored.iter() {
-        if let Some(entry) = last.get_mut(&id)
-            && nodes.contains(&id)
-        {
-            *entry = None;
         }
     }
     last
@@ -202,14 +206,19 @@ impl RegionWriter<'_, '_> {
         for &id in nodes {
             if let Some(&array) = planner.stored.get(&id) {
                 debug_assert!(self.slots.contains_key(&id) || arrays.contains(&id));
-                self.region
-                    .stores
-                    .push((self.operand_in_register(id), array));
+                self.region.stores.push((self.operand(id), array));
             }
             match planner.graph.node(id) {
                 Node::Sum(a) => {
-                    let source = self.operand(*a);
-                    self.region.sums.push((source, planner.scalars[&id]));
+                    let (x, summand) = match planner.summed_log(id) {
+                        Some(x) => (x, Summand::Ln1p),
+                        None => (*a, Summand::Itself),
+                    };
+                    self.region.sums.push(Sum {
+                        source: self.operand(x),
+                        summand,
+                        scalar: planner.scalars[&id],
+                    });
                 }
                 Node::Project(basis, a) => {
                     let source = self.operand(*a);
@@ -240,11 +249,5 @@ impl RegionWriter<'_, '_> {
             }
         }
         self.region
-    }
-
-    fn operand_in_register(&self, id: Id) -> Operand {
-        self.slots
-            .get(&id)
-            .map_or_else(|| self.operand(id), |&slot| Operand::Slot(slot))
     }
 }

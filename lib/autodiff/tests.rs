@@ -229,3 +229,32 @@ fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
         }
     }
 }
+
+/// The total power of a transform, whose cotangent is the transform itself; and a transform of a
+/// transform.
+#[test]
+fn transforms_may_feed_anything() {
+    let n = 8;
+    let pixels: Vec<(u32, u32)> = (0..n as u32)
+        .flat_map(|r| (0..n as u32).map(move |c| (r, c)))
+        .collect();
+    let axis = || Axis::Fft { points: n };
+    let fourier = Arc::new(Fourier::new(axis(), axis(), pixels));
+    for twice in [false, true] {
+        let mut f = Function::new(1, |tape, x| {
+            let dish = tape.space(n * n);
+            let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();
+            let e = Complex {
+                re: x[0] * tape.data_in(dish, part(1.3)),
+                im: x[0].square() * tape.data_in(dish, part(0.7)),
+            };
+            let sky = tape.space(n * n);
+            let mut s = tape.transform(&fourier, e, sky);
+            if twice {
+                s = tape.transform(&fourier, s, tape.space(n * n));
+            }
+            0.5 * s.norm2().sum()
+        });
+        check_gradient(&mut f, &[0.8]);
+    }
+}

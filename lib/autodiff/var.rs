@@ -118,6 +118,11 @@ impl Tape {
             transform.outputs(),
             "one element an output"
         );
+        // A region streams its transforms block by block, so it has to have one shape of blocks.
+        assert!(
+            graph.transforms.iter().all(|t| t.output != output.0),
+            "a space takes the outputs of one transform"
+        );
         let Shape::Array(input) = graph.shape(field.re.id) else {
             panic!("a transform takes an array");
         };

@@ -27,6 +27,27 @@ pub enum Op {
 }
 
 impl Op {
+    /// One of every kind.
+    pub const ALL: [Op; 17] = [
+        Op::Copy,
+        Op::Neg,
+        Op::Square,
+        Op::Sqrt,
+        Op::Exp,
+        Op::Ln,
+        Op::Ln1p,
+        Op::Sin,
+        Op::Cos,
+        Op::Abs,
+        Op::Sign,
+        Op::Powi(3),
+        Op::Add,
+        Op::Sub,
+        Op::Mul,
+        Op::Div,
+        Op::Norm2,
+    ];
+
     /// The number of operands, 1 or 2.
     pub fn arity(self) -> usize {
         match self {

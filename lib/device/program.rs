@@ -82,7 +82,7 @@ pub struct Region {
     /// The (real, imaginary) cotangents for `adjoint`, in its order.
     pub cotangents: Vec<(Operand, Operand)>,
     /// Results to sum over the region.
-    pub sums: Vec<(Operand, ScalarId)>,
+    pub sums: Vec<Sum>,
     /// Results to project on a basis: one sum a basis function.
     pub projections: Vec<Projection>,
 }
@@ -92,6 +92,22 @@ pub struct Region {
 pub struct Stream {
     pub transform: Arc<Fourier>,
     pub field: FieldId,
+}
+
+/// `scalar = sum_i summand(source[i])`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sum {
+    pub source: Operand,
+    pub summand: Summand,
+    pub scalar: ScalarId,
+}
+
+/// What is summed of each number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summand {
+    Itself,
+    /// `ln(1 + x)`: a logarithm of a product serves several numbers.
+    Ln1p,
 }
 
 /// `sums[j] = sum_i basis[j, i] * source[i]`.

@@ -227,7 +227,8 @@ impl Model {
             Illumination::Squashed => {
                 let (dx, dy) = (x - named("x0"), y - named("y0"));
                 let g = (-(dx.square() + dy.square()) / named("sigma").square()).exp();
-                (1.0 - (1.0 - g).square()).sqrt()
+                // sqrt(1 - (1-g)^2), which would lose the digits of a small g
+                (g * (2.0 - g)).sqrt()
             }
         };
         named("amp") * (open * shape)

@@ -190,6 +190,12 @@ impl<T: Real> Transform<T> {
         self.y.outputs
     }
 
+    /// Rows in use, and outputs along x and y: what two transforms need to have in common to share a
+    /// spectrum.
+    pub fn shape(&self) -> (usize, usize, usize) {
+        (self.rows(), self.x.outputs, self.y.outputs)
+    }
+
     /// How long a workspace's lines have to be.
     pub fn lines_len(&self) -> usize {
         // The row pass turns whole blocks, so its lines are padded to that.

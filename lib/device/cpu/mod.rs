@@ -16,7 +16,7 @@ mod vector;
 
 pub use real::Real;
 
-use super::program::{Array, Code, Operand, Program, Region, Step};
+use super::program::{Array, Code, Operand, Program, Region, Step, Stream};
 use super::{Executable, Fourier};
 use fourier::Transform;
 use rayon::prelude::*;
@@ -69,7 +69,8 @@ impl<T: Real> Cpu<T> {
     /// Loads a program: prepares its transforms and allocates all that it needs.
     ///
     /// # Panics
-    /// When a region reads an array or a field that it writes: planning makes no such program.
+    /// When a region reads an array or a field that it writes, or streams transforms of different
+    /// shapes: planning makes no such program.
     pub fn new(program: Program) -> Self {
         let regions = || {
             program.steps.iter().filter_map(|step| match step {
@@ -89,6 +90,23 @@ impl<T: Real> Cpu<T> {
                 transforms.push((stream.transform.clone(), prepared));
             }
         }
+        // A block of the region is one block of each of its transforms, and forward transform i and adjoint
+        // i share a spectrum: that is safe only when the blocks are the same numbers of the spectrum.
+        let shape = |stream: &Stream| {
+            let found = transforms
+                .iter()
+                .find(|t| Arc::ptr_eq(&t.0, &stream.transform));
+            found.map(|t| t.1.shape())
+        };
+        let same_shapes = |r: &Region| {
+            let mut shapes = r.forward.iter().chain(&r.adjoint).map(shape);
+            let first = shapes.next();
+            shapes.all(|s| Some(s) == first)
+        };
+        assert!(
+            regions().all(same_shapes),
+            "the transforms of a region must have the same rows and outputs"
+        );
         let largest =
             |of: fn(&Transform<T>) -> usize| transforms.iter().map(|t| of(&t.1)).max().unwrap_or(0);
         let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
@@ -166,7 +184,8 @@ impl<T: Real> Cpu<T> {
         let end = (start + layout.block).min(region.len);
         for (i, stream) in region.forward.iter().enumerate() {
             let transform = self.transform(&stream.transform);
-            // SAFETY: each block is worked on once, so nobody else uses its part of the spectrum.
+            // SAFETY: each block is worked on once, and is the same part of every spectrum (asserted when
+            // the program was loaded), so nobody else uses it.
             unsafe { transform.columns_forward(&self.spectra[i], block, workspace, i) };
         }
         let streams = region.forward.len();
@@ -181,8 +200,8 @@ impl<T: Real> Cpu<T> {
             };
             tile::run(region, &sources, tile, workspace);
             let row = block * layout.per_block + k;
-            // SAFETY: tiles are numbered without overlap and each is worked on once; nobody reads these
-            // buffers before the region ends, which was asserted when the program was loaded.
+            // SAFETY: tiles are numbered without overlap and each is worked on once. The region does not read
+            // what it stores (asserted when the program was loaded); partial sums are read when it has ended.
             unsafe {
                 for &(source, array) in &region.stores {
                     if let Held::Work(values) = &self.arrays[array] {
@@ -227,7 +246,7 @@ impl<T: Real> Cpu<T> {
                 }
             }
         }
-        let targets = region.sums.iter().map(|s| &s.1);
+        let targets = region.sums.iter().map(|s| &s.scalar);
         let targets = targets.chain(region.projections.iter().flat_map(|p| &p.sums));
         for (&target, &total) in targets.zip(&self.totals) {
             self.scalars[target] = total;
@@ -255,7 +274,7 @@ fn reads_what_it_writes(region: &Region) -> bool {
         Code::LoadStream { .. } | Code::Combine { .. } => false,
     });
     let singles = region.stores.iter().map(|s| &s.0);
-    let singles = singles.chain(region.sums.iter().map(|s| &s.0));
+    let singles = singles.chain(region.sums.iter().map(|s| &s.source));
     let mut singles = singles.chain(region.projections.iter().map(|p| &p.source));
     let pairs = region.field_stores.iter().map(|s| (&s.0, &s.1));
     let mut pairs = pairs.chain(region.cotangents.iter().map(|c| (&c.0, &c.1)));
@@ -295,10 +314,8 @@ impl Region {
 
 impl<T: Real> Executable for Cpu<T> {
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]) {
-        assert!(
-            parameters.len() <= self.program.parameters,
-            "too many parameters"
-        );
+        assert_eq!(parameters.len(), self.program.parameters, "parameters");
+        assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
         let steps = std::mem::take(&mut self.program.steps);
         for step in &steps {

@@ -1,5 +1,6 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
+use super::elementary::Elementary;
 use super::isa::{Machine, vectorised};
 use super::shared::Shared;
 use super::vector::Batch;
@@ -7,7 +8,7 @@ use super::{Held, Real, TILE};
 use crate::device::Op;
 use crate::device::basis::Basis;
 use crate::device::fourier::GROUP;
-use crate::device::program::{Code, Operand, Region, ScalarId};
+use crate::device::program::{Code, Operand, Region, ScalarId, Summand};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
 
@@ -198,6 +199,7 @@ vectorised!(
     pub fn join(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) = join_inline
 );
 vectorised!(pub fn add_up(values: &[T], sum: &mut f64) = add_up_inline);
+vectorised!(pub fn add_up_ln_1p(values: &[T], sum: &mut f64) = add_up_ln_1p_inline);
 vectorised!(pub fn clenshaw(c: &[T], abscissa: &[f64], out: &mut [T]) = clenshaw_inline);
 vectorised!(
     pub fn moments(
@@ -384,6 +386,40 @@ fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     *sum = lanes.iter().sum::<f64>() + rest;
 }
 
+/// Numbers that share a logarithm.
+const FACTORS: usize = 8;
+
+/// `sum ln(1 + x)`, with `(1 + p)(1 + x) = 1 + (p (1 + x) + x)`: the product less 1 keeps the digits of
+/// small `x`, and one logarithm serves eight numbers. Where the product could overflow or change its
+/// sign every number has its own.
+#[inline(always)]
+fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
+    let safe = |x: T| u32::from(x.wide() > -0.5) & u32::from(x.wide() < 1e30);
+    if values.iter().fold(1, |all, &x| all & safe(x)) == 0 {
+        *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
+        return;
+    }
+    // Twice as many lanes as usual, because each factor waits for the one before.
+    const WIDE: usize = 2 * LANES;
+    let mut lanes = [0.0; WIDE];
+    let chunks = values.chunks_exact(FACTORS * WIDE);
+    let rest = chunks.remainder().iter().map(|x| x.wide().ln_1p());
+    let rest: f64 = rest.sum();
+    for chunk in chunks {
+        let mut product = [0.0; WIDE];
+        for x in chunk.chunks_exact(WIDE) {
+            for l in 0..WIDE {
+                let x = x[l].wide();
+                product[l] = M::mul_add(product[l], 1.0 + x, x);
+            }
+        }
+        for l in 0..WIDE {
+            lanes[l] += product[l].ln_1p_inline::<M>();
+        }
+    }
+    *sum = lanes.iter().sum::<f64>() + rest;
+}
+
 /// Points that are worked on together along a run.
 const LANES: usize = 8;
 
@@ -498,10 +534,13 @@ pub fn sums<T: Real>(
     out: &mut [f64],
 ) {
     let (single, mut rest) = out.split_at_mut(region.sums.len());
-    for (sum, &(source, _)) in single.iter_mut().zip(&region.sums) {
-        match sources.argument(source, tile, &workspace.slots) {
-            Argument::One(value) => *sum = value.wide() * tile.len as f64,
-            Argument::Many(values) => add_up(values, sum),
+    for (total, sum) in single.iter_mut().zip(&region.sums) {
+        let values = sources.argument(sum.source, tile, &workspace.slots);
+        match (values, sum.summand) {
+            (Argument::One(value), Summand::Itself) => *total = value.wide() * tile.len as f64,
+            (Argument::One(x), Summand::Ln1p) => *total = x.wide().ln_1p() * tile.len as f64,
+            (Argument::Many(values), Summand::Itself) => add_up(values, total),
+            (Argument::Many(values), Summand::Ln1p) => add_up_ln_1p(values, total),
         }
     }
     for projection in &region.projections {
@@ -589,6 +628,67 @@ fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f
             for (out, weight) in out.iter_mut().zip(row) {
                 *out += sums[k % TERMS] * weight;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::isa::Plain;
+
+    #[test]
+    fn the_logarithm_of_a_product_is_the_sum_of_the_logarithms() {
+        // Numbers of all sizes; a tenth of them are large, and in the second case one is too large.
+        for (scale, spike) in [
+            (1.0, 1.0),
+            (1e-14, 1.0),
+            (1e3, 1e40),
+            (1.0, -0.9),
+            (1.0, -2.0),
+        ] {
+            let mut x: Vec<f64> = (0..500)
+                .map(|i| scale * (0.1 * i as f64).sin().powi(2))
+                .collect();
+            x.iter_mut().step_by(10).for_each(|x| *x *= 1e6);
+            x[77] = spike;
+            let expected: f64 = x.iter().map(|x| x.ln_1p()).sum();
+            let mut sum = 0.0;
+            add_up_ln_1p(&x, &mut sum);
+            let mut plain = 0.0;
+            add_up_ln_1p_inline::<f64, Plain>(&x, &mut plain);
+            for got in [sum, plain] {
+                let same = got.is_nan() && expected.is_nan();
+                let close = (got - expected).abs() < 50.0 * f64::EPSILON * expected.abs();
+                assert!(same || close, "{scale} {spike}: {got} {expected}");
+            }
+        }
+    }
+
+    /// Every operation on tiles against its meaning for one number.
+    #[test]
+    fn every_operation_on_a_tile_is_that_on_a_number() {
+        fn check<T: Real>(len: usize) {
+            let a: Vec<T> = (0..len).map(|i| T::of(0.3 + 0.01 * i as f64)).collect();
+            let b: Vec<T> = (0..len).map(|i| T::of(1.7 - 0.001 * i as f64)).collect();
+            let mut out = vec![T::zero(); len];
+            for op in Op::ALL {
+                let many = (Argument::Many(&a), Argument::Many(&b));
+                let one = (Argument::One(a[0]), Argument::One(b[0]));
+                for (x, y) in [many, (many.0, one.1), (one.0, many.1), one] {
+                    map(op, x, y, &mut out);
+                    for (i, out) in out.iter().enumerate() {
+                        let expected = op.apply(x.at(i).wide(), y.at(i).wide());
+                        let error = (out.wide() - expected).abs();
+                        let most = 4.0 * T::epsilon().wide() * expected.abs().max(1.0);
+                        assert!(error <= most, "{op:?} {i}: {} {expected}", out.wide());
+                    }
+                }
+            }
+        }
+        for len in [1, 7, 512] {
+            check::<f64>(len);
+            check::<f32>(len);
         }
     }
 }
