@@ -4,7 +4,7 @@
 //! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
 
 use super::options::FitOptions;
-use super::problem::first_scale;
+use super::problem::{centroid, first_scale};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::telescope::Telescope;
@@ -37,23 +37,25 @@ pub fn levels(
 ) -> Vec<Level> {
     let beam = wavelength / (2.0 * telescope.radius);
     let window = SMALLEST.max(NEAR + spread(telescope, maps) / beam);
-    let finest = maps
+    let coarsest = maps
         .maps
         .iter()
         .map(|m| step(&m.sampling))
         .fold(0.0, f64::max);
-    let stride = ((0.5 * beam * (1.0 + 1e-9) / finest) as usize).max(1);
+    let stride = ((0.5 * beam * (1.0 + 1e-9) / coarsest) as usize).max(1);
     let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
     let mut levels: Vec<Level> = Vec::new();
+    let centre = centre(maps, beam);
     // From the largest down, so that each can be judged by the one above it.
     for (width, stride) in [(2.0 * window, 1), (window, 1), (window, stride)] {
         let above = levels.last().map_or(maps, |level| &level.maps);
         let cut: Option<Vec<BeamMap>> = maps
             .maps
             .iter()
-            .map(|map| part(map, width * beam, stride))
+            .map(|map| part(map, centre, width * beam, stride))
             .collect();
-        let Some(cut) = cut else { continue };
+        let Some(mut cut) = cut else { continue };
+        cut.iter_mut().for_each(BeamMap::blank_spikes);
         let cut = MapSet {
             maps: cut,
             noise: maps.noise,
@@ -74,6 +76,26 @@ pub fn levels(
     }
     levels.reverse();
     levels
+}
+
+/// Where the beams are: the origin, unless they lie more than a beam width off it.
+fn centre(maps: &MapSet, beam: f64) -> (f64, f64) {
+    let count = maps.maps.len() as f64;
+    // A rough picture of a large map will do.
+    let rough = |map: &BeamMap| {
+        let stride = (map.sampling.len() as f64 / 16384.0).sqrt().ceil() as usize;
+        part(map, (0.0, 0.0), f64::INFINITY, stride.max(1))
+    };
+    let places = maps.maps.iter().filter_map(rough);
+    let places = places.map(|map| centroid(&map));
+    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| {
+        (sum.0 + u / count, sum.1 + v / count)
+    });
+    if u.hypot(v) > beam {
+        (u, v)
+    } else {
+        (0.0, 0.0)
+    }
 }
 
 /// How far the defocus spreads a beam, radians: the steepest slope of the path on the dish, for the
@@ -111,13 +133,16 @@ fn step(sampling: &Sampling) -> f64 {
     of(u).max(of(v))
 }
 
-/// The samples of a raster within `half` radians of its centre either way, every `stride`-th of them.
+/// The samples of a raster within `half` radians of `centre` either way, every `stride`-th of them.
 /// `None` for other samplings, and where most of the samples are blank.
-fn part(map: &BeamMap, half: f64, stride: usize) -> Option<BeamMap> {
+fn part(map: &BeamMap, centre: (f64, f64), half: f64, stride: usize) -> Option<BeamMap> {
     let Sampling::Raster { u, v } = &map.sampling else {
         return None;
     };
-    let (columns, rows) = (chosen(u, half, stride), chosen(v, half, stride));
+    let (columns, rows) = (
+        chosen(u, centre.0, half, stride),
+        chosen(v, centre.1, half, stride),
+    );
     let mut power = Vec::with_capacity(rows.len() * columns.len());
     for &row in &rows {
         power.extend(
@@ -152,9 +177,11 @@ fn part(map: &BeamMap, half: f64, stride: usize) -> Option<BeamMap> {
     (2 * known >= part.power.len() && part.peak() > 0.0).then_some(part)
 }
 
-/// Which samples of an axis to take: an even number about the middle one, which is taken too.
-fn chosen(axis: &[f64], half: f64, stride: usize) -> Vec<usize> {
-    let middle = axis.len() / 2;
+/// Which samples of an axis to take: an even number about that nearest to `centre`, which is taken too.
+fn chosen(axis: &[f64], centre: f64, half: f64, stride: usize) -> Vec<usize> {
+    let far = |i: &usize| (axis[*i] - centre).abs();
+    let middle = (0..axis.len()).min_by(|a, b| far(a).total_cmp(&far(b)));
+    let middle = middle.unwrap_or(0);
     let step = (axis[axis.len() - 1] - axis[0]).abs() / (axis.len() - 1).max(1) as f64;
     let wanted = (half / (step * stride as f64) + 0.25).floor() as usize;
     let below = wanted.min(middle / stride);

@@ -2,7 +2,8 @@
 //!
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
 //! [`mod@minimise`] (how, from a point), [`level`] and [`search`] (how, from nothing),
-//! [`mod@covariance`] (how sure), [`result`] and [`summary`] (what comes out).
+//! [`mod@covariance`] (how sure), [`quality`] (whether to
+//! believe it), [`result`] and [`summary`] (what comes out).
 
 pub mod covariance;
 pub mod gradient;
@@ -10,6 +11,7 @@ pub mod level;
 pub mod minimise;
 pub mod options;
 pub mod problem;
+pub mod quality;
 pub mod result;
 pub mod search;
 pub mod summary;

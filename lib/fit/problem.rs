@@ -9,6 +9,10 @@ use crate::optics::model::{self, Model};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
 
+/// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
+/// not be explained away.
+const LEAST_GAIN: f64 = 0.2;
+
 /// Everything about a fit but the minimisation.
 pub struct Problem<'a> {
     pub telescope: &'a Telescope,
@@ -142,10 +146,11 @@ impl<'a> Problem<'a> {
         let models = self.model_maps(&self.start.clone());
         for (k, map) in self.maps.maps.iter().enumerate() {
             let model_peak = models[k].iter().copied().fold(0.0, f64::max);
+            let peak = map.robust_peak();
             let (low, sum_u, sum_v) = centroid(map);
-            let ratio = (map.peak() - low).max(0.0) / model_peak.max(f64::MIN_POSITIVE);
+            let ratio = (peak - low).max(0.0) / model_peak.max(f64::MIN_POSITIVE);
             let indices: [usize; 4] = std::array::from_fn(|w| self.model.of_map(w, k));
-            let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * map.peak().abs()];
+            let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs()];
             for (&i, length) in indices.iter().zip(lengths) {
                 self.lengths[i] = length.max(f64::MIN_POSITIVE);
             }
@@ -154,7 +159,8 @@ impl<'a> Problem<'a> {
             }
             if self.options.nuisance.gain {
                 self.start[indices[2]] = ratio;
-                self.bounds[indices[2]] = (0.0, f64::INFINITY);
+                // Aberrations lower the model's peak, so that the gain ends above its start.
+                self.bounds[indices[2]] = (LEAST_GAIN * ratio, f64::INFINITY);
             }
             if self.options.nuisance.background {
                 self.start[indices[3]] = low;
@@ -273,7 +279,7 @@ impl<'a> Problem<'a> {
 }
 
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
-fn centroid(map: &BeamMap) -> (f64, f64, f64) {
+pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
     let mut sorted: Vec<f64> = map
         .power
         .iter()
@@ -285,13 +291,16 @@ fn centroid(map: &BeamMap) -> (f64, f64, f64) {
     let Sampling::Raster { u, v } = &map.sampling else {
         return (low, 0.0, 0.0);
     };
-    let threshold = low + 0.3 * (map.peak() - low);
+    let peak = map.robust_peak();
+    let threshold = low + 0.3 * (peak - low);
     let (mut weight, mut sum_u, mut sum_v) = (0.0, 0.0, 0.0);
     for (i, &p) in map.power.iter().enumerate() {
         if p > threshold {
-            weight += p - threshold;
-            sum_u += (p - threshold) * u[i % u.len()];
-            sum_v += (p - threshold) * v[i / u.len()];
+            // No sample counts for more than the peak: a glitch is one of many.
+            let above = p.min(peak) - threshold;
+            weight += above;
+            sum_u += above * u[i % u.len()];
+            sum_v += above * v[i / u.len()];
         }
     }
     if weight > 0.0 {
@@ -305,11 +314,11 @@ fn centroid(map: &BeamMap) -> (f64, f64, f64) {
 /// a twentieth of the peak (to be replaced by what the residuals show).
 pub fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
-        (Some(fraction), ..) => fraction * map.peak(),
+        (Some(fraction), ..) => fraction * map.robust_peak(),
         (None, Sigma::Constant(sigma), LikelihoodKind::Gaussian) => *sigma,
         // Four sigma keeps 99 % of the efficiency for gaussian noise; the paper's case has the same.
         (None, Sigma::Constant(sigma), LikelihoodKind::Cauchy) => 4.0 * sigma,
-        _ => 0.05 * map.peak(),
+        _ => 0.05 * map.robust_peak(),
     }
 }
 

@@ -5,10 +5,15 @@ use super::level::Level;
 use super::minimise::{Minimum, Settings, Start, minimise};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
+use super::quality;
 use super::result::Evaluations;
 use crate::error::Result;
 use crate::optics::beam_map::{MapSet, Sigma};
 use crate::optics::telescope::Telescope;
+use crate::optics::zernike;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 /// How far a fit has come.
 #[derive(Debug, Clone)]
@@ -61,27 +66,18 @@ pub fn search<'a>(
         problem.scales.clone_from(&level.scales);
     }
     let which = problem.free_up_to(options.order);
-    let mut at = problem.start.clone();
+    let mut at;
     let mut evaluations = Evaluations::default();
     let mut count = |level: Option<&Level>, minimum: &Minimum| match level {
         Some(_) => evaluations.coarse += minimum.evaluations,
         None => evaluations.full += minimum.evaluations,
     };
-    // Strong aberrations have local minima, and a robust likelihood is blind far from the optimum: so
-    // each order starts from the last, and by least squares.
-    let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.peak()).collect();
-    for order in 1..=options.order {
-        let stage = Stage {
-            which: &problem.free_up_to(order),
-            kind: LikelihoodKind::Gaussian,
-            scales: &rough,
-            tolerance: NEAR,
-            inverse: None,
-            name: &format!("order {order} of {}", options.order),
-            full: false,
-        };
-        count(levels.first(), &stage.descend(&problem, &mut at, progress)?);
-    }
+    at = explore(
+        &problem,
+        maps,
+        &mut |minimum| count(levels.first(), minimum),
+        progress,
+    )?;
     let mut inverse: Option<Vec<f64>> = None;
     for (i, level) in levels.iter().enumerate() {
         adapt_scales(&mut problem, &at);
@@ -132,6 +128,77 @@ pub fn search<'a>(
         minimum,
         evaluations,
     })
+}
+
+/// The most starts that a search is given.
+const STARTS: u64 = 10;
+/// The rms of what a start after the first adds to each coefficient of orders 2 and 3, radians.
+const NUDGE: f64 = 0.7;
+
+/// Goes through the orders, each from the last and by least squares: strong aberrations have local
+/// minima, and a robust likelihood is blind far from the optimum. Where the way from the given start does
+/// not end at an optimum that explains the maps, it is gone again from others, until one does, or until
+/// the best is reached twice; the best is returned.
+fn explore(
+    problem: &Problem,
+    whole: &MapSet,
+    count: &mut dyn FnMut(&Minimum),
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<Vec<f64>> {
+    let order = problem.options.order;
+    let rough: Vec<f64> = whole.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    for start in 0..STARTS {
+        let mut at = nudged(problem, start);
+        let mut value = f64::INFINITY;
+        for upto in 1..=order {
+            let stage = Stage {
+                which: &problem.free_up_to(upto),
+                kind: LikelihoodKind::Gaussian,
+                scales: &rough,
+                tolerance: NEAR,
+                inverse: None,
+                name: &match start {
+                    0 => format!("order {upto} of {order}"),
+                    _ => format!("order {upto} of {order}, start {}", start + 1),
+                },
+                full: false,
+            };
+            let minimum = stage.descend(problem, &mut at, progress)?;
+            count(&minimum);
+            value = minimum.value;
+        }
+        let again = best.as_ref().is_some_and(|(least, _)| {
+            // Both stopped within a small part of the way to the same optimum.
+            (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs()
+        });
+        if best.as_ref().is_none_or(|(least, _)| value < *least) {
+            best = Some((value, at));
+        }
+        let explained = best
+            .as_ref()
+            .and_then(|(_, at)| quality::explains(problem, at));
+        if again || explained == Some(true) {
+            break;
+        }
+    }
+    Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+}
+
+/// The start values; for every start after the first with some more aberration.
+fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
+    let mut at = problem.start.clone();
+    if start > 0 {
+        let mut random = ChaCha8Rng::seed_from_u64(start);
+        for j in zernike::count(1)..zernike::count(3.min(problem.options.order)) {
+            let nudge: f64 = random.sample(StandardNormal);
+            if problem.free[j] {
+                let (low, high) = problem.bounds[j];
+                at[j] = (at[j] + NUDGE * nudge).clamp(low, high);
+            }
+        }
+    }
+    at
 }
 
 /// One minimisation.
@@ -201,8 +268,9 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     let models = problem.model_maps(at);
     let mut residuals: Vec<f64> = Vec::new();
     for (map, model) in problem.maps.maps.iter().zip(&models) {
+        let peak = map.robust_peak();
         let pairs = map.power.iter().zip(model).filter(|(p, _)| !p.is_nan());
-        residuals.extend(pairs.map(|(p, m)| (p - m).abs() / map.peak()));
+        residuals.extend(pairs.map(|(p, m)| (p - m).abs() / peak));
     }
     let fraction = match problem.options.likelihood {
         LikelihoodKind::Gaussian => {
@@ -216,6 +284,6 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     };
     let fraction = fraction.max(1e-9);
     for (scale, map) in problem.scales.iter_mut().zip(&problem.maps.maps) {
-        *scale = fraction * map.peak();
+        *scale = fraction * map.robust_peak();
     }
 }

@@ -1,14 +1,13 @@
 //! What a finished fit says: status, parameters with their errors, residuals, surface.
 
 use super::covariance;
-use super::options::LikelihoodKind;
 use super::problem::Problem;
+use super::quality;
 use super::result::{
     FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
 use super::search::Found;
 use crate::error::Result;
-use crate::optics::beam_map::Sigma;
 use crate::optics::model;
 use crate::optics::zernike;
 use ndarray::Array2;
@@ -43,13 +42,9 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
             }
             square += (p - m) * (p - m);
             count += 1;
-            let sigma = match &map.sigma {
-                Sigma::Constant(s) => *s,
-                Sigma::PerSample(s) => s[i],
-                Sigma::Unknown => f64::NAN,
-            };
-            known &= sigma > 0.0;
-            chi2 += (p - m) * (p - m) / (sigma * sigma + (noise.multiplicative * m).powi(2));
+            let variance = quality::variance(map, noise, i, *m);
+            known &= variance.is_some();
+            chi2 += (p - m) * (p - m) / variance.unwrap_or(f64::NAN);
         }
         samples += count;
         let rms = (square / count.max(1) as f64).sqrt();
@@ -65,31 +60,16 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     }
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = known.then_some(chi2 / degrees).filter(|c| c.is_finite());
-    let worst = summaries
-        .iter()
-        .map(|m| m.residual_rms_over_peak)
-        .fold(0.0, f64::max);
-    // A wrong minimum shows: it leaves far more than the noise, or a good part of a map.
-    let outliers = noise.outliers > 0.0 || options.likelihood == LikelihoodKind::Cauchy;
-    let suspect = match reduced_chi2 {
-        Some(chi2) if !outliers => chi2 > 3.0,
-        _ => worst > 0.15 && reduced_chi2.is_none_or(|c| c > 3.0),
-    };
+    let doubt = doubt(found, &models, covariance.as_ref());
     let (status, message) = if !minimum.converged {
         (
             "not converged",
             "the minimiser stopped before the likelihood settled".to_string(),
         )
-    } else if suspect {
-        (
-            "suspect",
-            "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, and start values".to_string(),
-        )
+    } else if let Some(doubt) = doubt {
+        ("suspect", doubt)
     } else {
-        (
-            "converged",
-            "the last steps changed the log-likelihood by less than 1e-4".to_string(),
-        )
+        ("converged", "the likelihood has settled".to_string())
     };
     let sigma_of = |i: usize| {
         let k = which.iter().position(|&w| w == i)?;
@@ -143,6 +123,47 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         surface,
         covariance,
         images,
+    })
+}
+
+/// Why an optimum should not be trusted, if there is a reason.
+fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -> Option<String> {
+    let (problem, which, at) = (&found.problem, &found.which, &found.at);
+    let name = |i: usize| problem.model.parameters[i].name.as_str();
+    let gains = (0..models.len()).map(|k| problem.model.of_map(2, k));
+    for gain in gains.filter(|gain| which.contains(gain)) {
+        if at[gain] <= problem.bounds[gain].0 * 1.0001 {
+            return Some(format!(
+                "{} is at its lower bound: the fit explains a map away; check that map",
+                name(gain)
+            ));
+        }
+    }
+    if problem.options.errors {
+        let Some(covariance) = covariance else {
+            return Some("some direction of the parameters changes nothing in the maps, so there are no errors: free fewer parameters (--fix), lower --order, or give maps that differ more in focus".into());
+        };
+        let loose = which.iter().enumerate().find(|&(k, &i)| {
+            problem.model.parameters[i].unit == "rad"
+                && model::mode_of(name(i)).is_some()
+                && covariance[(k, k)] > 1.0
+        });
+        if let Some((k, &i)) = loose {
+            return Some(format!(
+                "the maps hardly tell {}: its error is {:.2} rad; lower --order, or check wavelength and defocus",
+                name(i),
+                covariance[(k, k)].sqrt()
+            ));
+        }
+    }
+    let maps = &problem.maps.maps;
+    let explained = quality::explains_with(problem, models).unwrap_or_else(|| {
+        maps.iter()
+            .zip(models)
+            .all(|(map, model)| quality::is_even(map, model))
+    });
+    (!explained).then(|| {
+        "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
     })
 }
 
