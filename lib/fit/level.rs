@@ -4,7 +4,7 @@
 //! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
 
 use super::options::FitOptions;
-use super::problem::{centroid, first_scale};
+use super::problem::{Problem, centroid};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::telescope::Telescope;
@@ -14,8 +14,6 @@ pub struct Level {
     pub maps: MapSet,
     /// As for the whole fit, but for the aperture grid.
     pub options: FitOptions,
-    /// The likelihood's scales, which are those of the whole maps.
-    pub scales: Vec<f64>,
     /// Which part of the samples of its window a level has: 1 for all, 1/4 for every second either way.
     pub share: f64,
 }
@@ -56,26 +54,89 @@ pub fn levels(
             .collect();
         let Some(mut cut) = cut else { continue };
         cut.iter_mut().for_each(BeamMap::blank_spikes);
-        let cut = MapSet {
-            maps: cut,
-            noise: maps.noise,
-            ..MapSet::default()
-        };
-        if samples(&cut) * RATIO > samples(above) {
-            continue;
+        let level = Level::new(cut, maps, stride, telescope, wavelength, options);
+        if samples(&level.maps) * RATIO <= samples(above) {
+            levels.push(level);
         }
-        levels.push(Level {
-            options: FitOptions {
-                aperture: matching_grid(&cut.maps, telescope.radius, wavelength),
-                ..options.clone()
-            },
-            scales: maps.maps.iter().map(|m| first_scale(m, options)).collect(),
-            share: 1.0 / (stride * stride) as f64,
-            maps: cut,
-        });
     }
     levels.reverse();
     levels
+}
+
+/// More derivatives than this, one a parameter and sample, are not formed for the errors.
+const DERIVATIVES: usize = 40_000_000;
+
+/// The samples that tell the errors of `count` parameters of large maps: all where the beam is, and every
+/// few of those around it, whose derivatives vary slowly. None where the maps are not large.
+pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
+    let (maps, options) = (problem.maps, problem.options);
+    let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
+    if samples * count <= DERIVATIVES {
+        return Vec::new();
+    }
+    let (telescope, wavelength) = (problem.telescope, problem.wavelength);
+    let beam = wavelength / (2.0 * telescope.radius);
+    let window = 2.0 * SMALLEST.max(NEAR + spread(telescope, maps) / beam);
+    let centre = centre(maps, beam);
+    let stride = ((samples * count) as f64 / DERIVATIVES as f64)
+        .sqrt()
+        .ceil() as usize;
+    let cut = |half: f64, stride: usize| {
+        let cut = maps.maps.iter().map(|map| part(map, centre, half, stride));
+        cut.collect::<Option<Vec<BeamMap>>>()
+    };
+    let (Some(inner), Some(mut outer)) = (cut(window * beam, 1), cut(f64::INFINITY, stride)) else {
+        return Vec::new();
+    };
+    for (map, inner) in outer.iter_mut().zip(&inner) {
+        blank_where(map, &inner.sampling);
+    }
+    let level = |maps: Vec<BeamMap>, stride: usize| {
+        Level::new(maps, problem.maps, stride, telescope, wavelength, options)
+    };
+    vec![level(inner, 1), level(outer, stride)]
+}
+
+/// Blanks the samples of a raster inside the rectangle of another.
+fn blank_where(map: &mut BeamMap, inner: &Sampling) {
+    let (Sampling::Raster { u, v }, Sampling::Raster { u: iu, v: iv }) = (&map.sampling, inner)
+    else {
+        return;
+    };
+    let inside = |axis: &[f64], x: f64| {
+        let (a, b) = (axis[0], axis[axis.len() - 1]);
+        x >= a.min(b) && x <= a.max(b)
+    };
+    for (i, power) in map.power.iter_mut().enumerate() {
+        if inside(iu, u[i % u.len()]) && inside(iv, v[i / u.len()]) {
+            *power = f64::NAN;
+        }
+    }
+}
+
+impl Level {
+    /// Every `stride`-th sample either way of some part of `whole`.
+    fn new(
+        maps: Vec<BeamMap>,
+        whole: &MapSet,
+        stride: usize,
+        telescope: &Telescope,
+        wavelength: f64,
+        options: &FitOptions,
+    ) -> Level {
+        Level {
+            options: FitOptions {
+                aperture: matching_grid(&maps, telescope.radius, wavelength),
+                ..options.clone()
+            },
+            share: 1.0 / (stride * stride) as f64,
+            maps: MapSet {
+                maps,
+                noise: whole.noise,
+                ..MapSet::default()
+            },
+        }
+    }
 }
 
 /// Where the beams are: the origin, unless they lie more than a beam width off it.

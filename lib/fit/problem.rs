@@ -1,13 +1,14 @@
 //! One fit as a function of its free parameters: start values, scales, bounds, likelihood.
 
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
-use crate::autodiff::Function;
+use crate::autodiff::{Function, Tape, Var};
 use crate::error::{Error, Result};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{self, Model};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
+use std::ops::Range;
 
 /// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
 /// not be explained away.
@@ -209,8 +210,23 @@ impl<'a> Problem<'a> {
         Ok(found)
     }
 
+    /// Records the parameters: `which` in units of their lengths from `origin`, the others constant.
+    fn parameters<'t>(
+        &self,
+        tape: &'t Tape,
+        which: &[usize],
+        origin: &[f64],
+        x: &[Var<'t>],
+    ) -> Vec<Var<'t>> {
+        let mut all: Vec<_> = origin.iter().map(|&v| tape.constant(v)).collect();
+        for (&i, &x) in which.iter().zip(x) {
+            all[i] = origin[i] + self.lengths[i] * x;
+        }
+        all
+    }
+
     /// The negative log-likelihood as a function of the parameters `which`, in units of their
-    /// lengths from `origin`; the other parameters stay at `origin`. Its arrays are the model maps.
+    /// lengths from `origin`; the other parameters stay at `origin`.
     pub fn function(
         &self,
         which: &[usize],
@@ -218,53 +234,66 @@ impl<'a> Problem<'a> {
         kind: LikelihoodKind,
         scales: &[f64],
     ) -> Function {
-        Function::with_arrays(which.len(), |tape, x| {
-            let mut all: Vec<_> = origin.iter().map(|&v| tape.constant(v)).collect();
-            for (&i, &x) in which.iter().zip(x) {
-                all[i] = origin[i] + self.lengths[i] * x;
-            }
+        Function::new(which.len(), |tape, x| {
+            let all = self.parameters(tape, which, origin, x);
             let spaces = self.model.spaces(tape);
             let maps = self.model.record(tape, &all, &spaces);
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
-                let map = &self.maps.maps[k];
-                let data: Vec<f64> = self.model.arrange(k, &map.power);
-                let blank = data.iter().any(|d| d.is_nan());
-                let filled: Vec<f64> = data
-                    .iter()
-                    .map(|d| if d.is_nan() { 0.0 } else { *d })
-                    .collect();
-                let mut residual = (modelled - tape.data_in(spaces[k], filled)) / scales[k];
-                if blank {
-                    let weight: Vec<f64> = data
-                        .iter()
-                        .map(|d| if d.is_nan() { 0.0 } else { 1.0 })
-                        .collect();
-                    residual = residual * tape.data_in(spaces[k], weight);
+                let mut data = self.model.arrange(k, &self.maps.maps[k].power);
+                data.iter_mut()
+                    .filter(|d| d.is_nan())
+                    .for_each(|d| *d = 0.0);
+                let mut residual = (modelled - tape.data_in(spaces[k], data)) / scales[k];
+                if let Some(weights) = self.weights(k) {
+                    residual = residual * tape.data_in(spaces[k], weights);
                 }
                 match kind {
                     LikelihoodKind::Gaussian => 0.5 * residual.square().sum(),
                     LikelihoodKind::Cauchy => residual.square().ln_1p().sum(),
                 }
             });
-            (terms.sum(), maps)
+            terms.sum()
         })
         .precision(self.options.precision)
     }
 
+    /// What the residuals of a map are multiplied by, in the order of the model's samples: 0 for blanks,
+    /// and the typical sigma over a sample's own. `None` where that is 1 for all.
+    pub fn weights(&self, map: usize) -> Option<Vec<f64>> {
+        let BeamMap { power, sigma, .. } = &self.maps.maps[map];
+        let middle = match sigma {
+            Sigma::PerSample(each) => typical(each),
+            Sigma::Constant(_) | Sigma::Unknown => 1.0,
+        };
+        let known = |(i, p): (usize, &f64)| match sigma {
+            _ if p.is_nan() => 0.0,
+            Sigma::PerSample(each) => middle / each[i],
+            Sigma::Constant(_) | Sigma::Unknown => 1.0,
+        };
+        let uniform = !matches!(sigma, Sigma::PerSample(_));
+        if uniform && !power.iter().any(|p| p.is_nan()) {
+            return None;
+        }
+        let weights: Vec<f64> = power.iter().enumerate().map(known).collect();
+        Some(self.model.arrange(map, &weights))
+    }
+
+    /// The model of some maps, as arrays of a function like [`function`](Problem::function).
+    pub fn modelled(&self, which: &[usize], origin: &[f64], maps: Range<usize>) -> Function {
+        Function::with_arrays(which.len(), |tape, x| {
+            let all = self.parameters(tape, which, origin, x);
+            let models = self.model.record(tape, &all, &self.model.spaces(tape));
+            (tape.constant(0.0), models[maps].to_vec())
+        })
+    }
+
     /// The model maps at some values of all parameters, in the order of the maps' samples.
     pub fn model_maps(&self, all: &[f64]) -> Vec<Vec<f64>> {
-        let mut function = Function::with_arrays(0, |tape, _| {
-            let x: Vec<_> = all.iter().map(|&v| tape.constant(v)).collect();
-            (
-                tape.constant(0.0),
-                self.model.record(tape, &x, &self.model.spaces(tape)),
-            )
-        });
-        let arrays = function.arrays(&[]);
-        arrays
-            .iter()
-            .enumerate()
-            .map(|(k, a)| self.model.restore(k, a))
+        let count = self.maps.maps.len();
+        let arrays = self.modelled(&[], all, 0..count).arrays(&[]);
+        let restored = arrays.iter().enumerate();
+        restored
+            .map(|(k, array)| self.model.restore(k, array))
             .collect()
     }
 
@@ -310,15 +339,29 @@ pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
     }
 }
 
+/// The median of the sigmas of samples.
+fn typical(sigma: &[f64]) -> f64 {
+    let mut sorted = sigma.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
+}
+
+/// Four sigma keeps 99 % of the efficiency for gaussian noise; the paper's case has the same.
+fn of_sigma(sigma: f64, kind: LikelihoodKind) -> f64 {
+    match kind {
+        LikelihoodKind::Gaussian => sigma,
+        LikelihoodKind::Cauchy => 4.0 * sigma,
+    }
+}
+
 /// The scale that the likelihood starts with: what was asked for, else four sigma of the noise, else
 /// a twentieth of the peak (to be replaced by what the residuals show).
 pub fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
         (Some(fraction), ..) => fraction * map.robust_peak(),
-        (None, Sigma::Constant(sigma), LikelihoodKind::Gaussian) => *sigma,
-        // Four sigma keeps 99 % of the efficiency for gaussian noise; the paper's case has the same.
-        (None, Sigma::Constant(sigma), LikelihoodKind::Cauchy) => 4.0 * sigma,
-        _ => 0.05 * map.robust_peak(),
+        (None, Sigma::Constant(sigma), kind) => of_sigma(*sigma, kind),
+        (None, Sigma::PerSample(sigma), kind) => of_sigma(typical(sigma), kind),
+        (None, Sigma::Unknown, _) => 0.05 * map.robust_peak(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::covariance;
 use super::level::Level;
 use super::minimise::{Minimum, Settings, Start, minimise};
 use super::options::{FitOptions, LikelihoodKind};
-use super::problem::Problem;
+use super::problem::{Problem, first_scale};
 use super::quality;
 use super::result::Evaluations;
 use crate::error::Result;
@@ -62,9 +62,8 @@ pub fn search<'a>(
         Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options)?,
         None => Problem::new(telescope, wavelength, maps, options)?,
     };
-    if let Some(level) = levels.first() {
-        problem.scales.clone_from(&level.scales);
-    }
+    // The likelihood's scales are those of the whole maps at every level.
+    problem.scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
     let which = problem.free_up_to(options.order);
     let mut at;
     let mut evaluations = Evaluations::default();
@@ -261,7 +260,7 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
         .maps
         .maps
         .iter()
-        .any(|m| !matches!(m.sigma, Sigma::Constant(_)));
+        .any(|m| matches!(m.sigma, Sigma::Unknown));
     if problem.options.scale.is_some() || !unknown {
         return;
     }

@@ -15,7 +15,7 @@ use ndarray::Array2;
 /// Describes the optimum `at` of the parameters `which`.
 ///
 /// # Errors
-/// None today: what cannot be computed is left out.
+/// Maps that the model cannot describe.
 pub fn summarise(found: &Found) -> Result<FitResult> {
     let Found {
         problem,
@@ -26,7 +26,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     } = found;
     let (options, maps) = (problem.options, &problem.maps.maps);
     let covariance = if options.errors {
-        covariance::covariance(problem, which, at)
+        covariance::covariance(problem, which, at)?
     } else {
         None
     };
