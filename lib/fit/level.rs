@@ -35,15 +35,10 @@ pub fn levels(
 ) -> Vec<Level> {
     let beam = wavelength / (2.0 * telescope.radius);
     let window = SMALLEST.max(NEAR + spread(telescope, maps) / beam);
-    let coarsest = maps
-        .maps
-        .iter()
-        .map(|m| step(&m.sampling))
-        .fold(0.0, f64::max);
-    let stride = ((0.5 * beam * (1.0 + 1e-9) / coarsest) as usize).max(1);
+    let stride = nyquist(maps, beam);
     let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
     let mut levels: Vec<Level> = Vec::new();
-    let centre = centre(maps, beam);
+    let centre = centre(maps, 0.5 * SMALLEST * beam);
     // From the largest down, so that each can be judged by the one above it.
     for (width, stride) in [(2.0 * window, 1), (window, 1), (window, stride)] {
         let above = levels.last().map_or(maps, |level| &level.maps);
@@ -77,15 +72,19 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);
     let beam = wavelength / (2.0 * telescope.radius);
     let window = 2.0 * SMALLEST.max(NEAR + spread(telescope, maps) / beam);
-    let centre = centre(maps, beam);
-    let stride = ((samples * count) as f64 / DERIVATIVES as f64)
+    let centre = centre(maps, 0.5 * SMALLEST * beam);
+    let enough = ((samples * count) as f64 / DERIVATIVES as f64)
         .sqrt()
         .ceil() as usize;
-    let cut = |half: f64, stride: usize| {
+    let stride = enough.min(nyquist(maps, beam));
+    let cut = |centre: (f64, f64), half: f64, stride: usize| {
         let cut = maps.maps.iter().map(|map| part(map, centre, half, stride));
         cut.collect::<Option<Vec<BeamMap>>>()
     };
-    let (Some(inner), Some(mut outer)) = (cut(window * beam, 1), cut(f64::INFINITY, stride)) else {
+    let (Some(inner), Some(mut outer)) = (
+        cut(centre, window * beam, 1),
+        cut((0.0, 0.0), f64::INFINITY, stride),
+    ) else {
         return Vec::new();
     };
     for (map, inner) in outer.iter_mut().zip(&inner) {
@@ -139,8 +138,9 @@ impl Level {
     }
 }
 
-/// Where the beams are: the origin, unless they lie more than a beam width off it.
-fn centre(maps: &MapSet, beam: f64) -> (f64, f64) {
+/// Where the beams are: the origin, unless they lie farther than `near` radians off it. (Samples about the
+/// origin are the far field of a small aperture grid, by a Fourier transform; others are not.)
+fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
     let count = maps.maps.len() as f64;
     // A rough picture of a large map will do.
     let rough = |map: &BeamMap| {
@@ -152,7 +152,7 @@ fn centre(maps: &MapSet, beam: f64) -> (f64, f64) {
     let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| {
         (sum.0 + u / count, sum.1 + v / count)
     });
-    if u.hypot(v) > beam {
+    if u.hypot(v) > near {
         (u, v)
     } else {
         (0.0, 0.0)
@@ -180,6 +180,14 @@ fn spread(telescope: &Telescope, maps: &MapSet) -> f64 {
         }
     }
     farthest * steepest
+}
+
+/// The largest stride that leaves a sample every half beam width, which is all that a band-limited map
+/// needs; at least 1.
+fn nyquist(maps: &MapSet, beam: f64) -> usize {
+    let steps = maps.maps.iter().map(|m| step(&m.sampling));
+    let coarsest = steps.fold(0.0, f64::max);
+    ((0.5 * beam * (1.0 + 1e-9) / coarsest) as usize).max(1)
 }
 
 /// The larger of the two typical steps of a raster; infinite where there is none.
