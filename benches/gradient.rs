@@ -16,15 +16,8 @@ fn main() {
         false => Precision::F64,
     };
     let asked: Vec<usize> = words.iter().filter_map(|w| w.parse().ok()).collect();
-    let grids = if asked.is_empty() {
-        vec![32, 64, 128, 256, 512]
-    } else {
-        asked
-    };
-    println!(
-        "grid, forward ms, value and gradient ms ({})",
-        precision.name()
-    );
+    let grids = if asked.is_empty() { vec![32, 64, 128, 256, 512] } else { asked };
+    println!("grid, forward ms, value and gradient ms ({})", precision.name());
     for points in grids {
         let telescope = Telescope::named("nikolic2018").expect("a telescope of our own");
         let mut grid = telescope.aperture;
@@ -39,11 +32,7 @@ fn main() {
                 parameters: Vec::new(),
                 rms: Some(0.5),
                 seed: 1,
-                noise: Noise {
-                    additive: 0.024,
-                    multiplicative: 0.01,
-                    outliers: 0.0,
-                },
+                noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
                 precision: Precision::F64,
             },
         )

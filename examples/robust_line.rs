@@ -42,10 +42,7 @@ pub fn main() {
     println!("truth          1.000 + 2.000 x");
     println!("least squares  {:.3} + {:.3} x", straight[0], straight[1]);
     println!("cauchy         {:.3} + {:.3} x", line[0], line[1]);
-    assert!(
-        (straight[0] - 1.0).abs() > 0.3,
-        "outliers pull least squares away"
-    );
+    assert!((straight[0] - 1.0).abs() > 0.3, "outliers pull least squares away");
     assert!(
         (line[0] - 1.0).abs() < 0.05 && (line[1] - 2.0).abs() < 0.1,
         "and leave the Cauchy line where it is"

@@ -14,9 +14,8 @@ mod bfgs;
 use oof::autodiff::Function;
 
 pub fn main() {
-    let mut rosenbrock = Function::new(2, |_, x| {
-        (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0].powi(2)).powi(2)
-    });
+    let mut rosenbrock =
+        Function::new(2, |_, x| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0].powi(2)).powi(2));
 
     let start = [-1.2, 1.0];
     let (value, gradient) = rosenbrock.value_and_gradient(&start);
@@ -24,8 +23,5 @@ pub fn main() {
 
     let x = bfgs::minimise(|x| rosenbrock.value_and_gradient(x), start.to_vec());
     println!("minimum at {x:.6?}");
-    assert!(
-        x.iter().all(|x| (x - 1.0).abs() < 1e-6),
-        "the minimum is at [1, 1]"
-    );
+    assert!(x.iter().all(|x| (x - 1.0).abs() < 1e-6), "the minimum is at [1, 1]");
 }

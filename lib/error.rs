@@ -43,10 +43,7 @@ impl Error {
 
     /// Something wrong with what `place` (a file, HDU or line) holds.
     pub fn input(place: impl Display, what: impl Display) -> Self {
-        Error::Input {
-            place: place.to_string(),
-            what: what.to_string(),
-        }
+        Error::Input { place: place.to_string(), what: what.to_string() }
     }
 
     /// Work that could not be finished.
@@ -56,10 +53,7 @@ impl Error {
 
     /// A file that cannot be opened or created.
     pub fn open(place: impl Display, source: io::Error) -> Self {
-        Error::Open {
-            place: place.to_string(),
-            source,
-        }
+        Error::Open { place: place.to_string(), source }
     }
 
     /// A read or a write that broke off; a closed pipe is told apart.
@@ -67,10 +61,7 @@ impl Error {
         if source.kind() == io::ErrorKind::BrokenPipe {
             return Error::ClosedPipe;
         }
-        Error::Transfer {
-            place: place.to_string(),
-            source,
-        }
+        Error::Transfer { place: place.to_string(), source }
     }
 
     /// The exit status: 0 done (a closed pipe), 1 the work failed, 2 the input or the command line

@@ -38,13 +38,9 @@ impl Quantity {
                 ("m", 1.0),
                 ("km", 1e3),
             ],
-            Quantity::Frequency => &[
-                ("Hz", 1.0),
-                ("kHz", 1e3),
-                ("MHz", 1e6),
-                ("GHz", 1e9),
-                ("THz", 1e12),
-            ],
+            Quantity::Frequency => {
+                &[("Hz", 1.0), ("kHz", 1e3), ("MHz", 1e6), ("GHz", 1e9), ("THz", 1e12)]
+            }
             Quantity::Angle => &[
                 ("deg", DEGREE),
                 ("arcmin", DEGREE / 60.0),
@@ -97,10 +93,7 @@ impl Quantity {
             None if self == Quantity::Number => {
                 Err(wrong(format!("it takes no unit, and '{unit}' was found")))
             }
-            None => Err(wrong(format!(
-                "unknown unit '{unit}', expected one of {}",
-                names()
-            ))),
+            None => Err(wrong(format!("unknown unit '{unit}', expected one of {}", names()))),
         }
     }
 }
@@ -109,8 +102,7 @@ impl Quantity {
 fn is_exponent(text: &str, i: usize) -> bool {
     let rest = text[i..].strip_prefix(['e', 'E']);
     rest.is_some_and(|rest| {
-        rest.trim_start_matches(['+', '-'])
-            .starts_with(|c: char| c.is_ascii_digit())
+        rest.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit())
     })
 }
 
@@ -139,10 +131,7 @@ mod tests {
         close(Quantity::Length.parse("-35 mm").unwrap(), -35e-3);
         close(Quantity::Length.parse("1e-3m").unwrap(), 1e-3);
         close(Quantity::Frequency.parse("86GHz").unwrap(), 86e9);
-        close(
-            Quantity::Angle.parse("180deg").unwrap(),
-            std::f64::consts::PI,
-        );
+        close(Quantity::Angle.parse("180deg").unwrap(), std::f64::consts::PI);
         close(Quantity::Time.parse("10min").unwrap(), 600.0);
         close(Quantity::Number.parse("-0.5").unwrap(), -0.5);
     }
@@ -150,15 +139,9 @@ mod tests {
     #[test]
     fn a_bare_number_is_refused_with_the_units_that_exist() {
         let message = Quantity::Length.parse("5").unwrap_err().to_string();
-        assert!(
-            message.contains("add a unit") && message.contains("mm"),
-            "{message}"
-        );
+        assert!(message.contains("add a unit") && message.contains("mm"), "{message}");
         let message = Quantity::Angle.parse("5mm").unwrap_err().to_string();
-        assert!(
-            message.contains("unknown unit 'mm'") && message.contains("arcsec"),
-            "{message}"
-        );
+        assert!(message.contains("unknown unit 'mm'") && message.contains("arcsec"), "{message}");
         assert!(Quantity::Length.parse("inf m").is_err());
         assert!(Quantity::Length.parse("nanm").is_err());
         assert!(Quantity::Number.parse("5mm").is_err());

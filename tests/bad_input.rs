@@ -73,18 +73,10 @@ fn a_truncated_fits_file_is_refused() {
 
 #[test]
 fn what_is_no_fits_file_is_refused() {
-    refused(
-        &[],
-        b"\x7fELF\x02\x01\x01\x00\x00\x00",
-        "neither FITS nor .npy",
-    );
+    refused(&[], b"\x7fELF\x02\x01\x01\x00\x00\x00", "neither FITS nor .npy");
     refused(&[], b"Dear Sir or Madam,\n", "neither FITS nor .npy");
     refused(&[], b"\x1f\x8b\x08\x00", "gunzip");
-    refused(
-        &["--format", "fits"],
-        b"Dear Sir or Madam,\n",
-        "standard input",
-    );
+    refused(&["--format", "fits"], b"Dear Sir or Madam,\n", "standard input");
 }
 
 #[test]
@@ -162,11 +154,7 @@ fn a_grid_smaller_than_the_dish_is_refused() {
 fn an_unknown_telescope_is_answered_with_those_that_are_known() {
     let maps = fits(&blobs(&DZ));
     refused(&["--telescope", "glt"], &maps, "nikolic2018");
-    refused(
-        &["--telescope", "glt.toml"],
-        &maps,
-        "glt.toml: no such file",
-    );
+    refused(&["--telescope", "glt.toml"], &maps, "glt.toml: no such file");
     let mut foreign = blobs(&DZ);
     foreign.telescope = Some("KOSMA 3m".into());
     refused(&[], &fits(&foreign), "KOSMA 3m");
@@ -195,11 +183,7 @@ fn a_missing_unit_is_answered_with_those_that_there_are() {
 #[test]
 fn empty_input_is_refused() {
     refused(&[], b"", "standard input: empty");
-    refused(
-        &["missing.fits"],
-        b"",
-        "missing.fits: no such file or directory",
-    );
+    refused(&["missing.fits"], b"", "missing.fits: no such file or directory");
     refused(&["."], b"", ".: is a folder");
 }
 
@@ -218,11 +202,7 @@ fn output_that_cannot_be_written_is_found_before_the_work() {
         ("oof-grad", "-o no/out.csv", "no such file or directory"),
         ("oof-grad", "-o there.json", "--force"),
         ("oof-grad", "-o a.csv --hessian", "--hessian"),
-        (
-            "oof-simulate",
-            "--telescope srt -o no/out.fits",
-            "no such file or directory",
-        ),
+        ("oof-simulate", "--telescope srt -o no/out.fits", "no such file or directory"),
         ("oof-simulate", "--telescope srt -o there.fits", "--force"),
         ("oof-simulate", "--telescope srt -o a.txt", ".fits or .npy"),
     ] {
@@ -232,10 +212,7 @@ fn output_that_cannot_be_written_is_found_before_the_work() {
         assert_refused(&output, 2, name, said, &format!("{name} {arguments:?}"));
         assert_eq!(files(folder.path()), before);
     }
-    assert_eq!(
-        std::fs::read(folder.path().join("there.json")).unwrap(),
-        b"mine"
-    );
+    assert_eq!(std::fs::read(folder.path().join("there.json")).unwrap(), b"mine");
 }
 
 #[test]
@@ -274,27 +251,12 @@ fn text_maps_are_refused_by_their_line() {
     std::fs::write(folder.path().join("maps.fits"), fits(&maps)).unwrap();
     let telescope = "oof-fit --telescope nikolic2018";
     for (line, said) in [
-        (
-            format!("{telescope} --map=0mm:good.txt --map=5mm:bad.txt"),
-            "bad.txt, line 2: 2 columns",
-        ),
-        (
-            format!("{telescope} --map=0mm:good.txt --map=5mm:maps.fits"),
-            "maps.fits: is no text",
-        ),
-        (
-            format!("{telescope} --map=0mm:good.txt"),
-            "at least two focus settings",
-        ),
+        (format!("{telescope} --map=0mm:good.txt --map=5mm:bad.txt"), "bad.txt, line 2: 2 columns"),
+        (format!("{telescope} --map=0mm:good.txt --map=5mm:maps.fits"), "maps.fits: is no text"),
+        (format!("{telescope} --map=0mm:good.txt"), "at least two focus settings"),
         (format!("{telescope} good.txt"), "--map DZ:FILE"),
-        (
-            "oof-fit --map=0mm:good.txt --map=5mm:good.txt".into(),
-            "--telescope",
-        ),
-        (
-            "oof-fit maps.fits --map=0mm:good.txt".into(),
-            "cannot be used with",
-        ),
+        ("oof-fit --map=0mm:good.txt --map=5mm:good.txt".into(), "--telescope"),
+        ("oof-fit maps.fits --map=0mm:good.txt".into(), "cannot be used with"),
     ] {
         assert_refused(&shell(&line, folder.path()), 2, "oof-fit", said, &line);
     }
@@ -304,11 +266,7 @@ fn text_maps_are_refused_by_their_line() {
 fn cubes_that_are_no_maps_are_refused() {
     let telescope = ["--telescope", "nikolic2018"];
     refused(&[], &npy("(3, 16, 16)", 768), "--telescope");
-    refused(
-        &telescope,
-        &npy("(4, 16, 16)", 1024),
-        "4 maps, but 3 values of dz",
-    );
+    refused(&telescope, &npy("(4, 16, 16)", 1024), "4 maps, but 3 values of dz");
     refused(&telescope, &npy("(3, 16, 8)", 384), "square");
     refused(&telescope, &npy("(1000000000000,)", 8), "standard input");
     refused(&telescope, &npy("(3, 16, 16)", 700), "standard input");

@@ -18,9 +18,7 @@ fn rows(file: &[u8]) -> Vec<Row> {
 }
 
 fn number(row: &Row, column: &str) -> f64 {
-    row[column]
-        .parse()
-        .unwrap_or_else(|_| panic!("{column}: {:?}", row[column]))
+    row[column].parse().unwrap_or_else(|_| panic!("{column}: {:?}", row[column]))
 }
 
 #[test]
@@ -49,16 +47,10 @@ fn every_row_has_its_times_and_the_solution_is_judged_by_the_best() {
         }
         assert!(number(row, "evaluations") >= 2.0);
         let reached = number(row, "negative_log_likelihood");
-        assert!(
-            reached >= best && reached <= best + 0.01,
-            "{reached} {best}"
-        );
+        assert!(reached >= best && reached <= best + 0.01, "{reached} {best}");
         assert_eq!(number(row, "best_negative_log_likelihood"), best);
         // Zernikes 1 to 5, x0, y0, amp
-        assert_eq!(
-            (row["parameters"].as_str(), row["seed"].as_str()),
-            ("8", "3")
-        );
+        assert_eq!((row["parameters"].as_str(), row["seed"].as_str()), ("8", "3"));
         assert_eq!(row["version"], env!("CARGO_PKG_VERSION"));
         assert!(number(row, "peak_rss_bytes") > 1e6 && !row["machine"].is_empty());
         assert_eq!(row["note"], "");
@@ -81,9 +73,7 @@ fn resuming_adds_only_what_is_missing() {
     let all = read();
     assert!(all.starts_with(&first));
     let keys = rows(&all).into_iter();
-    let keys: Vec<_> = keys
-        .map(|r| (r["precision"].clone(), r["repeat"].clone()))
-        .collect();
+    let keys: Vec<_> = keys.map(|r| (r["precision"].clone(), r["repeat"].clone())).collect();
     assert_eq!(keys.len(), 4);
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), 4);
     // Other maps are another measurement, and without --resume all is measured again.
@@ -168,12 +158,8 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
 fn a_signal_ends_the_measurement_with_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program("oof-bench", folder.path());
-    command.args([
-        "--grid", "256", "--order", "9", "--repeat", "100", "-j", "1",
-    ]);
-    command
-        .args(["-o", "a.csv", "--quiet"])
-        .stderr(std::process::Stdio::piped());
+    command.args(["--grid", "256", "--order", "9", "--repeat", "100", "-j", "1"]);
+    command.args(["-o", "a.csv", "--quiet"]).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1000));
     // SAFETY: a signal to a child that is not waited for yet, so its number is still its own.
@@ -193,9 +179,7 @@ fn compare(folder: &Path, names: &str, wrong: &str) -> Option<Output> {
     let mut command = program("oof-bench", folder);
     command.args(["--grid", "32", "--order", "2", "-j", "1", "--repeat", "2"]);
     command.args(["--quiet", "-o", "a.csv", "--compare", names, "--baselines"]);
-    command
-        .arg(baselines)
-        .env("OOF_BASELINES_PYTHON", "python3");
+    command.arg(baselines).env("OOF_BASELINES_PYTHON", "python3");
     command.env("OOF_TEST_WRONG", wrong);
     Some(command.output().unwrap())
 }
@@ -214,15 +198,9 @@ fn a_baseline_that_agrees_has_its_rows() {
         assert_eq!(number(row, "seconds_forward"), 0.25);
         assert_eq!(number(row, "seconds_gradient"), 0.5);
         assert_eq!(number(row, "evaluations"), 99.0);
-        assert_eq!(
-            (row["version"].as_str(), row["repeat"].len()),
-            ("0 of torch", 1)
-        );
+        assert_eq!((row["version"].as_str(), row["repeat"].len()), ("0 of torch", 1));
         // It stopped far from the optimum, which ours found.
-        assert_eq!(
-            (row["seconds_solution"].as_str(), row["note"].as_str()),
-            ("", "not reached")
-        );
+        assert_eq!((row["seconds_solution"].as_str(), row["note"].as_str()), ("", "not reached"));
         assert!(
             number(row, "best_negative_log_likelihood") < number(row, "negative_log_likelihood")
         );
@@ -238,15 +216,9 @@ fn a_baseline_that_computes_something_else_has_no_rows() {
     };
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("its value differs from ours by 1.0e-7"),
-        "{said}"
-    );
+    assert!(said.contains("its value differs from ours by 1.0e-7"), "{said}");
     assert!(said.contains("no such package"), "{said}");
-    assert!(
-        said.ends_with("oof-bench: 4 of 6 measurements failed\n"),
-        "{said}"
-    );
+    assert!(said.ends_with("oof-bench: 4 of 6 measurements failed\n"), "{said}");
     let found = rows(&std::fs::read(folder.path().join("a.csv")).unwrap());
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|r| r["implementation"] == "oof"));

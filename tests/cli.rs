@@ -32,10 +32,7 @@ fn help_and_version_go_to_standard_output() {
             assert!(help.contains(heading), "{name}: no {heading}");
         }
         let last = example::of(name).last().unwrap().command;
-        assert!(
-            help.trim_end().ends_with(last),
-            "{name} --help ends otherwise"
-        );
+        assert!(help.trim_end().ends_with(last), "{name} --help ends otherwise");
         let version = run(name, &["--version"], b"", Path::new("."));
         let expected = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
         assert_eq!(text(&version.stdout), expected);
@@ -48,18 +45,11 @@ fn options_of_one_name_mean_the_same_everywhere() {
     let about = |name: &str, option: &str| {
         let help = text(&run(name, &["-h"], b"", Path::new(".")).stdout);
         let (_, rest) = help.split_once(&format!("--{option} ")).unwrap();
-        rest.lines()
-            .next()
-            .unwrap()
-            .split_once("  ")
-            .map(|s| s.1.trim().to_string())
+        rest.lines().next().unwrap().split_once("  ").map(|s| s.1.trim().to_string())
     };
     for option in ["precision", "backend", "threads", "frequency", "wavelength"] {
         let first = about(TOOLS[0], option);
-        assert!(
-            TOOLS.iter().all(|name| about(name, option) == first),
-            "{option}"
-        );
+        assert!(TOOLS.iter().all(|name| about(name, option) == first), "{option}");
     }
 }
 
@@ -68,19 +58,11 @@ fn the_number_of_threads_comes_from_slurm_and_the_command_line_wins() {
     let folder = tempfile::tempdir().unwrap();
     let threads = |environment: &str, options: &[&str]| {
         let mut command = program("oof-fit", folder.path());
-        command
-            .env("SLURM_CPUS_PER_TASK", environment)
-            .args(options);
+        command.env("SLURM_CPUS_PER_TASK", environment).args(options);
         command.output().unwrap()
     };
     let output = threads("none", &["--telescope", "nowhere"]);
-    assert_refused(
-        &output,
-        2,
-        "oof-fit",
-        "--threads",
-        "a number of threads that is none",
-    );
+    assert_refused(&output, 2, "oof-fit", "--threads", "a number of threads that is none");
     let output = threads("none", &["--threads", "1", "--telescope", "nowhere"]);
     assert_refused(&output, 2, "oof-fit", "nowhere", "--threads goes before");
 }
@@ -97,15 +79,8 @@ fn the_examples_of_help_and_man_pages_run() {
         std::fs::write(folder.path().join(format!("{name}.txt")), lines(map)).unwrap();
     }
     for example in example::ALL {
-        assert!(
-            example.command.contains(example.tool),
-            "{}",
-            example.command
-        );
-        let output = shell(
-            &format!("set -o pipefail; {}", example.command),
-            folder.path(),
-        );
+        assert!(example.command.contains(example.tool), "{}", example.command);
+        let output = shell(&format!("set -o pipefail; {}", example.command), folder.path());
         let said = text(&output.stderr);
         assert!(output.status.success(), "{}: {said}", example.command);
         assert!(!said.contains("panicked"), "{said}");
@@ -145,10 +120,7 @@ fn equal_input_gives_equal_bytes_whatever_the_number_of_threads() {
 #[test]
 fn the_header_of_simulated_maps_says_how_they_were_made() {
     let folder = tempfile::tempdir().unwrap();
-    simulate_into(
-        folder.path(),
-        "--zernike z3=0.25rad --set sigma=0.7 -j 1 -o maps.fits",
-    );
+    simulate_into(folder.path(), "--zernike z3=0.25rad --set sigma=0.7 -j 1 -o maps.fits");
     let file = std::fs::read(folder.path().join("maps.fits")).unwrap();
     let header = String::from_utf8_lossy(&file[..2880 * 4]).into_owned();
     for line in [
@@ -161,16 +133,8 @@ fn the_header_of_simulated_maps_says_how_they_were_made() {
     }
     assert!(!header.contains("maps.fits") && !header.contains("--threads"));
     let maps = oof::io::fits::read_maps(&file, "maps.fits").unwrap();
-    assert!(
-        maps.truth.contains(&("z3".into(), 0.25)),
-        "{:?}",
-        maps.truth
-    );
-    assert!(
-        maps.truth.contains(&("sigma".into(), 0.7)),
-        "{:?}",
-        maps.truth
-    );
+    assert!(maps.truth.contains(&("z3".into(), 0.25)), "{:?}", maps.truth);
+    assert!(maps.truth.contains(&("sigma".into(), 0.7)), "{:?}", maps.truth);
     assert_eq!(maps.noise.unwrap().additive, 0.005);
 }
 
@@ -227,20 +191,14 @@ fn the_gradient_is_checked_and_a_tolerance_that_cannot_hold_fails() {
     let output = shell(line, folder.path());
     assert_refused(&output, 1, "oof-grad", "tolerance of 1e-30", line);
     let rows = std::fs::read_to_string(folder.path().join("rows.csv")).unwrap();
-    assert!(
-        rows.starts_with("name,unit,value,gradient,difference,relative_error\nz"),
-        "{rows}"
-    );
+    assert!(rows.starts_with("name,unit,value,gradient,difference,relative_error\nz"), "{rows}");
 }
 
 #[test]
 fn start_values_come_from_an_earlier_fit_and_the_command_line_wins() {
     let folder = tempfile::tempdir().unwrap();
     simulate_into(folder.path(), "--rms 0.3rad -o maps.fits");
-    assert_silent_success(
-        &shell("oof-fit maps.fits --order 2 -o fit.json", folder.path()),
-        "fit",
-    );
+    assert_silent_success(&shell("oof-fit maps.fits --order 2 -o fit.json", folder.path()), "fit");
     let fit = json(&std::fs::read(folder.path().join("fit.json")).unwrap());
     let line = "oof-grad maps.fits --parameters fit.json --start z3=0.125rad";
     let output = shell(line, folder.path());
@@ -248,9 +206,7 @@ fn start_values_come_from_an_earlier_fit_and_the_command_line_wins() {
     let report = json(&output.stdout);
     let value = |object: &serde_json::Value, name: &str| {
         let rows = object["parameters"].as_array().unwrap();
-        rows.iter().find(|p| p["name"] == name).unwrap()["value"]
-            .as_f64()
-            .unwrap()
+        rows.iter().find(|p| p["name"] == name).unwrap()["value"].as_f64().unwrap()
     };
     assert_eq!(value(&report, "z3"), 0.125);
     for name in ["z4", "z5", "gain[0]", "dx[1]"] {

@@ -21,10 +21,7 @@ fn every_layer_uses_only_those_to_its_right() {
         let text = fs::read_to_string(file).unwrap();
         for (line, used) in uses(&text, path.len()) {
             if !allowed(layer, &used) {
-                broken.push(format!(
-                    "lib/{}:{line}: {layer} uses {used}",
-                    inside.display()
-                ));
+                broken.push(format!("lib/{}:{line}: {layer} uses {used}", inside.display()));
             }
         }
     }
@@ -163,11 +160,8 @@ fn without_comment(line: &str) -> &str {
 
 /// `io/fits/mod.rs` is `[io, fits]`, `error.rs` is `[error]`, `lib.rs` is the root: `[]`.
 fn module_path(file: &Path) -> Vec<String> {
-    let mut path: Vec<String> = file
-        .with_extension("")
-        .iter()
-        .map(|part| part.to_str().unwrap().to_owned())
-        .collect();
+    let mut path: Vec<String> =
+        file.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
     if matches!(path.last().map(String::as_str), Some("mod" | "lib")) {
         path.pop();
     }

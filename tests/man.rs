@@ -18,20 +18,12 @@ const EXIT: [(&str, &str); 4] = [
          does not hold, a measurement that failed (the others are written), output that could not be \
          written.",
     ),
-    (
-        "2",
-        "The input or the command line is wrong. Nothing is written.",
-    ),
+    ("2", "The input or the command line is wrong. Nothing is written."),
     ("130, 143", "Ended by SIGINT, SIGTERM. Nothing is written."),
 ];
 
 fn commands() -> [Command; 4] {
-    [
-        SimulateArgs::command(),
-        FitArgs::command(),
-        GradArgs::command(),
-        BenchArgs::command(),
-    ]
+    [SimulateArgs::command(), FitArgs::command(), GradArgs::command(), BenchArgs::command()]
 }
 
 /// The options, a sub-section a heading.
@@ -83,10 +75,7 @@ fn page(mut command: Command) -> String {
     }
     rest.control("SH", ["SEE ALSO"]);
     let others = commands();
-    let others = others
-        .iter()
-        .map(Command::get_name)
-        .filter(|other| *other != name);
+    let others = others.iter().map(Command::get_name).filter(|other| *other != name);
     let mut names = Vec::new();
     for (i, other) in others.enumerate() {
         names.extend((i > 0).then(|| roman(", ")));

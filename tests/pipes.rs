@@ -15,10 +15,8 @@ const BENCH: &str = "oof-bench --grid 32 --order 2 --repeat 1";
 fn a_full_disk_is_one_line_and_exit_status_1() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["oof-fit", "oof-grad", "oof-simulate", "oof-bench"] {
-        for line in [
-            format!("{name} --help > /dev/full"),
-            format!("{name} --version > /dev/full"),
-        ] {
+        for line in [format!("{name} --help > /dev/full"), format!("{name} --version > /dev/full")]
+        {
             let output = shell(&line, folder.path());
             assert_refused(&output, 1, name, "no space left on device", &line);
         }
@@ -33,18 +31,9 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
         (format!("{MAPS} > /dev/full"), "oof-simulate"),
         (format!("{MAPS} -o /dev/full"), "oof-simulate"),
         (format!("{MAPS} | oof-fit --order 2 > /dev/full"), "oof-fit"),
-        (
-            format!("{MAPS} | oof-fit --order 2 -o /dev/full"),
-            "oof-fit",
-        ),
-        (
-            format!("{MAPS} | oof-fit --order 2 --plot /dev/full"),
-            "oof-fit",
-        ),
-        (
-            format!("{MAPS} | oof-grad --order 2 > /dev/full"),
-            "oof-grad",
-        ),
+        (format!("{MAPS} | oof-fit --order 2 -o /dev/full"), "oof-fit"),
+        (format!("{MAPS} | oof-fit --order 2 --plot /dev/full"), "oof-fit"),
+        (format!("{MAPS} | oof-grad --order 2 > /dev/full"), "oof-grad"),
         (format!("{BENCH} > /dev/full"), "oof-bench"),
         (format!("{BENCH} -o /dev/full"), "oof-bench"),
         (format!("{BENCH} --dry-run > /dev/full"), "oof-bench"),
@@ -115,10 +104,10 @@ fn a_signal_stops_a_fit_without_leaving_anything() {
     let maps = "oof-simulate --telescope nikolic2018 --grid 512 --rms 0.5rad --seed 1 --quiet -o maps.fits";
     assert_silent_success(&shell(maps, folder.path()), maps);
     let mut command = program("oof-fit", folder.path());
-    // Far more than a second of work without optimisation, and a second signal is not sent.
-    command.args(["maps.fits", "--order", "12", "-o", "out.json"]);
+    // Seconds of work, even where it is fast.
+    command.args(["maps.fits", "--order", "20", "-o", "out.json"]);
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1000));
+    std::thread::sleep(Duration::from_millis(300));
     // SAFETY: as above.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
     let output = child.wait_with_output().unwrap();
@@ -133,10 +122,7 @@ fn data_go_to_standard_output_and_words_to_standard_error() {
     let output = shell(line, folder.path());
     assert_eq!(text(&output.stdout), "SIMPLE");
     let said = text(&output.stderr);
-    assert!(
-        said.starts_with("oof-simulate: noise of nikolic2018: additive=0.024"),
-        "{said}"
-    );
+    assert!(said.starts_with("oof-simulate: noise of nikolic2018: additive=0.024"), "{said}");
     assert_eq!(said.lines().count(), 1);
     let quiet = shell(
         &format!("{line} --quiet").replace("| head -c 6 --quiet", "--quiet | head -c 6"),

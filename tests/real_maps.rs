@@ -17,11 +17,7 @@ fn data(file: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     // Past the test harness, which would swallow it.
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: {file} is not in {}",
-        folder.display()
-    );
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {file} is not in {}", folder.display());
     None
 }
 
@@ -43,18 +39,9 @@ const SRT: &str = "oof-fit --telescope srt --frequency 22.23GHz \
 fn the_maps_of_srt_are_explained_from_a_cold_start() {
     let Some(folder) = data("srt") else { return };
     let result = fit(&format!("{SRT} --order 5 --likelihood gaussian"), &folder);
-    for (map, most) in result["maps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip([0.017, 0.0108, 0.026])
-    {
+    for (map, most) in result["maps"].as_array().unwrap().iter().zip([0.017, 0.0108, 0.026]) {
         let left = map["residual_rms_over_peak"].as_f64().unwrap();
-        assert!(
-            left <= most,
-            "{}: {left}, expected at most {most}",
-            map["name"]
-        );
+        assert!(left <= most, "{}: {left}, expected at most {most}", map["name"]);
         assert_eq!(map["samples"], 10000);
     }
 }
@@ -75,11 +62,7 @@ fn pyoofs_truth_comes_back_and_exactly_on_its_own_aperture() {
                 continue;
             }
             let waves = parameter["value"].as_f64().unwrap() / std::f64::consts::TAU;
-            assert!(
-                (waves - 0.1).abs() < most,
-                "{aperture} {}: {waves}",
-                parameter["name"]
-            );
+            assert!((waves - 0.1).abs() < most, "{aperture} {}: {waves}", parameter["name"]);
             judged += 1;
         }
         assert_eq!(judged, 18);

@@ -10,18 +10,9 @@ use std::path::Path;
 fn parameters(result: &Value) -> Vec<(String, f64, f64)> {
     let one = |p: &Value| {
         let number = |key: &str| p[key].as_f64().unwrap_or(f64::NAN);
-        (
-            p["name"].as_str().unwrap().to_string(),
-            number("value"),
-            number("sigma"),
-        )
+        (p["name"].as_str().unwrap().to_string(), number("value"), number("sigma"))
     };
-    result["parameters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(one)
-        .collect()
+    result["parameters"].as_array().unwrap().iter().map(one).collect()
 }
 
 fn fit(line: &str, at: &Path) -> Value {
@@ -58,10 +49,7 @@ fn every_zernike_comes_back_within_four_sigma_for_twenty_seeds() {
                     continue;
                 }
                 let off = (value - truth(&maps, &name)) / sigma;
-                assert!(
-                    off.abs() < 4.0,
-                    "seed {seed}, {nuisance}: {name} is {off:.1} sigma off"
-                );
+                assert!(off.abs() < 4.0, "seed {seed}, {nuisance}: {name} is {off:.1} sigma off");
                 judged += 1;
             }
             assert_eq!(judged, 18);
@@ -83,11 +71,7 @@ fn npy_gives_the_answer_of_fits() {
     for (a, b) in parameters(&npy).iter().zip(parameters(&fits)) {
         assert_eq!(a.0, b.0);
         let same = (a.1 - b.1).abs() <= 0.05 * b.2 || (a.1 == b.1 && b.2.is_nan());
-        assert!(
-            same,
-            "{}: {} from .npy, {} from FITS, sigma {}",
-            a.0, a.1, b.1, b.2
-        );
+        assert!(same, "{}: {} from .npy, {} from FITS, sigma {}", a.0, a.1, b.1, b.2);
     }
 }
 
@@ -102,11 +86,7 @@ fn single_precision_gives_the_answer_of_double() {
     assert_eq!(single["precision"], "f32");
     for (a, b) in parameters(&single).iter().zip(parameters(&double)) {
         let same = (a.1 - b.1).abs() <= 0.05 * b.2 || (a.1 == b.1 && b.2.is_nan());
-        assert!(
-            same,
-            "{}: {} in f32, {} in f64, sigma {}",
-            a.0, a.1, b.1, b.2
-        );
+        assert!(same, "{}: {} in f32, {} in f64, sigma {}", a.0, a.1, b.1, b.2);
     }
     let likelihood = |result: &Value| result["negative_log_likelihood"].as_f64().unwrap();
     let (single, double) = (likelihood(&single), likelihood(&double));

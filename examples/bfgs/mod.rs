@@ -5,9 +5,7 @@ pub fn minimise(mut f: impl FnMut(&[f64]) -> (f64, Vec<f64>), mut x: Vec<f64>) -
     let n = x.len();
     let identity = |i, j| if i == j { 1.0 } else { 0.0 };
     // The inverse Hessian, learnt from how the gradient changes.
-    let mut h: Vec<Vec<f64>> = (0..n)
-        .map(|i| (0..n).map(|j| identity(i, j)).collect())
-        .collect();
+    let mut h: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| identity(i, j)).collect()).collect();
     let (mut value, mut gradient) = f(&x);
     for _ in 0..200 {
         let step: Vec<f64> = h.iter().map(|row| -dot(row, &gradient)).collect();

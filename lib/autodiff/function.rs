@@ -96,10 +96,8 @@ impl Function {
 
     /// The value at `x`.
     pub fn value(&mut self, x: &[f64]) -> f64 {
-        let mut run = self
-            .value_run
-            .take()
-            .unwrap_or_else(|| self.plan(self.count, &[self.value], &[]));
+        let mut run =
+            self.value_run.take().unwrap_or_else(|| self.plan(self.count, &[self.value], &[]));
         let mut value = [0.0];
         run.run(x, &mut value);
         self.value_run = Some(run);
@@ -161,10 +159,8 @@ impl Function {
 
     /// The arrays at `x`, one after the other.
     pub fn arrays(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
-        let mut run = self
-            .arrays_run
-            .take()
-            .unwrap_or_else(|| self.plan(self.count, &[], &self.arrays));
+        let mut run =
+            self.arrays_run.take().unwrap_or_else(|| self.plan(self.count, &[], &self.arrays));
         run.run(x, &mut []);
         let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
         self.arrays_run = Some(run);
@@ -177,17 +173,10 @@ impl Function {
         let n = self.count;
         let mut run = self.tangent_run.take().unwrap_or_else(|| {
             let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
-            let cotangents: Vec<_> = self
-                .arrays
-                .iter()
-                .map(|&a| self.graph.placeholder(a))
-                .collect();
-            let seeds: Vec<_> = self
-                .arrays
-                .iter()
-                .copied()
-                .zip(cotangents.iter().copied())
-                .collect();
+            let cotangents: Vec<_> =
+                self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
+            let seeds: Vec<_> =
+                self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
             let gradient = self.graph.pull_back(&seeds, &x);
             let seeds: Vec<_> = gradient
                 .into_iter()

@@ -239,11 +239,7 @@ impl Graph {
 
     pub fn adjoint(&mut self, transform: usize, field: Id) -> Id {
         let entry = &self.transforms[transform];
-        assert_eq!(
-            self.shapes[field],
-            Shape::Field(entry.output),
-            "wrong space"
-        );
+        assert_eq!(self.shapes[field], Shape::Field(entry.output), "wrong space");
         let shape = Shape::Field(entry.input);
         self.push(Node::Adjoint(transform, field), shape)
     }

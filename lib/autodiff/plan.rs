@@ -83,18 +83,12 @@ impl<'g> Planner<'g> {
     }
 
     fn is_leaf(&self, id: Id) -> bool {
-        matches!(
-            self.graph.node(id),
-            Node::Constant(_) | Node::Parameter(_) | Node::Data(_)
-        )
+        matches!(self.graph.node(id), Node::Constant(_) | Node::Parameter(_) | Node::Data(_))
     }
 
     /// Whether a node's result is ready only after the region that makes it.
     fn is_barrier(&self, id: Id) -> bool {
-        matches!(
-            self.graph.node(id),
-            Node::Sum(_) | Node::Project(..) | Node::Adjoint(..)
-        )
+        matches!(self.graph.node(id), Node::Sum(_) | Node::Project(..) | Node::Adjoint(..))
     }
 
     fn home(&self, id: Id) -> Home {
@@ -245,10 +239,7 @@ impl<'g> Planner<'g> {
     fn emit(mut self, outputs: &[Id], arrays: &[Id]) -> Program {
         let mut groups: BTreeMap<(usize, Home), Vec<Id>> = BTreeMap::new();
         for id in self.computed() {
-            groups
-                .entry((self.level[id], self.home(id)))
-                .or_default()
-                .push(id);
+            groups.entry((self.level[id], self.home(id))).or_default().push(id);
         }
         for ((_, home), nodes) in groups {
             let step = match home {

@@ -15,10 +15,7 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
     let mut writer = RegionWriter {
         planner,
         last_use: last_uses(planner, nodes, arrays),
-        region: Region {
-            len: planner.graph.spaces[space],
-            ..Region::default()
-        },
+        region: Region { len: planner.graph.spaces[space], ..Region::default() },
         slots: HashMap::new(),
         free: Vec::new(),
     };
@@ -46,11 +43,7 @@ fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Opti
         );
         for input in planner.graph.inputs(id) {
             let entry = last.entry(input).or_insert(Some(position));
-            *entry = if at_end || entry.is_none() {
-                None
-            } else {
-                Some(position)
-            };
+            *entry = if at_end || entry.is_none() { None } else { Some(position) };
         }
         // A result that nobody here reads, or that is kept, lives to the end.
         last.entry(id).or_insert(Some(position));
@@ -149,11 +142,7 @@ impl RegionWriter<'_, '_> {
                             im,
                         }
                     }
-                    _ => Code::LoadField {
-                        field: planner.fields[field],
-                        re,
-                        im,
-                    },
+                    _ => Code::LoadField { field: planner.fields[field], re, im },
                 };
                 self.merge_load(code, is_re);
             }
@@ -179,19 +168,14 @@ impl RegionWriter<'_, '_> {
             match (previous, &code) {
                 (
                     Code::LoadStream { stream, im, .. },
-                    Code::LoadStream {
-                        stream: s, im: i, ..
-                    },
+                    Code::LoadStream { stream: s, im: i, .. },
                 ) if stream == s => {
                     *im = *i;
                     return;
                 }
-                (
-                    Code::LoadField { field, im, .. },
-                    Code::LoadField {
-                        field: f, im: i, ..
-                    },
-                ) if field == f => {
+                (Code::LoadField { field, im, .. }, Code::LoadField { field: f, im: i, .. })
+                    if field == f =>
+                {
                     *im = *i;
                     return;
                 }

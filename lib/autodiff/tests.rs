@@ -13,9 +13,7 @@ use std::sync::Arc;
 fn check_gradient(f: &mut Function, x: &[f64]) {
     let (value, gradient) = f.value_and_gradient(x);
     assert!((f.value(x) - value).abs() <= 1e-13 * value.abs().max(1.0));
-    let size = gradient
-        .iter()
-        .fold(value.abs().max(1.0), |a, g| a.max(g.abs()));
+    let size = gradient.iter().fold(value.abs().max(1.0), |a, g| a.max(g.abs()));
     for i in 0..x.len() {
         let at = |step: f64| {
             let mut x = x.to_vec();
@@ -24,11 +22,7 @@ fn check_gradient(f: &mut Function, x: &[f64]) {
         };
         let difference = derivative(at);
         let error = (difference - gradient[i]).abs();
-        assert!(
-            error < TOLERANCE * size,
-            "{i}: {difference} {}",
-            gradient[i]
-        );
+        assert!(error < TOLERANCE * size, "{i}: {difference} {}", gradient[i]);
     }
 }
 
@@ -128,10 +122,9 @@ fn beam(nx: usize, ny: usize, fft: bool) -> Function {
         })),
     };
     let fourier = Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()));
-    let basis = Arc::new(Basis::dense(&Array2::from_shape_fn(
-        (3, pixels.len()),
-        |(j, p)| (1.0 + j as f64 + 0.7 * p as f64).sin(),
-    )));
+    let basis = Arc::new(Basis::dense(&Array2::from_shape_fn((3, pixels.len()), |(j, p)| {
+        (1.0 + j as f64 + 0.7 * p as f64).sin()
+    })));
     Function::with_arrays(5, |tape, x| {
         let dish = tape.space(pixels.len());
         let sky = tape.space(fourier.outputs());
@@ -146,12 +139,7 @@ fn beam(nx: usize, ny: usize, fft: bool) -> Function {
 
 #[test]
 fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
-    for (nx, ny, fft) in [
-        (16, 16, true),
-        (31, 20, true),
-        (24, 40, false),
-        (64, 48, true),
-    ] {
+    for (nx, ny, fft) in [(16, 16, true), (31, 20, true), (24, 40, false), (64, 48, true)] {
         let pixels: Vec<(u32, u32)> = (3..ny as u32 - 2)
             .flat_map(|r| (1..nx as u32 - 3).map(move |c| (r, c)))
             .filter(|(r, c)| (r * 7 + c * 5) % 3 != 0)
@@ -164,12 +152,10 @@ fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
         };
         let fourier = Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()));
         let wave = |i: usize, k: f64| (k * i as f64).sin();
-        let field: Vec<_> = (0..pixels.len())
-            .map(|i| Complex64::new(wave(i, 1.3), wave(i, 0.7)))
-            .collect();
-        let cotangent: Vec<_> = (0..fourier.outputs())
-            .map(|i| Complex64::new(wave(i, 0.9), wave(i, 2.1)))
-            .collect();
+        let field: Vec<_> =
+            (0..pixels.len()).map(|i| Complex64::new(wave(i, 1.3), wave(i, 0.7))).collect();
+        let cotangent: Vec<_> =
+            (0..fourier.outputs()).map(|i| Complex64::new(wave(i, 0.9), wave(i, 2.1))).collect();
         // sum of c * S: its value is the forward transform's inner product with c, and its gradient
         // with respect to a scaling of the field is the adjoint's with the field.
         let mut f = Function::with_arrays(1, |tape, x| {
@@ -202,11 +188,7 @@ fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
         let (ax_y, x_aty) = (inner(&direct, &cotangent), inner(&field, &back));
         let (value, gradient) = f.value_and_gradient(&[1.0]);
         let norm = inner(&direct, &direct).sqrt() * inner(&cotangent, &cotangent).sqrt();
-        for (name, got) in [
-            ("value", value),
-            ("gradient", gradient[0]),
-            ("plain adjoint", x_aty),
-        ] {
+        for (name, got) in [("value", value), ("gradient", gradient[0]), ("plain adjoint", x_aty)] {
             assert!((got - ax_y).abs() < 1e-12 * norm, "{name}: {got} {ax_y}");
         }
     }
@@ -216,10 +198,7 @@ fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
 fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
     let x = [0.3, -0.2, 0.7, 1.1, 0.2];
     let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| beam(75, 64, true).value_and_gradient(&x))
     };
     let one = run(1);
@@ -235,9 +214,8 @@ fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
 #[test]
 fn transforms_may_feed_anything() {
     let n = 8;
-    let pixels: Vec<(u32, u32)> = (0..n as u32)
-        .flat_map(|r| (0..n as u32).map(move |c| (r, c)))
-        .collect();
+    let pixels: Vec<(u32, u32)> =
+        (0..n as u32).flat_map(|r| (0..n as u32).map(move |c| (r, c))).collect();
     let axis = || Axis::Fft { points: n };
     let fourier = Arc::new(Fourier::new(axis(), axis(), pixels));
     for twice in [false, true] {

@@ -77,22 +77,12 @@ impl Tape {
         space: Space,
         coefficients: &[Var<'t>],
     ) -> Var<'t> {
-        assert_eq!(
-            coefficients.len(),
-            basis.count(),
-            "one coefficient a function"
-        );
+        assert_eq!(coefficients.len(), basis.count(), "one coefficient a function");
         let mut graph = self.graph.borrow_mut();
         assert_eq!(basis.len(), graph.spaces[space.0], "one element a point");
-        let known = graph
-            .bases
-            .iter()
-            .position(|b| Arc::ptr_eq(&b.basis, basis));
+        let known = graph.bases.iter().position(|b| Arc::ptr_eq(&b.basis, basis));
         let index = known.unwrap_or_else(|| {
-            graph.bases.push(BasisEntry {
-                basis: basis.clone(),
-                space: space.0,
-            });
+            graph.bases.push(BasisEntry { basis: basis.clone(), space: space.0 });
             graph.bases.len() - 1
         });
         let stack = graph.stack(coefficients.iter().map(|c| c.id).collect());
@@ -113,11 +103,7 @@ impl Tape {
         output: Space,
     ) -> Complex<'t> {
         let mut graph = self.graph.borrow_mut();
-        assert_eq!(
-            graph.spaces[output.0],
-            transform.outputs(),
-            "one element an output"
-        );
+        assert_eq!(graph.spaces[output.0], transform.outputs(), "one element an output");
         // A region streams its transforms block by block, so it has to have one shape of blocks.
         assert!(
             graph.transforms.iter().all(|t| t.output != output.0),
@@ -126,11 +112,7 @@ impl Tape {
         let Shape::Array(input) = graph.shape(field.re.id) else {
             panic!("a transform takes an array");
         };
-        assert_eq!(
-            graph.spaces[input],
-            transform.pixels().len(),
-            "one element a pixel"
-        );
+        assert_eq!(graph.spaces[input], transform.pixels().len(), "one element a pixel");
         graph.transforms.push(TransformEntry {
             transform: transform.clone(),
             input,
@@ -141,10 +123,7 @@ impl Tape {
         let result = graph.transform(index, field);
         let (re, im) = (graph.re(result), graph.im(result));
         drop(graph);
-        Complex {
-            re: self.var(re),
-            im: self.var(im),
-        }
+        Complex { re: self.var(re), im: self.var(im) }
     }
 }
 
@@ -249,8 +228,7 @@ impl<'t> std::iter::Sum for Var<'t> {
     /// # Panics
     /// On an empty iterator: there is no tape to record a zero on.
     fn sum<I: Iterator<Item = Var<'t>>>(iter: I) -> Self {
-        iter.reduce(|a, b| a + b)
-            .expect("a sum of at least one term")
+        iter.reduce(|a, b| a + b).expect("a sum of at least one term")
     }
 }
 
@@ -264,10 +242,7 @@ pub struct Complex<'t> {
 impl<'t> Complex<'t> {
     /// `exp(i phase)`
     pub fn cis(phase: Var<'t>) -> Self {
-        Complex {
-            re: phase.cos(),
-            im: phase.sin(),
-        }
+        Complex { re: phase.cos(), im: phase.sin() }
     }
 
     /// `|z|^2`
@@ -289,9 +264,6 @@ impl<'t> Mul for Complex<'t> {
 impl<'t> Mul<Complex<'t>> for Var<'t> {
     type Output = Complex<'t>;
     fn mul(self, other: Complex<'t>) -> Complex<'t> {
-        Complex {
-            re: self * other.re,
-            im: self * other.im,
-        }
+        Complex { re: self * other.re, im: self * other.im }
     }
 }

@@ -57,11 +57,7 @@ impl ApertureArgs {
             }
             ApertureName::Pyoof => (ApertureKind::Hard, self.aperture_points.unwrap_or(256), 5.0),
         };
-        let grid = ApertureGrid {
-            kind,
-            points,
-            extent: self.aperture_extent.unwrap_or(extent),
-        };
+        let grid = ApertureGrid { kind, points, extent: self.aperture_extent.unwrap_or(extent) };
         grid.check()?;
         Ok(Some(grid))
     }

@@ -74,9 +74,7 @@ pub struct BenchArgs {
 /// everything else is measured, measurements that failed.
 pub fn run(args: BenchArgs, _history: &[String]) -> Result<()> {
     if args.table.backend.contains(&Backend::Cuda) {
-        return Err(Error::usage(
-            "this build has no CUDA backend yet; use --backend cpu",
-        ));
+        return Err(Error::usage("this build has no CUDA backend yet; use --backend cpu"));
     }
     if let Some(folder) = &args.measure {
         return measure_here(&args.table, folder);

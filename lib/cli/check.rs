@@ -40,11 +40,7 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                 map.name
             ));
         };
-        if let Some(step) = [u, v]
-            .into_iter()
-            .flat_map(|axis| step(axis))
-            .find(|s| *s > beam)
-        {
+        if let Some(step) = [u, v].into_iter().flat_map(|axis| step(axis)).find(|s| *s > beam) {
             return wrong(format!(
                 "{}: samples {step:.4} rad apart, coarser than wavelength / dish diameter = {beam:.4} \
                  rad: the grid they imply is smaller than the dish; is the wavelength or the telescope wrong?",
@@ -93,17 +89,11 @@ mod tests {
         let maps = defocus.iter().map(|&defocus| BeamMap {
             name: "m".into(),
             defocus,
-            sampling: Sampling::Raster {
-                u: axis.clone(),
-                v: axis.clone(),
-            },
+            sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
             power: vec![1.0; 25],
             sigma: Sigma::Unknown,
         });
-        MapSet {
-            maps: maps.collect(),
-            ..MapSet::default()
-        }
+        MapSet { maps: maps.collect(), ..MapSet::default() }
     }
 
     #[test]
@@ -116,11 +106,7 @@ mod tests {
         assert_eq!(check(&[0.0, 0.05], 1e-4), Ok(()));
         assert!(check(&[0.0], 1e-4).unwrap_err().contains("at least two"));
         assert!(check(&[0.0, 0.0], 1e-4).unwrap_err().contains("dz = 0 mm"));
-        assert!(
-            check(&[0.0, 0.05], 2e-4)
-                .unwrap_err()
-                .contains("smaller than the dish")
-        );
+        assert!(check(&[0.0, 0.05], 2e-4).unwrap_err().contains("smaller than the dish"));
     }
 
     #[test]
@@ -129,9 +115,7 @@ mod tests {
         for order in [1, 5, 9, 20] {
             let mut tried = telescope.aperture;
             tried.points = 8;
-            let message = grid(tried, &telescope, order, "--grid")
-                .unwrap_err()
-                .to_string();
+            let message = grid(tried, &telescope, order, "--grid").unwrap_err().to_string();
             let points = message.split("--grid ").nth(1).unwrap();
             tried.points = points.split(' ').next().unwrap().parse().unwrap();
             grid(tried, &telescope, order, "--grid").unwrap();

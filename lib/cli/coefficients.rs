@@ -41,10 +41,8 @@ pub fn open(path: &Path) -> Result<Vec<(String, f64)>> {
 }
 
 fn read_csv(bytes: &[u8], place: &str) -> Result<Vec<(String, f64)>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .comment(Some(b'#'))
-        .from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(bytes);
     let mut found = Vec::new();
     for (i, row) in reader.deserialize::<Row>().enumerate() {
         let wrong = |what: String| Error::input(format!("{place}, row {}", i + 1), what);

@@ -82,15 +82,10 @@ impl Config {
 
     fn parse(text: &str, place: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
-            let before = error
-                .span()
-                .map(|s| &text.as_bytes()[..s.start.min(text.len())]);
+            let before = error.span().map(|s| &text.as_bytes()[..s.start.min(text.len())]);
             let line = before.map(|b| b.iter().filter(|c| **c == b'\n').count() + 1);
             let place = line.map_or(place.to_string(), |n| format!("{place}, line {n}"));
-            Error::input(
-                place,
-                error.message().lines().collect::<Vec<_>>().join(", "),
-            )
+            Error::input(place, error.message().lines().collect::<Vec<_>>().join(", "))
         })?;
         file.config().map_err(|e| Error::input(place, e))
     }
@@ -103,9 +98,7 @@ impl File {
         let bound = self.bound.iter();
         let likelihood = self.fit.likelihood.as_deref().map(|name| {
             LikelihoodName::from_str(name, false).map_err(|_| {
-                Error::usage(format!(
-                    "unknown likelihood '{name}', expected gaussian or cauchy"
-                ))
+                Error::usage(format!("unknown likelihood '{name}', expected gaussian or cauchy"))
             })
         });
         Ok(Config {
@@ -140,10 +133,7 @@ mod tests {
         assert_eq!(config.likelihood, Some(LikelihoodName::Gaussian));
         assert!(!config.nuisance.unwrap().background);
         assert_eq!(config.edits.fix, ["z1", "z2"]);
-        assert_eq!(
-            config.edits.start,
-            [("sigma".into(), 1.0), ("z3".into(), 0.2)]
-        );
+        assert_eq!(config.edits.start, [("sigma".into(), 1.0), ("z3".into(), 0.2)]);
         assert_eq!(config.edits.bound, [("taper".into(), -25.0, -1.0)]);
         assert_eq!(Config::parse("", "x").unwrap(), Config::default());
     }
@@ -160,10 +150,7 @@ mod tests {
             ("[", "line 1"),
         ] {
             let message = Config::parse(text, "a.toml").unwrap_err().to_string();
-            assert!(
-                message.starts_with("a.toml") && message.contains(said),
-                "{message}"
-            );
+            assert!(message.starts_with("a.toml") && message.contains(said), "{message}");
             assert!(!message.contains('\n'), "{message}");
         }
     }

@@ -13,11 +13,7 @@ pub struct Example {
 }
 
 const fn example(tool: &'static str, does: &'static str, command: &'static str) -> Example {
-    Example {
-        tool,
-        does,
-        command,
-    }
+    Example { tool, does, command }
 }
 
 /// Every example. They build on each other's files; the text maps are the only ones from elsewhere.
@@ -67,11 +63,7 @@ pub const ALL: &[Example] = &[
         "The paper's parameters, with the width of the illumination free and bounded",
         "oof-fit maps.fits --order 3 --nuisance none \\\n      --free sigma --bound sigma=0.3..2 -o width.csv",
     ),
-    example(
-        "oof-grad",
-        "Is the gradient right?",
-        "oof-grad maps.fits --order 3 --check",
-    ),
+    example("oof-grad", "Is the gradient right?", "oof-grad maps.fits --order 3 --check"),
     example(
         "oof-grad",
         "Value, gradient and second derivatives at the parameters of a fit",

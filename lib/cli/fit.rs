@@ -143,13 +143,8 @@ fn measure(args: &FitArgs) -> Result<(FitResult, MapSet)> {
         line.show(at);
         stop.check()
     };
-    let mut result = fit(
-        &input.telescope,
-        input.wavelength,
-        &input.maps,
-        &input.options,
-        &mut progress,
-    )?;
+    let mut result =
+        fit(&input.telescope, input.wavelength, &input.maps, &input.options, &mut progress)?;
     stop.check()?;
     let total = begun.elapsed();
     let set_up = first.unwrap_or(read);

@@ -103,9 +103,7 @@ pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
     let csv = args.trace.is_none() && is_csv(&path)?;
     let to = Destination::prepare(&path, Content::Text, args.force)?;
     if csv && args.hessian {
-        return Err(Error::usage(
-            "a CSV file has no room for --hessian; write .json",
-        ));
+        return Err(Error::usage("a CSV file has no room for --hessian; write .json"));
     }
     let earlier = args.parameters.as_deref().map(open).transpose()?;
     let pool = args.input.machine.pool()?;
@@ -135,14 +133,7 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
         return to.write(graph.as_bytes());
     }
     let (check, hessian) = (args.check, args.hessian);
-    let report = gradient(
-        telescope,
-        wavelength,
-        &input.maps,
-        &input.options,
-        check,
-        hessian,
-    )?;
+    let report = gradient(telescope, wavelength, &input.maps, &input.options, check, hessian)?;
     let worst = args.check.then(|| worst(&report.rows));
     let check = worst.map(|(_, error)| Check {
         largest_relative_error: error,
@@ -167,10 +158,7 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
 fn worst(rows: &[GradientRow]) -> (&str, f64) {
     let errors = rows.iter().map(|row| {
         let error = row.relative_error.unwrap_or(f64::INFINITY);
-        (
-            row.name.as_str(),
-            if error.is_nan() { f64::INFINITY } else { error },
-        )
+        (row.name.as_str(), if error.is_nan() { f64::INFINITY } else { error })
     });
     errors.fold(("nothing", 0.0), |a, b| if b.1 > a.1 { b } else { a })
 }
@@ -182,10 +170,7 @@ fn json(report: &GradientReport, check: Option<Check>) -> Result<Vec<u8>> {
         version: env!("CARGO_PKG_VERSION"),
         negative_log_likelihood: report.negative_log_likelihood,
         parameters: &report.rows,
-        hessian: report
-            .hessian
-            .as_ref()
-            .map(|h| h.outer_iter().map(|row| row.to_vec()).collect()),
+        hessian: report.hessian.as_ref().map(|h| h.outer_iter().map(|row| row.to_vec()).collect()),
         check,
     };
     let bytes = serde_json::to_vec_pretty(&output);
@@ -226,10 +211,7 @@ fn table(rows: &[GradientRow]) -> Result<Vec<u8>> {
 
 /// JSON would make a number that is not finite `null`.
 fn check_finite(rows: &[GradientRow]) -> Result<()> {
-    match rows
-        .iter()
-        .find(|r| !(r.value.is_finite() && r.gradient.is_finite()))
-    {
+    match rows.iter().find(|r| !(r.value.is_finite() && r.gradient.is_finite())) {
         Some(row) => Err(Error::failed(format!(
             "at {} = {} the gradient is {}; start elsewhere",
             row.name, row.value, row.gradient
@@ -255,14 +237,8 @@ mod tests {
 
     #[test]
     fn the_worst_parameter_is_named_and_a_missing_number_is_the_worst() {
-        assert_eq!(
-            worst(&[row("a", Some(1e-9)), row("b", Some(1e-7))]),
-            ("b", 1e-7)
-        );
-        assert_eq!(
-            worst(&[row("a", Some(f64::NAN)), row("b", Some(1.0))]).0,
-            "a"
-        );
+        assert_eq!(worst(&[row("a", Some(1e-9)), row("b", Some(1e-7))]), ("b", 1e-7));
+        assert_eq!(worst(&[row("a", Some(f64::NAN)), row("b", Some(1.0))]).0, "a");
         assert_eq!(worst(&[row("a", Some(0.0))]).1, 0.0);
     }
 
@@ -273,11 +249,7 @@ mod tests {
             rows: vec![row("z3", Some(1e-9))],
             hessian: Some(ndarray::arr2(&[[4.0]])),
         };
-        let check = Check {
-            largest_relative_error: 1e-9,
-            tolerance: 1e-6,
-            passed: true,
-        };
+        let check = Check { largest_relative_error: 1e-9, tolerance: 1e-6, passed: true };
         let value = json(&report, Some(check)).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
         assert_eq!(value["tool"], "oof-grad");

@@ -50,10 +50,7 @@ pub struct Input {
 
 /// The help of `--telescope`.
 pub fn telescope_help(end: &str) -> String {
-    format!(
-        "A telescope's name ({}), or the file of your own {end}",
-        Telescope::names().join(", ")
-    )
+    format!("A telescope's name ({}), or the file of your own {end}", Telescope::names().join(", "))
 }
 
 impl InputArgs {
@@ -104,12 +101,7 @@ impl InputArgs {
         for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
             check_in_model(name, options.order, maps.maps.len(), telescope.illumination)?;
         }
-        Ok(Input {
-            telescope,
-            wavelength,
-            maps,
-            options,
-        })
+        Ok(Input { telescope, wavelength, maps, options })
     }
 
     /// The maps, with the defocus that was given.

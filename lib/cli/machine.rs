@@ -55,9 +55,7 @@ impl MachineArgs {
     /// A usage error for a backend that is not there.
     pub fn pool(&self) -> Result<rayon::ThreadPool> {
         if self.backend == Backend::Cuda {
-            return Err(Error::usage(
-                "this build has no CUDA backend yet; use --backend cpu",
-            ));
+            return Err(Error::usage("this build has no CUDA backend yet; use --backend cpu"));
         }
         let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {

@@ -63,10 +63,7 @@ impl MapsArgs {
         if !self.map.is_empty() {
             let maps = self.map.iter().map(|map| self.read_text(map));
             let maps = maps.collect::<Result<_>>()?;
-            return Ok(Content::Maps(MapSet {
-                maps,
-                ..MapSet::default()
-            }));
+            return Ok(Content::Maps(MapSet { maps, ..MapSet::default() }));
         }
         if self.maps.is_none() && io::stdin().is_terminal() {
             return Err(Error::usage(
@@ -116,13 +113,10 @@ impl MapsArgs {
 
 fn map_of_defocus(text: &str) -> Result<MapOfDefocus> {
     match text.split_once(':') {
-        Some((dz, file)) if !file.is_empty() => Ok(MapOfDefocus {
-            defocus: length(dz)?,
-            path: PathBuf::from(Path::new(file)),
-        }),
-        _ => Err(Error::usage(format!(
-            "'{text}' is not DZ:FILE, such as -27mm:OUT1.txt"
-        ))),
+        Some((dz, file)) if !file.is_empty() => {
+            Ok(MapOfDefocus { defocus: length(dz)?, path: PathBuf::from(Path::new(file)) })
+        }
+        _ => Err(Error::usage(format!("'{text}' is not DZ:FILE, such as -27mm:OUT1.txt"))),
     }
 }
 
@@ -162,10 +156,7 @@ pub fn maps_of_cube(
     let maps = maps.map(|(i, (power, &defocus))| BeamMap {
         name: format!("map {i}"),
         defocus,
-        sampling: Sampling::Raster {
-            u: axis.clone(),
-            v: axis.clone(),
-        },
+        sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
         power: power.iter().copied().collect(),
         sigma: Sigma::Unknown,
     });
@@ -193,29 +184,16 @@ mod tests {
 
     #[test]
     fn the_pixels_of_a_cube_are_those_of_the_grid() {
-        let grid = ApertureGrid {
-            kind: ApertureKind::Hard,
-            points: 9,
-            extent: 4.0,
-        };
+        let grid = ApertureGrid { kind: ApertureKind::Hard, points: 9, extent: 4.0 };
         let cube = Array3::from_shape_fn((2, 5, 5), |(m, y, x)| (m * 100 + y * 10 + x) as f64);
         let set = maps_of_cube(&cube, "x", grid, 1.0, 0.002, &[0.0, 0.01]).unwrap();
-        let Sampling::Raster { u, v } = &set.maps[1].sampling else {
-            panic!("not a raster")
-        };
+        let Sampling::Raster { u, v } = &set.maps[1].sampling else { panic!("not a raster") };
         // Five points over 8 m are 2 m apart: a pixel is 0.002 / (5 x 2).
-        assert!(
-            u.iter()
-                .zip([-4e-4, -2e-4, 0.0, 2e-4, 4e-4])
-                .all(|(a, b)| (a - b).abs() < 1e-18)
-        );
+        assert!(u.iter().zip([-4e-4, -2e-4, 0.0, 2e-4, 4e-4]).all(|(a, b)| (a - b).abs() < 1e-18));
         assert_eq!((u, set.maps[1].power[7]), (v, 112.0));
         assert_eq!(set.aperture.unwrap().points, 5);
         let wrong = maps_of_cube(&cube, "x", grid, 1.0, 0.002, &[0.0]).unwrap_err();
-        assert!(
-            wrong.to_string().contains("2 maps, but 1 values"),
-            "{wrong}"
-        );
+        assert!(wrong.to_string().contains("2 maps, but 1 values"), "{wrong}");
         let flat = Array3::zeros((2, 4, 5));
         assert!(maps_of_cube(&flat, "x", grid, 1.0, 0.002, &[0.0, 1.0]).is_err());
     }

@@ -54,22 +54,16 @@ pub struct ModelArgs {
 /// An order on the command line.
 pub fn order(text: &str) -> Result<u32> {
     let order = text.parse().ok();
-    order
-        .filter(|n| (1..=HIGHEST_ORDER).contains(n))
-        .ok_or_else(|| {
-            Error::usage(format!(
-                "order {text}, expected a whole number from 1 to {HIGHEST_ORDER}"
-            ))
-        })
+    order.filter(|n| (1..=HIGHEST_ORDER).contains(n)).ok_or_else(|| {
+        Error::usage(format!("order {text}, expected a whole number from 1 to {HIGHEST_ORDER}"))
+    })
 }
 
 /// A likelihood's scale.
 pub fn scale(text: &str) -> Result<f64> {
     match Quantity::Number.parse(text)? {
         scale if scale > 0.0 => Ok(scale),
-        _ => Err(Error::usage(format!(
-            "a scale of {text}, expected more than 0"
-        ))),
+        _ => Err(Error::usage(format!("a scale of {text}, expected more than 0"))),
     }
 }
 
@@ -86,9 +80,7 @@ impl ModelArgs {
 
     fn merge(&self, config: Config, default_order: Option<u32>) -> Result<FitOptions> {
         if let Some(name) = self.free.iter().find(|name| self.fix.contains(name)) {
-            return Err(Error::usage(format!(
-                "{name} is in --free and in --fix; give it once"
-            )));
+            return Err(Error::usage(format!("{name} is in --free and in --fix; give it once")));
         }
         twice("--start", self.start.iter().map(|s| &s.0))?;
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
@@ -134,10 +126,7 @@ pub fn twice<'a>(option: &str, names: impl Iterator<Item = &'a String>) -> Resul
     let mut names: Vec<&String> = names.collect();
     names.sort_unstable();
     match names.windows(2).find(|w| w[0] == w[1]) {
-        Some(w) => Err(Error::usage(format!(
-            "{} is given twice with {option}",
-            w[0]
-        ))),
+        Some(w) => Err(Error::usage(format!("{} is given twice with {option}", w[0]))),
         None => Ok(()),
     }
 }
@@ -172,10 +161,7 @@ mod tests {
         assert_eq!(options.nuisance, Nuisance::NONE);
         assert_eq!(options.edits.free, ["gain"]);
         assert_eq!(options.edits.fix, ["z1", "sigma"]);
-        assert_eq!(
-            options.edits.start,
-            [("z4".into(), 2.0), ("z3".into(), 0.5)]
-        );
+        assert_eq!(options.edits.start, [("z4".into(), 2.0), ("z3".into(), 0.5)]);
         assert_eq!(options.edits.bound, [("taper".into(), -8.0, -2.0)]);
         assert_eq!(parse("").merge(config, Some(4)).unwrap().order, 3);
         let plain = parse("").merge(Config::default(), None).unwrap();
@@ -184,15 +170,10 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused() {
-        for line in [
-            "--free z3 --fix z3",
-            "--start z3=1rad,z3=2rad",
-            "--bound q=1..2 --bound q=1..3",
-        ] {
-            assert!(
-                parse(line).merge(Config::default(), None).is_err(),
-                "{line}"
-            );
+        for line in
+            ["--free z3 --fix z3", "--start z3=1rad,z3=2rad", "--bound q=1..2 --bound q=1..3"]
+        {
+            assert!(parse(line).merge(Config::default(), None).is_err(), "{line}");
         }
     }
 }

@@ -54,10 +54,7 @@ mod tests {
     #[test]
     fn noise_is_read_and_shown() {
         let noise = parse("additive=0.005,outliers=0.001").unwrap();
-        assert_eq!(
-            (noise.additive, noise.multiplicative, noise.outliers),
-            (0.005, 0.0, 0.001)
-        );
+        assert_eq!((noise.additive, noise.multiplicative, noise.outliers), (0.005, 0.0, 0.001));
         assert_eq!(parse(&show(&noise)).unwrap(), noise);
         assert_eq!(parse("none").unwrap(), Noise::default());
         for text in [

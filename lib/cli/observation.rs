@@ -33,8 +33,7 @@ pub struct ObservationArgs {
 impl ObservationArgs {
     /// The wavelength that was asked for, metres.
     pub fn wavelength(&self) -> Option<f64> {
-        self.wavelength
-            .or(self.frequency.map(|f| SPEED_OF_LIGHT / f))
+        self.wavelength.or(self.frequency.map(|f| SPEED_OF_LIGHT / f))
     }
 }
 
@@ -79,8 +78,6 @@ pub fn rms(text: &str) -> Result<f64> {
 pub fn illumination(text: &str) -> Result<Illumination> {
     Illumination::named(text).ok_or_else(|| {
         let names = Illumination::ALL.map(Illumination::name).join(", ");
-        Error::usage(format!(
-            "unknown illumination '{text}', expected one of {names}"
-        ))
+        Error::usage(format!("unknown illumination '{text}', expected one of {names}"))
     })
 }

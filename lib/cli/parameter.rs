@@ -59,9 +59,7 @@ pub fn known(name: &str) -> Result<String> {
 /// `z3=0.2rad`
 pub fn assignment(text: &str) -> Result<(String, f64)> {
     let (name, value) = text.split_once('=').ok_or_else(|| {
-        Error::usage(format!(
-            "'{text}' has no '=', expected NAME=VALUE such as z3=0.2rad"
-        ))
+        Error::usage(format!("'{text}' has no '=', expected NAME=VALUE such as z3=0.2rad"))
     })?;
     value_of(name.trim(), value)
 }
@@ -75,9 +73,8 @@ pub fn value_of(name: &str, value: &str) -> Result<(String, f64)> {
 
 /// `taper=-25..-1`
 pub fn bound(text: &str) -> Result<(String, f64, f64)> {
-    let parts = text
-        .split_once('=')
-        .and_then(|(name, range)| Some((name.trim(), range.split_once("..")?)));
+    let parts =
+        text.split_once('=').and_then(|(name, range)| Some((name.trim(), range.split_once("..")?)));
     let Some((name, (low, high))) = parts else {
         return Err(Error::usage(format!(
             "'{text}' is no bound, expected NAME=LOW..HIGH such as taper=-25..-1"
@@ -134,11 +131,7 @@ pub fn check_in_model(
         false => Err(Error::usage(format!(
             "there is no {name} in the {} illumination, which has {}",
             illumination.name(),
-            parameters
-                .iter()
-                .map(|p| p.name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            parameters.iter().map(|p| p.name).collect::<Vec<_>>().join(", ")
         ))),
     }
 }
@@ -155,25 +148,14 @@ mod tests {
         assert_eq!(name, "dx[1]");
         assert!((value - 2.0 * std::f64::consts::PI / 648_000.0).abs() < 1e-20);
         let message = assignment("z3=0.2").unwrap_err().to_string();
-        assert!(
-            message.starts_with("z3:") && message.contains("arcsec"),
-            "{message}"
-        );
+        assert!(message.starts_with("z3:") && message.contains("arcsec"), "{message}");
         assert!(assignment("sigma=0.7m").is_err());
-        assert!(
-            assignment("z3")
-                .unwrap_err()
-                .to_string()
-                .contains("NAME=VALUE")
-        );
+        assert!(assignment("z3").unwrap_err().to_string().contains("NAME=VALUE"));
     }
 
     #[test]
     fn bounds_are_a_range() {
-        assert_eq!(
-            bound("taper=-25..-1").unwrap(),
-            ("taper".into(), -25.0, -1.0)
-        );
+        assert_eq!(bound("taper=-25..-1").unwrap(), ("taper".into(), -25.0, -1.0));
         assert_eq!(bound("z4=-1rad..1rad").unwrap(), ("z4".into(), -1.0, 1.0));
         assert_eq!(bound("x0=-.5...5").unwrap(), ("x0".into(), -0.5, 0.5));
         for text in ["taper=-1..-25", "taper=3", "taper", "z4=-1..1", "x0=.."] {
@@ -183,9 +165,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused() {
-        for name in [
-            "", "z", "zz", "z03", "z-1", "gain[", "gain[x]", "gain]0[", "sigma[0]", "dz",
-        ] {
+        for name in ["", "z", "zz", "z03", "z-1", "gain[", "gain[x]", "gain]0[", "sigma[0]", "dz"] {
             assert!(known(name).is_err(), "{name}");
         }
         for name in ["z0", "z230", "gain", "gain[12]", "sigma", "taper", "q"] {
@@ -199,9 +179,6 @@ mod tests {
         assert!(check("z5").is_ok() && check("z6").is_err());
         assert!(check("gain[2]").is_ok() && check("gain[3]").is_err() && check("gain").is_ok());
         let message = check("taper").unwrap_err().to_string();
-        assert!(
-            message.contains("gaussian") && message.contains("sigma"),
-            "{message}"
-        );
+        assert!(message.contains("gaussian") && message.contains("sigma"), "{message}");
     }
 }

@@ -10,9 +10,8 @@ use std::process::ExitCode;
 
 /// Options that do not change what is computed: they stay out of an output's header, so that equal
 /// inputs give equal bytes.
-const OF_NO_INFLUENCE: [&str; 9] = [
-    "output", "plot", "force", "quiet", "threads", "timings", "help", "version", "trace",
-];
+const OF_NO_INFLUENCE: [&str; 9] =
+    ["output", "plot", "force", "quiet", "threads", "timings", "help", "version", "trace"];
 
 /// Parses the command line, runs the program, and reports what went wrong in one line
 /// `oof-fit: message` on standard error. `run` is given the options, and the same as text, a line an
@@ -20,13 +19,11 @@ const OF_NO_INFLUENCE: [&str; 9] = [
 pub fn main_with<A: Parser>(run: fn(A, &[String]) -> Result<()>) -> ExitCode {
     let mut command = A::command();
     let name = command.get_name().to_string();
-    let parsed = command
-        .try_get_matches_from_mut(std::env::args_os())
-        .and_then(|matches| {
-            let history = history(&command, &matches);
-            let options = A::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
-            Ok((options, history))
-        });
+    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
+        let history = history(&command, &matches);
+        let options = A::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
+        Ok((options, history))
+    });
     let done = match parsed {
         Ok((options, history)) => run(options, &history),
         // `--help` and `--version`.
@@ -126,14 +123,8 @@ mod tests {
             one_line(&error.render().to_string())
         };
         let line = refuse(&["--telescope", "srt", "--wavelength", "5"]);
-        assert!(
-            line.contains("'5'") && line.contains("add a unit"),
-            "{line}"
-        );
-        assert!(
-            !line.contains('\n') && line.ends_with("see --help"),
-            "{line}"
-        );
+        assert!(line.contains("'5'") && line.contains("add a unit"), "{line}");
+        assert!(!line.contains('\n') && line.ends_with("see --help"), "{line}");
         let line = refuse(&["--telescop", "srt"]);
         assert!(line.contains("--telescope"), "{line}");
     }
@@ -142,18 +133,12 @@ mod tests {
     fn the_history_has_defaults_and_no_output_name() {
         let mut command = SimulateArgs::command();
         let options = "oof-simulate --telescope srt -o x.fits --threads 3 --rms 0.1rad";
-        let matches = command
-            .try_get_matches_from_mut(options.split(' '))
-            .unwrap();
+        let matches = command.try_get_matches_from_mut(options.split(' ')).unwrap();
         let lines = history(&command, &matches);
         assert!(lines.contains(&"--telescope=srt".to_string()), "{lines:?}");
         assert!(lines.contains(&"--rms=0.1rad".to_string()), "{lines:?}");
         assert!(lines.contains(&"--order=5".to_string()), "{lines:?}");
-        assert!(
-            !lines
-                .iter()
-                .any(|l| l.contains("x.fits") || l.contains("threads"))
-        );
+        assert!(!lines.iter().any(|l| l.contains("x.fits") || l.contains("threads")));
     }
 
     #[test]

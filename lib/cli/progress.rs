@@ -17,11 +17,7 @@ pub struct ProgressLine {
 impl ProgressLine {
     /// The line of the program `name`; `quiet` for none.
     pub fn new(name: &'static str, quiet: bool) -> Self {
-        ProgressLine {
-            name,
-            wanted: !quiet && io::stderr().is_terminal(),
-            last: None,
-        }
+        ProgressLine { name, wanted: !quiet && io::stderr().is_terminal(), last: None }
     }
 
     /// Shows where the fit is.

@@ -13,10 +13,7 @@ pub struct Stop(Arc<AtomicUsize>);
 impl Stop {
     /// Begins to listen.
     pub fn listen() -> Result<Self> {
-        let (seen, again) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (seen, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
             // The first registered runs first: it finds `again` set only by an earlier signal.
             flag::register_conditional_shutdown(signal, 128 + signal, again.clone())

@@ -90,9 +90,7 @@ fn coefficient(text: &str) -> Result<(String, f64)> {
     let (name, value) = assignment(text)?;
     match parameter::zernike(&name) {
         Some(_) => Ok((name, value)),
-        None => Err(Error::usage(format!(
-            "{name} is no Zernike coefficient; give it with --set"
-        ))),
+        None => Err(Error::usage(format!("{name} is no Zernike coefficient; give it with --set"))),
     }
 }
 
@@ -230,14 +228,8 @@ mod tests {
         assert_eq!(options.defocus, [-1e-3, 0.0]);
         assert!((options.wavelength - 299_792_458.0 / 300e9).abs() < 1e-18);
         let expected = [("z3", 0.2), ("z5", -0.1), ("sigma", 0.7)];
-        assert_eq!(
-            options.parameters,
-            expected.map(|(n, v)| (n.to_string(), v))
-        );
-        assert_eq!(
-            (options.grid.points, options.seed, options.rms),
-            (64, 7, Some(0.5))
-        );
+        assert_eq!(options.parameters, expected.map(|(n, v)| (n.to_string(), v)));
+        assert_eq!((options.grid.points, options.seed, options.rms), (64, 7, Some(0.5)));
         assert_eq!(options.noise, Noise::default());
     }
 
@@ -267,14 +259,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("z.csv");
         std::fs::write(&path, "name,value\nz3,1\nz4,2\nsigma,9\n").unwrap();
-        let line = format!(
-            "--telescope srt --quiet --zernike z3=0.5rad --zernikes {}",
-            path.display()
-        );
+        let line =
+            format!("--telescope srt --quiet --zernike z3=0.5rad --zernikes {}", path.display());
         let expected = [("z3", 0.5), ("z4", 2.0)];
-        assert_eq!(
-            plan(&line).unwrap().parameters,
-            expected.map(|(n, v)| (n.to_string(), v))
-        );
+        assert_eq!(plan(&line).unwrap().parameters, expected.map(|(n, v)| (n.to_string(), v)));
     }
 }

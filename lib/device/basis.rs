@@ -69,10 +69,7 @@ impl Basis {
             let points = &position[run.start..next];
             let low = points.iter().copied().fold(f64::INFINITY, f64::min);
             let high = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let (centre, half) = (
-                0.5 * (low + high),
-                (0.5 * (high - low)).max(f64::MIN_POSITIVE),
-            );
+            let (centre, half) = (0.5 * (low + high), (0.5 * (high - low)).max(f64::MIN_POSITIVE));
             for (s, p) in abscissa[run.start..next].iter_mut().zip(points) {
                 *s = (p - centre) / half;
             }
@@ -83,23 +80,14 @@ impl Basis {
             for k in 0..terms {
                 let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
                 for function in at_nodes.rows() {
-                    let sum: f64 = (0..terms)
-                        .map(|i| function[i] * (k as f64 * angle(i)).cos())
-                        .sum();
+                    let sum: f64 =
+                        (0..terms).map(|i| function[i] * (k as f64 * angle(i)).cos()).sum();
                     chebyshev.push(scale * sum);
                 }
             }
         }
         assert_eq!(next, position.len(), "runs must cover the points in order");
-        Basis {
-            count,
-            len: next,
-            runs,
-            abscissa,
-            dense: Vec::new(),
-            terms,
-            chebyshev,
-        }
+        Basis { count, len: next, runs, abscissa, dense: Vec::new(), terms, chebyshev }
     }
 
     /// The number of functions.
@@ -147,20 +135,14 @@ impl Basis {
     /// checked against.
     pub fn combine(&self, coefficients: &[f64]) -> Vec<f64> {
         (0..self.len)
-            .map(|i| {
-                (0..self.count)
-                    .map(|j| coefficients[j] * self.at(j, i))
-                    .sum()
-            })
+            .map(|i| (0..self.count).map(|j| coefficients[j] * self.at(j, i)).sum())
             .collect()
     }
 
     /// `sum_i basis[j, i] * values[i]` for every function `j`: the adjoint of
     /// [`combine`](Basis::combine).
     pub fn project(&self, values: &[f64]) -> Vec<f64> {
-        (0..self.count)
-            .map(|j| (0..self.len).map(|i| values[i] * self.at(j, i)).sum())
-            .collect()
+        (0..self.count).map(|j| (0..self.len).map(|i| values[i] * self.at(j, i)).sum()).collect()
     }
 
     /// Function `j` at point `i`.
@@ -186,16 +168,12 @@ mod tests {
     #[test]
     fn polynomial_runs_hold_the_same_functions_as_their_values() {
         // x^p y^q up to degree 5 on three rows.
-        let powers: Vec<(i32, i32)> = (0..=5)
-            .flat_map(|n| (0..=n).map(move |q| (n - q, q)))
-            .collect();
+        let powers: Vec<(i32, i32)> =
+            (0..=5).flat_map(|n| (0..=n).map(move |q| (n - q, q))).collect();
         let rows = [(-0.5, 7), (0.1, 12), (0.8, 1)];
         let (mut runs, mut x, mut y) = (Vec::new(), Vec::new(), Vec::new());
         for (row, n) in rows {
-            runs.push(Run {
-                start: x.len(),
-                len: n,
-            });
+            runs.push(Run { start: x.len(), len: n });
             x.extend((0..n).map(|i| -0.8 + 1.6 * i as f64 / n as f64));
             y.extend((0..n).map(|_| row));
         }

@@ -122,26 +122,13 @@ pub struct Projection {
 #[derive(Debug, Clone)]
 pub enum Code {
     /// `slot[out] = op(a, b)`
-    Map {
-        op: Op,
-        a: Operand,
-        b: Operand,
-        out: usize,
-    },
+    Map { op: Op, a: Operand, b: Operand, out: usize },
     /// Splits a stored complex field.
-    LoadField {
-        field: FieldId,
-        re: usize,
-        im: usize,
-    },
+    LoadField { field: FieldId, re: usize, im: usize },
     /// Splits the block of transform `forward[stream]` that is passing by.
     LoadStream { stream: usize, re: usize, im: usize },
     /// `slot[out] = sum_j coefficients[j] * basis[j, i]`
-    Combine {
-        basis: Arc<Basis>,
-        coefficients: Vec<ScalarId>,
-        out: usize,
-    },
+    Combine { basis: Arc<Basis>, coefficients: Vec<ScalarId>, out: usize },
 }
 
 /// What an instruction reads.

@@ -23,10 +23,7 @@ const CHUNK: usize = 4096;
 /// parameter and sample.
 fn information(problem: &Problem, which: &[usize], at: &[f64]) -> Information {
     let n = which.len();
-    let mut sum = Information {
-        curvature: DMatrix::zeros(n, n),
-        scatter: DMatrix::zeros(n, n),
-    };
+    let mut sum = Information { curvature: DMatrix::zeros(n, n), scatter: DMatrix::zeros(n, n) };
     for k in 0..problem.maps.maps.len() {
         let mut model = problem.modelled(which, at, k..k + 1);
         let x = vec![0.0; n];
@@ -98,10 +95,7 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Opti
     let parts = level::parts(problem, which.len());
     let mut sum = match parts.is_empty() {
         true => information(problem, which, at),
-        false => Information {
-            curvature: DMatrix::zeros(n, n),
-            scatter: DMatrix::zeros(n, n),
-        },
+        false => Information { curvature: DMatrix::zeros(n, n), scatter: DMatrix::zeros(n, n) },
     };
     for part in &parts {
         let some = information(&problem.with_maps(&part.maps, &part.options)?, which, at);

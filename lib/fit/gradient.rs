@@ -78,13 +78,8 @@ pub fn gradient(
             value: problem.start[i],
             gradient: gradient[k] / length,
             difference: difference.map(|d| d / length),
-            relative_error: difference.map(|d| {
-                if d == gradient[k] {
-                    0.0
-                } else {
-                    (d - gradient[k]).abs() / scale
-                }
-            }),
+            relative_error: difference
+                .map(|d| if d == gradient[k] { 0.0 } else { (d - gradient[k]).abs() / scale }),
         });
     }
     let hessian = hessian.then(|| {
@@ -100,11 +95,7 @@ pub fn gradient(
         }
         matrix
     });
-    Ok(GradientReport {
-        negative_log_likelihood: value,
-        rows,
-        hessian,
-    })
+    Ok(GradientReport { negative_log_likelihood: value, rows, hessian })
 }
 
 /// The recorded graph of the negative log-likelihood in Graphviz's language.
@@ -119,7 +110,5 @@ pub fn graphviz(
 ) -> Result<String> {
     let problem = Problem::new(telescope, wavelength, maps, options)?;
     let which = problem.free_up_to(options.order);
-    Ok(problem
-        .function(&which, &problem.start, options.likelihood, &problem.scales)
-        .graphviz())
+    Ok(problem.function(&which, &problem.start, options.likelihood, &problem.scales).graphviz())
 }

@@ -42,11 +42,8 @@ pub fn levels(
     // From the largest down, so that each can be judged by the one above it.
     for (width, stride) in [(2.0 * window, 1), (window, 1), (window, stride)] {
         let above = levels.last().map_or(maps, |level| &level.maps);
-        let cut: Option<Vec<BeamMap>> = maps
-            .maps
-            .iter()
-            .map(|map| part(map, centre, width * beam, stride))
-            .collect();
+        let cut: Option<Vec<BeamMap>> =
+            maps.maps.iter().map(|map| part(map, centre, width * beam, stride)).collect();
         let Some(mut cut) = cut else { continue };
         cut.iter_mut().for_each(BeamMap::blank_spikes);
         let level = Level::new(cut, maps, stride, telescope, wavelength, options);
@@ -73,18 +70,15 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
     let beam = wavelength / (2.0 * telescope.radius);
     let window = 2.0 * SMALLEST.max(NEAR + spread(telescope, maps) / beam);
     let centre = centre(maps, 0.5 * SMALLEST * beam);
-    let enough = ((samples * count) as f64 / DERIVATIVES as f64)
-        .sqrt()
-        .ceil() as usize;
+    let enough = ((samples * count) as f64 / DERIVATIVES as f64).sqrt().ceil() as usize;
     let stride = enough.min(nyquist(maps, beam));
     let cut = |centre: (f64, f64), half: f64, stride: usize| {
         let cut = maps.maps.iter().map(|map| part(map, centre, half, stride));
         cut.collect::<Option<Vec<BeamMap>>>()
     };
-    let (Some(inner), Some(mut outer)) = (
-        cut(centre, window * beam, 1),
-        cut((0.0, 0.0), f64::INFINITY, stride),
-    ) else {
+    let (Some(inner), Some(mut outer)) =
+        (cut(centre, window * beam, 1), cut((0.0, 0.0), f64::INFINITY, stride))
+    else {
         return Vec::new();
     };
     for (map, inner) in outer.iter_mut().zip(&inner) {
@@ -129,11 +123,7 @@ impl Level {
                 ..options.clone()
             },
             share: 1.0 / (stride * stride) as f64,
-            maps: MapSet {
-                maps,
-                noise: whole.noise,
-                ..MapSet::default()
-            },
+            maps: MapSet { maps, noise: whole.noise, ..MapSet::default() },
         }
     }
 }
@@ -149,14 +139,8 @@ fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
     };
     let places = maps.maps.iter().filter_map(rough);
     let places = places.map(|map| centroid(&map));
-    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| {
-        (sum.0 + u / count, sum.1 + v / count)
-    });
-    if u.hypot(v) > near {
-        (u, v)
-    } else {
-        (0.0, 0.0)
-    }
+    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
+    if u.hypot(v) > near { (u, v) } else { (0.0, 0.0) }
 }
 
 /// How far the defocus spreads a beam, radians: the steepest slope of the path on the dish, for the
@@ -208,27 +192,16 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, stride: usize) -> Option<B
     let Sampling::Raster { u, v } = &map.sampling else {
         return None;
     };
-    let (columns, rows) = (
-        chosen(u, centre.0, half, stride),
-        chosen(v, centre.1, half, stride),
-    );
+    let (columns, rows) = (chosen(u, centre.0, half, stride), chosen(v, centre.1, half, stride));
     let mut power = Vec::with_capacity(rows.len() * columns.len());
     for &row in &rows {
-        power.extend(
-            columns
-                .iter()
-                .map(|&column| map.power[row * u.len() + column]),
-        );
+        power.extend(columns.iter().map(|&column| map.power[row * u.len() + column]));
     }
     let known = power.iter().filter(|p| !p.is_nan()).count();
     let sigma = match &map.sigma {
         Sigma::PerSample(sigma) => Sigma::PerSample(
             rows.iter()
-                .flat_map(|&row| {
-                    columns
-                        .iter()
-                        .map(move |&column| sigma[row * u.len() + column])
-                })
+                .flat_map(|&row| columns.iter().map(move |&column| sigma[row * u.len() + column]))
                 .collect(),
         ),
         other => other.clone(),
@@ -255,9 +228,7 @@ fn chosen(axis: &[f64], centre: f64, half: f64, stride: usize) -> Vec<usize> {
     let wanted = (half / (step * stride as f64) + 0.25).floor() as usize;
     let below = wanted.min(middle / stride);
     let above = wanted.min((axis.len() - middle).div_ceil(stride));
-    (0..below + above)
-        .map(|i| middle + i * stride - below * stride)
-        .collect()
+    (0..below + above).map(|i| middle + i * stride - below * stride).collect()
 }
 
 /// The smooth grid whose discrete far field has these samples, where there is one that holds the

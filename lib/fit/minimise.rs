@@ -60,10 +60,7 @@ pub fn minimise(
         Start::Inverse(inverse) => inverse.to_vec(),
         Start::Lengths(lengths) => {
             let mut inverse = vec![0.0; n * n];
-            lengths
-                .iter()
-                .enumerate()
-                .for_each(|(i, l)| inverse[i * n + i] = l * l);
+            lengths.iter().enumerate().for_each(|(i, l)| inverse[i * n + i] = l * l);
             inverse
         }
     };
@@ -104,11 +101,9 @@ pub fn minimise(
         if !scaled {
             // The lengths say how far a variable may go; the first step goes no farther than a part.
             let longest = match &start {
-                Start::Lengths(lengths) => step
-                    .iter()
-                    .zip(*lengths)
-                    .map(|(s, l)| (s / l).abs())
-                    .fold(0.0, f64::max),
+                Start::Lengths(lengths) => {
+                    step.iter().zip(*lengths).map(|(s, l)| (s / l).abs()).fold(0.0, f64::max)
+                }
                 Start::Inverse(_) => step.iter().map(|s| s.abs()).fold(0.0, f64::max),
             };
             let shrink = (0.2 / longest.max(1e-300)).min(1.0);
@@ -128,22 +123,11 @@ pub fn minimise(
             if new.is_finite() && new <= value + 1e-4 * length * slope {
                 found = true;
                 let gain = value - new;
-                update(
-                    &mut inverse,
-                    &x,
-                    &trial,
-                    &gradient,
-                    &trial_gradient,
-                    &mut scaled,
-                );
+                update(&mut inverse, &x, &trial, &gradient, &trial_gradient, &mut scaled);
                 std::mem::swap(&mut x, &mut trial);
                 std::mem::swap(&mut gradient, &mut trial_gradient);
                 value = new;
-                small = if gain < settings.tolerance {
-                    small + 1
-                } else {
-                    0
-                };
+                small = if gain < settings.tolerance { small + 1 } else { 0 };
                 break;
             }
             let shorter = if new.is_finite() {
@@ -167,13 +151,7 @@ pub fn minimise(
             converged = true;
         }
     }
-    Ok(Minimum {
-        x,
-        value,
-        converged,
-        evaluations,
-        inverse,
-    })
+    Ok(Minimum { x, value, converged, evaluations, inverse })
 }
 
 fn clamp(x: &mut [f64], bounds: &[(f64, f64)]) {
@@ -196,9 +174,7 @@ fn update(
     let y: Vec<f64> = new_g.iter().zip(g).map(|(a, b)| a - b).collect();
     let sy = dot(&s, &y);
     let times = |matrix: &[f64]| -> Vec<f64> {
-        (0..n)
-            .map(|i| dot(&matrix[i * n..(i + 1) * n], &y))
-            .collect()
+        (0..n).map(|i| dot(&matrix[i * n..(i + 1) * n], &y)).collect()
     };
     let mut hy = times(inverse);
     let mut yhy = dot(&y, &hy);
@@ -226,37 +202,24 @@ mod tests {
     use crate::autodiff::Function;
 
     fn settings(bounds: Vec<(f64, f64)>) -> Settings {
-        Settings {
-            tolerance: 1e-12,
-            evaluations: 500,
-            bounds,
-        }
+        Settings { tolerance: 1e-12, evaluations: 500, bounds }
     }
 
     #[test]
     fn rosenbrock_is_minimised_and_bounds_hold() {
-        let mut f = Function::new(2, |_, x| {
-            (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0].powi(2)).powi(2)
-        });
+        let mut f =
+            Function::new(2, |_, x| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0].powi(2)).powi(2));
         let open = vec![(f64::NEG_INFINITY, f64::INFINITY); 2];
         let run = |f: &mut Function, bounds| {
             let call = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
-            minimise(
-                call,
-                &[-1.2, 1.0],
-                Start::Lengths(&[1.0, 1.0]),
-                &settings(bounds),
-                |_, _| Ok(()),
-            )
+            minimise(call, &[-1.2, 1.0], Start::Lengths(&[1.0, 1.0]), &settings(bounds), |_, _| {
+                Ok(())
+            })
             .unwrap()
         };
         let minimum = run(&mut f, open);
         assert!(minimum.converged);
-        assert!(
-            minimum.x.iter().all(|x| (x - 1.0).abs() < 1e-5),
-            "{:?}",
-            minimum.x
-        );
+        assert!(minimum.x.iter().all(|x| (x - 1.0).abs() < 1e-5), "{:?}", minimum.x);
         // With x <= 0.5 the best is on the bound, with y = x^2.
         let minimum = run(&mut f, vec![(-2.0, 0.5), (-2.0, 2.0)]);
         assert!(

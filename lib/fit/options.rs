@@ -34,16 +34,8 @@ pub struct Nuisance {
 }
 
 impl Nuisance {
-    pub const ALL: Nuisance = Nuisance {
-        offset: true,
-        gain: true,
-        background: true,
-    };
-    pub const NONE: Nuisance = Nuisance {
-        offset: false,
-        gain: false,
-        background: false,
-    };
+    pub const ALL: Nuisance = Nuisance { offset: true, gain: true, background: true };
+    pub const NONE: Nuisance = Nuisance { offset: false, gain: false, background: false };
 }
 
 impl Default for Nuisance {

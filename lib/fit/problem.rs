@@ -42,9 +42,8 @@ impl<'a> Problem<'a> {
         maps: &'a MapSet,
         options: &'a FitOptions,
     ) -> Result<Self> {
-        let grid = options
-            .aperture
-            .unwrap_or_else(|| suitable_grid(telescope, wavelength, &maps.maps));
+        let grid =
+            options.aperture.unwrap_or_else(|| suitable_grid(telescope, wavelength, &maps.maps));
         let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
         let start: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
         let mut problem = Problem {
@@ -81,13 +80,7 @@ impl<'a> Problem<'a> {
             wavelength: self.wavelength,
             maps,
             options,
-            model: Model::new(
-                self.telescope,
-                self.wavelength,
-                options.order,
-                &maps.maps,
-                grid,
-            )?,
+            model: Model::new(self.telescope, self.wavelength, options.order, &maps.maps, grid)?,
             start: self.start.clone(),
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
@@ -101,11 +94,7 @@ impl<'a> Problem<'a> {
     }
 
     fn free_by_default(&mut self) {
-        let Nuisance {
-            offset,
-            gain,
-            background,
-        } = self.options.nuisance;
+        let Nuisance { offset, gain, background } = self.options.nuisance;
         // Piston has no effect; tilt is every map's offset where those are free.
         let first = if offset { zernike::count(1) } else { 1 };
         (first..zernike::count(self.options.order)).for_each(|j| self.free[j] = true);
@@ -203,9 +192,7 @@ impl<'a> Problem<'a> {
             .filter(|&i| self.model.parameters[i].name == name || of_map(&self.model.parameters[i]))
             .collect();
         if found.is_empty() {
-            return Err(Error::usage(format!(
-                "unknown parameter '{name}' for this model"
-            )));
+            return Err(Error::usage(format!("unknown parameter '{name}' for this model")));
         }
         Ok(found)
     }
@@ -240,9 +227,7 @@ impl<'a> Problem<'a> {
             let maps = self.model.record(tape, &all, &spaces);
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
                 let mut data = self.model.arrange(k, &self.maps.maps[k].power);
-                data.iter_mut()
-                    .filter(|d| d.is_nan())
-                    .for_each(|d| *d = 0.0);
+                data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
                 let mut residual = (modelled - tape.data_in(spaces[k], data)) / scales[k];
                 if let Some(weights) = self.weights(k) {
                     residual = residual * tape.data_in(spaces[k], weights);
@@ -292,29 +277,20 @@ impl<'a> Problem<'a> {
         let count = self.maps.maps.len();
         let arrays = self.modelled(&[], all, 0..count).arrays(&[]);
         let restored = arrays.iter().enumerate();
-        restored
-            .map(|(k, array)| self.model.restore(k, array))
-            .collect()
+        restored.map(|(k, array)| self.model.restore(k, array)).collect()
     }
 
     /// The free parameters with radial order at most `order`.
     pub fn free_up_to(&self, order: u32) -> Vec<usize> {
         let limit = zernike::count(order);
         let zernikes = zernike::count(self.options.order);
-        (0..self.free.len())
-            .filter(|&i| self.free[i] && (i < limit || i >= zernikes))
-            .collect()
+        (0..self.free.len()).filter(|&i| self.free[i] && (i < limit || i >= zernikes)).collect()
     }
 }
 
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
-    let mut sorted: Vec<f64> = map
-        .power
-        .iter()
-        .copied()
-        .filter(|p| p.is_finite())
-        .collect();
+    let mut sorted: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let low = sorted.get(sorted.len() / 4).copied().unwrap_or(0.0);
     let Sampling::Raster { u, v } = &map.sampling else {
@@ -332,11 +308,7 @@ pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
             sum_v += above * v[i / u.len()];
         }
     }
-    if weight > 0.0 {
-        (low, sum_u / weight, sum_v / weight)
-    } else {
-        (low, 0.0, 0.0)
-    }
+    if weight > 0.0 { (low, sum_u / weight, sum_v / weight) } else { (low, 0.0, 0.0) }
 }
 
 /// The median of the sigmas of samples.

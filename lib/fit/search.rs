@@ -71,12 +71,7 @@ pub fn search<'a>(
         Some(_) => evaluations.coarse += minimum.evaluations,
         None => evaluations.full += minimum.evaluations,
     };
-    at = explore(
-        &problem,
-        maps,
-        &mut |minimum| count(levels.first(), minimum),
-        progress,
-    )?;
+    at = explore(&problem, maps, &mut |minimum| count(levels.first(), minimum), progress)?;
     let mut inverse: Option<Vec<f64>> = None;
     for (i, level) in levels.iter().enumerate() {
         adapt_scales(&mut problem, &at);
@@ -120,13 +115,7 @@ pub fn search<'a>(
         minimum = descend(None, "all parameters again")?;
         count(None, &minimum);
     }
-    Ok(Found {
-        problem,
-        which,
-        at,
-        minimum,
-        evaluations,
-    })
+    Ok(Found { problem, which, at, minimum, evaluations })
 }
 
 /// The most starts that a search is given.
@@ -174,9 +163,7 @@ fn explore(
         if best.as_ref().is_none_or(|(least, _)| value < *least) {
             best = Some((value, at));
         }
-        let explained = best
-            .as_ref()
-            .and_then(|(_, at)| quality::explains(problem, at));
+        let explained = best.as_ref().and_then(|(_, at)| quality::explains(problem, at));
         if again || explained == Some(true) {
             break;
         }
@@ -189,11 +176,12 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
     let mut at = problem.start.clone();
     if start > 0 {
         let mut random = ChaCha8Rng::seed_from_u64(start);
-        for j in zernike::count(1)..zernike::count(3.min(problem.options.order)) {
+        let last = zernike::count(3.min(problem.options.order));
+        for (j, value) in at.iter_mut().enumerate().take(last).skip(zernike::count(1)) {
             let nudge: f64 = random.sample(StandardNormal);
             if problem.free[j] {
                 let (low, high) = problem.bounds[j];
-                at[j] = (at[j] + NUDGE * nudge).clamp(low, high);
+                *value = (*value + NUDGE * nudge).clamp(low, high);
             }
         }
     }
@@ -226,11 +214,8 @@ impl Stage<'_> {
             let (low, high) = problem.bounds[i];
             (scaled(i, low), scaled(i, high))
         });
-        let settings = Settings {
-            tolerance: self.tolerance,
-            evaluations: 1500,
-            bounds: bounds.collect(),
-        };
+        let settings =
+            Settings { tolerance: self.tolerance, evaluations: 1500, bounds: bounds.collect() };
         let ones = vec![1.0; self.which.len()];
         let minimum = minimise(
             |x, g| function.value_and_gradient_into(x, g),
@@ -256,11 +241,7 @@ impl Stage<'_> {
 /// Where the noise is not known, the scale comes from what the least-squares fit left: the same
 /// fraction of the peak for every map.
 fn adapt_scales(problem: &mut Problem, at: &[f64]) {
-    let unknown = problem
-        .maps
-        .maps
-        .iter()
-        .any(|m| matches!(m.sigma, Sigma::Unknown));
+    let unknown = problem.maps.maps.iter().any(|m| matches!(m.sigma, Sigma::Unknown));
     if problem.options.scale.is_some() || !unknown {
         return;
     }

@@ -17,19 +17,10 @@ use ndarray::Array2;
 /// # Errors
 /// Maps that the model cannot describe.
 pub fn summarise(found: &Found) -> Result<FitResult> {
-    let Found {
-        problem,
-        which,
-        at,
-        minimum,
-        evaluations,
-    } = found;
+    let Found { problem, which, at, minimum, evaluations } = found;
     let (options, maps) = (problem.options, &problem.maps.maps);
-    let covariance = if options.errors {
-        covariance::covariance(problem, which, at)?
-    } else {
-        None
-    };
+    let covariance =
+        if options.errors { covariance::covariance(problem, which, at)? } else { None };
     let models = problem.model_maps(at);
     let noise = problem.maps.noise.unwrap_or_default();
     let (mut chi2, mut samples, mut known) = (0.0, 0usize, true);
@@ -62,10 +53,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     let reduced_chi2 = known.then_some(chi2 / degrees).filter(|c| c.is_finite());
     let doubt = doubt(found, &models, covariance.as_ref());
     let (status, message) = if !minimum.converged {
-        (
-            "not converged",
-            "the minimiser stopped before the likelihood settled".to_string(),
-        )
+        ("not converged", "the minimiser stopped before the likelihood settled".to_string())
     } else if let Some(doubt) = doubt {
         ("suspect", doubt)
     } else {
@@ -73,10 +61,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     };
     let sigma_of = |i: usize| {
         let k = which.iter().position(|&w| w == i)?;
-        covariance
-            .as_ref()
-            .map(|c| c[(k, k)].max(0.0).sqrt())
-            .filter(|s| s.is_finite())
+        covariance.as_ref().map(|c| c[(k, k)].max(0.0).sqrt()).filter(|s| s.is_finite())
     };
     let parameters = problem
         .model
@@ -158,9 +143,7 @@ fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -
     }
     let maps = &problem.maps.maps;
     let explained = quality::explains_with(problem, models).unwrap_or_else(|| {
-        maps.iter()
-            .zip(models)
-            .all(|(map, model)| quality::is_even(map, model))
+        maps.iter().zip(models).all(|(map, model)| quality::is_even(map, model))
     });
     (!explained).then(|| {
         "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()

@@ -76,12 +76,7 @@ mod tests {
         assert_eq!(of(b"SIMPLE  =   T").unwrap(), Format::Fits);
         assert_eq!(of(b"\x93NUMPY\x01\x00").unwrap(), Format::Npy);
         assert_eq!(of(b"# u v power\n0 0 1").unwrap(), Format::Text);
-        assert!(
-            of(b"\x1f\x8b\x08")
-                .unwrap_err()
-                .to_string()
-                .contains("gunzip")
-        );
+        assert!(of(b"\x1f\x8b\x08").unwrap_err().to_string().contains("gunzip"));
         assert!(of(b"PK\x03\x04").unwrap_err().to_string().contains("npz"));
         assert!(of(b"\x7fELF\x00").is_err());
     }

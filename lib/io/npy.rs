@@ -109,9 +109,7 @@ impl Header {
     /// length, and a Python dictionary).
     fn parse(bytes: &[u8]) -> std::result::Result<(Self, &[u8]), String> {
         let short = || "truncated: the file ends inside its header".to_string();
-        let rest = bytes
-            .strip_prefix(MAGIC)
-            .ok_or("does not begin as an .npy file does")?;
+        let rest = bytes.strip_prefix(MAGIC).ok_or("does not begin as an .npy file does")?;
         let (length, rest) = match rest {
             [1, _, a, b, rest @ ..] => (u16::from_le_bytes([*a, *b]) as usize, rest),
             [2 | 3, _, a, b, c, d, rest @ ..] => {
@@ -123,9 +121,7 @@ impl Header {
             _ => return Err(short()),
         };
         if length > LONGEST_HEADER {
-            return Err(format!(
-                "a header of {length} bytes, expected at most {LONGEST_HEADER}"
-            ));
+            return Err(format!("a header of {length} bytes, expected at most {LONGEST_HEADER}"));
         }
         let (text, data) = rest.split_at_checked(length).ok_or_else(short)?;
         let text = str::from_utf8(text).map_err(|_| "the header is not text")?;
@@ -144,17 +140,12 @@ impl Header {
         };
         let shape = shape(value(text, "shape")?)?;
         if !(2..=3).contains(&shape.len()) {
-            return Err(format!(
-                "{} axes, expected 3 (maps, v, u) or 2 (v, u)",
-                shape.len()
-            ));
+            return Err(format!("{} axes, expected 3 (maps, v, u) or 2 (v, u)", shape.len()));
         }
         if shape.contains(&0) {
             return Err(format!("shape {shape:?}: an axis is 0 long"));
         }
-        let length = shape
-            .iter()
-            .try_fold(size, |n: usize, &axis| n.checked_mul(axis));
+        let length = shape.iter().try_fold(size, |n: usize, &axis| n.checked_mul(axis));
         if length != Some(data.len()) {
             return Err(format!(
                 "shape {shape:?} of '{descr}' needs {} bytes and {} are there",
@@ -162,12 +153,7 @@ impl Header {
                 data.len()
             ));
         }
-        let header = Header {
-            descr,
-            size,
-            fortran_order,
-            shape,
-        };
+        let header = Header { descr, size, fortran_order, shape };
         Ok((header, data))
     }
 
@@ -193,12 +179,10 @@ impl Header {
 
 /// What follows a key, which has to be there once.
 fn value<'a>(text: &'a str, key: &str) -> std::result::Result<&'a str, String> {
-    let mut found = [format!("'{key}'"), format!("\"{key}\"")]
-        .into_iter()
-        .flat_map(|key| {
-            let ends = text.match_indices(&key).map(|(i, k)| i + k.len());
-            ends.collect::<Vec<_>>()
-        });
+    let mut found = [format!("'{key}'"), format!("\"{key}\"")].into_iter().flat_map(|key| {
+        let ends = text.match_indices(&key).map(|(i, k)| i + k.len());
+        ends.collect::<Vec<_>>()
+    });
     let (Some(at), None) = (found.next(), found.next()) else {
         return Err(format!("the header does not say '{key}' once"));
     };
@@ -225,12 +209,9 @@ fn shape(value: &str) -> std::result::Result<Vec<usize>, String> {
         return Ok(Vec::new());
     }
     let lengths = inner.split(',').take(33).map(|n| n.trim().parse());
-    lengths.collect::<std::result::Result<_, _>>().map_err(|_| {
-        format!(
-            "shape ({}), expected lengths",
-            super::fits::printable(inner)
-        )
-    })
+    lengths
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| format!("shape ({}), expected lengths", super::fits::printable(inner)))
 }
 
 fn one_line(text: &str) -> String {
@@ -261,17 +242,11 @@ mod tests {
         let map = |k: u32| BeamMap {
             name: format!("map {k}"),
             defocus: 0.0,
-            sampling: Sampling::Raster {
-                u: vec![0.0, 1.0, 2.0],
-                v: vec![0.0, 1.0],
-            },
+            sampling: Sampling::Raster { u: vec![0.0, 1.0, 2.0], v: vec![0.0, 1.0] },
             power: (0..6).map(|i| f64::from(i + 6 * k) / 3.0).collect(),
             sigma: Sigma::Unknown,
         };
-        MapSet {
-            maps: vec![map(0), map(1)],
-            ..MapSet::default()
-        }
+        MapSet { maps: vec![map(0), map(1)], ..MapSet::default() }
     }
 
     #[test]
@@ -291,10 +266,7 @@ mod tests {
     fn either_byte_order_and_either_layout_are_read() {
         let values = [1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0];
         let little: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let big: Vec<u8> = values
-            .iter()
-            .flat_map(|x| (*x as f32).to_be_bytes())
-            .collect();
+        let big: Vec<u8> = values.iter().flat_map(|x| (*x as f32).to_be_bytes()).collect();
         let rows = read_cube(&file(&header("<f8", "False", "(2, 3)"), &little), "x").unwrap();
         assert_eq!(rows.dim(), (1, 2, 3));
         assert_eq!(rows[(0, 0, 1)], 2.0);
@@ -324,10 +296,7 @@ mod tests {
         ] {
             let bytes = file(&header(descr, "False", shape), &data);
             let message = read_cube(&bytes, "a.npy").unwrap_err().to_string();
-            assert!(
-                message.starts_with("a.npy") && message.contains(said),
-                "{shape}: {message}"
-            );
+            assert!(message.starts_with("a.npy") && message.contains(said), "{shape}: {message}");
         }
         let deep = format!("{}{}", "{'shape': (".repeat(3000), "x".repeat(100));
         assert!(read_cube(&file(&deep, &data), "x").is_err());
@@ -339,28 +308,16 @@ mod tests {
         infinite[40..].copy_from_slice(&f64::INFINITY.to_le_bytes());
         let bytes = file(&header("<f8", "False", "(2, 3)"), &infinite);
         let message = read_cube(&bytes, "x").unwrap_err().to_string();
-        assert!(
-            message.contains("map 0: sample 5 (column 2, row 1"),
-            "{message}"
-        );
+        assert!(message.contains("map 0: sample 5 (column 2, row 1"), "{message}");
     }
 
     #[test]
     fn maps_that_do_not_fit_into_a_cube_are_refused() {
         let mut uneven = set();
-        uneven.maps[1].sampling = Sampling::Raster {
-            u: vec![0.0, 1.0],
-            v: vec![0.0, 1.0, 2.0],
-        };
+        uneven.maps[1].sampling = Sampling::Raster { u: vec![0.0, 1.0], v: vec![0.0, 1.0, 2.0] };
         let message = write_cube(&uneven, Precision::F64).unwrap_err().to_string();
-        assert!(
-            message.contains("3 x 2") && message.contains("write FITS"),
-            "{message}"
-        );
-        uneven.maps[1].sampling = Sampling::Scattered {
-            u: vec![0.0; 6],
-            v: vec![0.0; 6],
-        };
+        assert!(message.contains("3 x 2") && message.contains("write FITS"), "{message}");
+        uneven.maps[1].sampling = Sampling::Scattered { u: vec![0.0; 6], v: vec![0.0; 6] };
         assert!(write_cube(&uneven, Precision::F64).is_err());
         uneven.maps.clear();
         assert!(write_cube(&uneven, Precision::F64).is_err());

@@ -42,16 +42,8 @@ pub fn find(u: &[f64], v: &[f64]) -> Option<FoundRaster> {
     let last = u.len() - 1;
     let down = (u_index[0] > u_index[last], v_index[0] > v_index[last]);
     let cell = |i: usize, down: (bool, bool)| {
-        let column = if down.0 {
-            columns - 1 - u_index[i]
-        } else {
-            u_index[i]
-        };
-        let row = if down.1 {
-            rows - 1 - v_index[i]
-        } else {
-            v_index[i]
-        };
+        let column = if down.0 { columns - 1 - u_index[i] } else { u_index[i] };
+        let row = if down.1 { rows - 1 - v_index[i] } else { v_index[i] };
         row * columns + column
     };
     if (0..u.len()).all(|i| cell(i, down) == i) {
@@ -62,10 +54,7 @@ pub fn find(u: &[f64], v: &[f64]) -> Option<FoundRaster> {
             axis
         };
         return Some(FoundRaster {
-            sampling: Sampling::Raster {
-                u: turn(u_axis, down.0),
-                v: turn(v_axis, down.1),
-            },
+            sampling: Sampling::Raster { u: turn(u_axis, down.0), v: turn(v_axis, down.1) },
             order: (0..u.len()).collect(),
         });
     }
@@ -77,13 +66,7 @@ pub fn find(u: &[f64], v: &[f64]) -> Option<FoundRaster> {
         }
         *place = i;
     }
-    Some(FoundRaster {
-        sampling: Sampling::Raster {
-            u: u_axis,
-            v: v_axis,
-        },
-        order,
-    })
+    Some(FoundRaster { sampling: Sampling::Raster { u: u_axis, v: v_axis }, order })
 }
 
 /// The different values among `x`, rising, and which of them each point has.
@@ -117,9 +100,7 @@ mod tests {
     use super::*;
 
     fn points(u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        v.iter()
-            .flat_map(|&v| u.iter().map(move |&u| (u, v)))
-            .unzip()
+        v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v))).unzip()
     }
 
     #[test]
@@ -143,10 +124,7 @@ mod tests {
         let (u, v) = points(&u_axis, &v_axis);
         let found = find(&u, &v).unwrap();
         assert_eq!(found.order, [0, 1, 2, 3, 4, 5]);
-        let expected = Sampling::Raster {
-            u: u_axis,
-            v: v_axis,
-        };
+        let expected = Sampling::Raster { u: u_axis, v: v_axis };
         assert_eq!(found.sampling, expected);
     }
 

@@ -78,10 +78,7 @@ impl Destination {
             let what = io::Error::new(why.kind(), format!("cannot write in {folder}: {why}"));
             Error::open(place, what)
         })?;
-        Ok(Destination::File {
-            path,
-            replace: force,
-        })
+        Ok(Destination::File { path, replace: force })
     }
 
     /// The destination's name for messages.
@@ -116,9 +113,7 @@ impl Destination {
             Destination::File { path, replace } => {
                 let mut file = temporary(path).map_err(broken)?;
                 if let (true, Ok(about)) = (*replace, fs::metadata(path)) {
-                    file.as_file()
-                        .set_permissions(about.permissions())
-                        .map_err(broken)?;
+                    file.as_file().set_permissions(about.permissions()).map_err(broken)?;
                 }
                 write_fully(file.as_file_mut(), bytes).map_err(broken)?;
                 file.as_file().sync_all().map_err(broken)?;
@@ -182,13 +177,7 @@ mod tests {
         let error = Destination::prepare(&path, Content::Binary, false).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
         assert_eq!(error.exit_status(), 2);
-        assert!(
-            there
-                .write(b"two")
-                .unwrap_err()
-                .to_string()
-                .contains("--force")
-        );
+        assert!(there.write(b"two").unwrap_err().to_string().contains("--force"));
         assert_eq!(fs::read(&path).unwrap(), b"one");
         let forced = Destination::prepare(&path, Content::Binary, true).unwrap();
         forced.write(b"three").unwrap();

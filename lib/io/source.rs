@@ -40,19 +40,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 fn read_all(from: impl Read, expected: u64, limit: u64, place: &str) -> Result<Vec<u8>> {
     let too_large = || {
         let gib = limit >> 30;
-        Err(Error::input(
-            place,
-            format!("larger than the limit of {gib} GiB"),
-        ))
+        Err(Error::input(place, format!("larger than the limit of {gib} GiB")))
     };
     if expected > limit {
         return too_large();
     }
     let mut bytes = Vec::new();
     if bytes.try_reserve_exact(expected as usize).is_err() {
-        return Err(Error::failed(format!(
-            "{place}: no memory for its {expected} bytes"
-        )));
+        return Err(Error::failed(format!("{place}: no memory for its {expected} bytes")));
     }
     let read = from.take(limit + 1).read_to_end(&mut bytes);
     read.map_err(|e| Error::transfer(place, trouble::plain(e)))?;

@@ -45,13 +45,7 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
         }
         None => Sampling::Scattered { u, v },
     };
-    Ok(BeamMap {
-        name: place.to_string(),
-        defocus,
-        sampling,
-        power,
-        sigma: Sigma::Unknown,
-    })
+    Ok(BeamMap { name: place.to_string(), defocus, sampling, power, sigma: Sigma::Unknown })
 }
 
 /// The three numbers of a line.
@@ -91,10 +85,7 @@ mod tests {
     fn a_raster_is_read_in_any_order_and_with_any_separator() {
         let text = "# u v power\n\n-0.001 0.0 1\r\n-0.001,0.002, 3 # last\n0.001\t0.0 2\n0.001 , 0.002 nan";
         let map = read(text).unwrap();
-        let expected = Sampling::Raster {
-            u: vec![-0.001, 0.001],
-            v: vec![0.0, 0.002],
-        };
+        let expected = Sampling::Raster { u: vec![-0.001, 0.001], v: vec![0.0, 0.002] };
         assert_eq!(map.sampling, expected);
         assert_eq!(map.power[..3], [1.0, 2.0, 3.0]);
         assert!(map.power[3].is_nan());
@@ -146,9 +137,7 @@ mod tests {
             return;
         };
         let map = read_map(&bytes, "srt", 0.0).unwrap();
-        let Sampling::Raster { u, v } = &map.sampling else {
-            panic!("not a raster")
-        };
+        let Sampling::Raster { u, v } = &map.sampling else { panic!("not a raster") };
         // The axes as written: the second line of the file is u = -0.001620, v = -0.001587.
         assert_eq!((u.len(), v.len()), (100, 100));
         assert_eq!((u[0], v[1], v[99]), (-0.00162, -0.001587, 0.00162));

@@ -43,9 +43,7 @@ impl ApertureGrid {
     pub fn coordinates(&self, radius: f64) -> Vec<f64> {
         let step = self.step(radius);
         let middle = (self.points as f64 - 1.0) / 2.0;
-        (0..self.points)
-            .map(|i| (i as f64 - middle) * step)
-            .collect()
+        (0..self.points).map(|i| (i as f64 - middle) * step).collect()
     }
 
     /// The coordinates `u`, and `v`, of this grid's discrete far field on a dish of `radius` metres,
@@ -175,17 +173,13 @@ impl Aperture {
     /// The pixels' centres in dish radii.
     pub fn points(&self) -> Vec<(f64, f64)> {
         let pairs = self.x.iter().zip(&self.y);
-        pairs
-            .map(|(x, y)| (x / self.radius, y / self.radius))
-            .collect()
+        pairs.map(|(x, y)| (x / self.radius, y / self.radius)).collect()
     }
 
     /// Path difference per metre of sub-reflector displacement at each pixel.
     pub fn path_per_metre(&self, telescope: &Telescope) -> Vec<f64> {
         let pairs = self.x.iter().zip(&self.y);
-        pairs
-            .map(|(&x, &y)| telescope.path.per_metre(x, y))
-            .collect()
+        pairs.map(|(&x, &y)| telescope.path.per_metre(x, y)).collect()
     }
 
     /// The factor that turns a sum over pixels of `weight x field` into the far field,
@@ -200,11 +194,7 @@ mod tests {
     use super::*;
 
     fn grid(kind: ApertureKind, points: usize, extent: f64) -> ApertureGrid {
-        ApertureGrid {
-            kind,
-            points,
-            extent,
-        }
+        ApertureGrid { kind, points, extent }
     }
 
     #[test]
@@ -239,19 +229,13 @@ mod tests {
 
     #[test]
     fn pixels_lie_where_their_indices_say() {
-        for (name, kind) in [
-            ("srt", ApertureKind::Smooth),
-            ("effelsberg", ApertureKind::Hard),
-        ] {
+        for (name, kind) in [("srt", ApertureKind::Smooth), ("effelsberg", ApertureKind::Hard)] {
             let telescope = Telescope::named(name).unwrap();
             let grid = grid(kind, 61, 1.5);
             let aperture = Aperture::new(&telescope, grid).unwrap();
             let c = grid.coordinates(telescope.radius);
             for (i, &(iy, ix)) in aperture.pixels.iter().enumerate() {
-                assert_eq!(
-                    (aperture.y[i], aperture.x[i]),
-                    (c[iy as usize], c[ix as usize])
-                );
+                assert_eq!((aperture.y[i], aperture.x[i]), (c[iy as usize], c[ix as usize]));
                 assert!(aperture.weight[i] > 0.0 && aperture.weight[i] <= 1.0);
             }
             assert!(aperture.pixels.is_sorted());

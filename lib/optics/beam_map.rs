@@ -158,10 +158,7 @@ mod tests {
         let mut map = BeamMap {
             name: "beam".into(),
             defocus: 0.0,
-            sampling: Sampling::Raster {
-                u: axis.clone(),
-                v: axis,
-            },
+            sampling: Sampling::Raster { u: axis.clone(), v: axis },
             power: (0..441).map(beam).collect(),
             sigma: Sigma::Unknown,
         };

@@ -229,10 +229,7 @@ mod tests {
             flare_from: f64::INFINITY,
             flare: 0.0,
         };
-        Blockage {
-            central_radius: 2.0,
-            legs: (0..4).map(leg).collect(),
-        }
+        Blockage { central_radius: 2.0, legs: (0..4).map(leg).collect() }
     }
 
     /// The sum of the open fractions of a grid that covers the dish, times the pixel's area.
@@ -292,18 +289,11 @@ mod tests {
         blockage.legs[0].angle = 1.0;
         let turned = Opening::new(10.0, &blockage);
         let (sin, cos) = 1f64.sin_cos();
-        for (x, y, open) in [
-            (5.0, 0.65, false),
-            (5.0, 0.75, true),
-            (3.0, 0.6, true),
-            (8.5, 0.0, true),
-        ] {
+        for (x, y, open) in
+            [(5.0, 0.65, false), (5.0, 0.75, true), (3.0, 0.6, true), (8.5, 0.0, true)]
+        {
             assert_eq!(straight.open(x, y), open, "{x} {y}");
-            assert_eq!(
-                turned.open(x * cos - y * sin, x * sin + y * cos),
-                open,
-                "{x} {y}"
-            );
+            assert_eq!(turned.open(x * cos - y * sin, x * sin + y * cos), open, "{x} {y}");
         }
         assert!((area(&straight, 200) - area(&turned, 200)).abs() < 1e-5 * area(&straight, 200));
     }
@@ -337,22 +327,14 @@ mod tests {
             let opening = Opening::new(telescope.radius, &telescope.blockage);
             for sample in case["points"].as_array().unwrap() {
                 let [x, y, open] = golden::triple(sample);
-                assert_eq!(
-                    opening.open(x, y),
-                    open == 1.0,
-                    "{} {x} {y}",
-                    telescope.name
-                );
+                assert_eq!(opening.open(x, y), open == 1.0, "{} {x} {y}", telescope.name);
             }
             let tolerance = case["tolerance"].as_f64().unwrap();
             let step = case["step_m"].as_f64().unwrap();
             for sample in case["fractions"].as_array().unwrap() {
                 let [x, y, known] = golden::triple(sample);
                 let fraction = opening.open_fraction(x, y, step);
-                assert!(
-                    (fraction - known).abs() < tolerance,
-                    "{x} {y}: {fraction} {known}"
-                );
+                assert!((fraction - known).abs() < tolerance, "{x} {y}: {fraction} {known}");
             }
         }
     }

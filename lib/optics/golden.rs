@@ -80,10 +80,7 @@ impl Model {
                 let axis = (0..n).map(|j| (j as f64 - (n / 2) as f64) * step);
                 (axis.clone().collect(), axis.collect())
             }
-            _ => (
-                numbers(&case["sampling"]["u"]),
-                numbers(&case["sampling"]["v"]),
-            ),
+            _ => (numbers(&case["sampling"]["u"]), numbers(&case["sampling"]["v"])),
         };
         let maps = |key: &str| match &case[key] {
             Value::Null => {
@@ -127,11 +124,7 @@ impl Model {
     pub fn samples(&self) -> Vec<(f64, f64)> {
         match self.sampling.as_str() {
             "scattered" => self.u.iter().copied().zip(self.v.iter().copied()).collect(),
-            _ => self
-                .v
-                .iter()
-                .flat_map(|&v| self.u.iter().map(move |&u| (u, v)))
-                .collect(),
+            _ => self.v.iter().flat_map(|&v| self.u.iter().map(move |&u| (u, v))).collect(),
         }
     }
 }
@@ -145,15 +138,10 @@ fn a_direct_sum_over_the_dish_gives_numpys_maps() {
         let telescope = &model.telescope;
         let aperture = Aperture::new(telescope, model.grid).unwrap();
         let table = zernike::table(model.order, &aperture.points());
-        let z: Vec<f64> = (0..zernike::count(model.order))
-            .map(|j| model.value(&format!("z{j}")))
-            .collect();
-        let lit: Vec<f64> = telescope
-            .illumination
-            .parameters()
-            .iter()
-            .map(|p| model.value(p.name))
-            .collect();
+        let z: Vec<f64> =
+            (0..zernike::count(model.order)).map(|j| model.value(&format!("z{j}"))).collect();
+        let lit: Vec<f64> =
+            telescope.illumination.parameters().iter().map(|p| model.value(p.name)).collect();
         let k = TAU / model.wavelength;
         let points = aperture.points();
         let peak = model.maps.iter().flatten().copied().fold(0.0, f64::max);
@@ -180,10 +168,7 @@ fn a_direct_sum_over_the_dish_gives_numpys_maps() {
                 let power = (re * re + im * im) * aperture.area_factor().powi(2);
                 let mine = value("gain") * power + value("background");
                 // Phases of up to a few hundred radians: 1e-13 of the field.
-                assert!(
-                    (mine - known).abs() < 1e-12 * peak,
-                    "{name}: {mine} {known}"
-                );
+                assert!((mine - known).abs() < 1e-12 * peak, "{name}: {mine} {known}");
             }
         }
     }
@@ -213,10 +198,7 @@ fn likelihoods_are_the_stated_sums_and_slope_with_the_background_as_they_must() 
             let known = likelihood.gradient[place];
             // Up to 1024 terms, whose sizes add up to less than 1024/scale.
             let tolerance = 1024.0 / likelihood.scale * 10.0 * f64::EPSILON;
-            assert!(
-                (slope - known).abs() < tolerance,
-                "{background}: {slope} {known}"
-            );
+            assert!((slope - known).abs() < tolerance, "{background}: {slope} {known}");
         }
         assert!((sum / likelihood.value - 1.0).abs() < 1e-12);
     }

@@ -33,12 +33,7 @@ const fn parameter(
     default: f64,
     doc: &'static str,
 ) -> IlluminationParameter {
-    IlluminationParameter {
-        name,
-        unit,
-        default,
-        doc,
-    }
+    IlluminationParameter { name, unit, default, doc }
 }
 
 const AMP: IlluminationParameter =
@@ -51,30 +46,15 @@ const Y0: IlluminationParameter =
 const GAUSSIAN: &[IlluminationParameter] = &[
     AMP,
     // An edge taper of -12 dB: 20 log10(exp(-1/(2 sigma^2))).
-    parameter(
-        "sigma",
-        "R",
-        0.6,
-        "width: the amplitude is exp(-1/2) at this radius",
-    ),
+    parameter("sigma", "R", 0.6, "width: the amplitude is exp(-1/2) at this radius"),
     X0,
     Y0,
     parameter("rho", "", 0.0, "skewness: elongation along the diagonals"),
-    parameter(
-        "diff",
-        "",
-        0.0,
-        "elongation along the axes: positive is narrower along x",
-    ),
+    parameter("diff", "", 0.0, "elongation along the axes: positive is narrower along x"),
 ];
 const PEDESTAL: &[IlluminationParameter] = &[
     AMP,
-    parameter(
-        "taper",
-        "dB",
-        -12.0,
-        "power at the rim relative to the peak",
-    ),
+    parameter("taper", "dB", -12.0, "power at the rim relative to the peak"),
     parameter("q", "", 2.0, "exponent of the parabola on the pedestal"),
     X0,
     Y0,
@@ -198,11 +178,7 @@ mod tests {
 
     #[test]
     fn default_tapers_are_12_db() {
-        for kind in [
-            Illumination::Gaussian,
-            Illumination::Pedestal,
-            Illumination::Squashed,
-        ] {
+        for kind in [Illumination::Gaussian, Illumination::Pedestal, Illumination::Squashed] {
             let edge = kind.amplitude(&kind.defaults(), 1.0, 0.0) / kind.amplitude(&[], 0.0, 0.0);
             let taper = 20.0 * edge.log10();
             assert!((taper + 12.0).abs() < 0.1, "{kind:?} {taper}");
@@ -245,10 +221,7 @@ mod tests {
                 let [x, y, known] = golden::triple(sample);
                 let mine = kind.amplitude(&values, x, y);
                 // The squashed form in NumPy is the plain one, which cancels for small g.
-                assert!(
-                    (mine - known).abs() < 1e-14,
-                    "{kind:?} {x} {y}: {mine} {known}"
-                );
+                assert!((mine - known).abs() < 1e-14, "{kind:?} {x} {y}: {mine} {known}");
             }
         }
     }

@@ -29,12 +29,8 @@ pub struct Parameter {
 }
 
 /// The parameters that every map has for itself, in this order after the common ones.
-pub const OF_EVERY_MAP: [(&str, &str, f64); 4] = [
-    ("dx", "rad", 0.0),
-    ("dy", "rad", 0.0),
-    ("gain", "map", 1.0),
-    ("background", "map", 0.0),
-];
+pub const OF_EVERY_MAP: [(&str, &str, f64); 4] =
+    [("dx", "rad", 0.0), ("dy", "rad", 0.0), ("gain", "map", 1.0), ("background", "map", 0.0)];
 
 /// A telescope, its aperture and the maps' samplings, ready to be recorded.
 pub struct Model {
@@ -159,30 +155,20 @@ impl Model {
         let x = tape.data_in(dish, turns(&aperture.x));
         let y = tape.data_in(dish, turns(&aperture.y));
         let of_maps = of_maps.chunks(OF_EVERY_MAP.len());
-        let maps = spaces
-            .iter()
-            .zip(&self.defocus)
-            .zip(&self.sky_of_map)
-            .zip(of_maps);
+        let maps = spaces.iter().zip(&self.defocus).zip(&self.sky_of_map).zip(of_maps);
         maps.map(|(((&sky, &dz), &which), own)| {
             let &[dx, dy, gain, background] = own else {
                 unreachable!("chunks of four");
             };
-            let path: Vec<f64> = self
-                .path_per_metre
-                .iter()
-                .map(|p| TAU / self.wavelength * p * dz)
-                .collect();
+            let path: Vec<f64> =
+                self.path_per_metre.iter().map(|p| TAU / self.wavelength * p * dz).collect();
             let defocus = Complex {
                 re: tape.data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
                 im: tape.data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
             };
             let pointing = Complex::cis(dx * x + dy * y);
-            let on_sky = tape.transform(
-                &self.skies[which].transform,
-                field * defocus * pointing,
-                sky,
-            );
+            let on_sky =
+                tape.transform(&self.skies[which].transform, field * defocus * pointing, sky);
             gain * on_sky.norm2() + background
         })
         .collect()
@@ -193,15 +179,9 @@ impl Model {
         let aperture = &self.aperture;
         let in_radii =
             |metres: &[f64]| -> Vec<f64> { metres.iter().map(|m| m / aperture.radius).collect() };
-        let weight: Vec<f64> = aperture
-            .weight
-            .iter()
-            .map(|w| w * aperture.area_factor())
-            .collect();
-        let (x, y) = (
-            tape.data_in(dish, in_radii(&aperture.x)),
-            tape.data_in(dish, in_radii(&aperture.y)),
-        );
+        let weight: Vec<f64> = aperture.weight.iter().map(|w| w * aperture.area_factor()).collect();
+        let (x, y) =
+            (tape.data_in(dish, in_radii(&aperture.x)), tape.data_in(dish, in_radii(&aperture.y)));
         let open = tape.data_in(dish, weight);
         let named = |name: &str| {
             let all = self.telescope.illumination.parameters();
@@ -238,23 +218,13 @@ impl Model {
 /// All parameters of a model, in their order.
 pub fn parameters(telescope: &Telescope, order: u32, maps: usize) -> Vec<Parameter> {
     let mut all: Vec<Parameter> = (0..zernike::count(order))
-        .map(|j| Parameter {
-            name: format!("z{j}"),
-            unit: "rad",
-            default: 0.0,
-        })
+        .map(|j| Parameter { name: format!("z{j}"), unit: "rad", default: 0.0 })
         .collect();
     let own = telescope.illumination.parameters().iter().enumerate();
-    all.extend(own.map(|(i, p)| {
-        Parameter {
-            name: p.name.to_string(),
-            unit: p.unit,
-            default: telescope
-                .illumination_values
-                .get(i)
-                .copied()
-                .unwrap_or(p.default),
-        }
+    all.extend(own.map(|(i, p)| Parameter {
+        name: p.name.to_string(),
+        unit: p.unit,
+        default: telescope.illumination_values.get(i).copied().unwrap_or(p.default),
     }));
     for map in 0..maps {
         all.extend(OF_EVERY_MAP.map(|(name, unit, default)| Parameter {
@@ -277,17 +247,11 @@ fn zernike_basis(aperture: &Aperture, order: u32) -> Basis {
     }
     let x: Vec<f64> = aperture.x.iter().map(|x| x / aperture.radius).collect();
     let starts: Vec<usize> = runs.iter().map(|r| r.start).collect();
-    Basis::polynomial_runs(
-        zernike::count(order),
-        order as usize,
-        runs,
-        &x,
-        |run, nodes| {
-            let y = aperture.y[starts[run]] / aperture.radius;
-            let points: Vec<(f64, f64)> = nodes.iter().map(|&x| (x, y)).collect();
-            zernike::table(order, &points)
-        },
-    )
+    Basis::polynomial_runs(zernike::count(order), order as usize, runs, &x, |run, nodes| {
+        let y = aperture.y[starts[run]] / aperture.radius;
+        let points: Vec<(f64, f64)> = nodes.iter().map(|&x| (x, y)).collect();
+        zernike::table(order, &points)
+    })
 }
 
 impl Sky {
@@ -316,11 +280,7 @@ impl Sky {
                 samples[transform.place(a, b)] = (place(b) * u.len() + place(a)) as u32;
             }
         }
-        Ok(Sky {
-            sampling: map.sampling.clone(),
-            transform: Arc::new(transform),
-            samples,
-        })
+        Ok(Sky { sampling: map.sampling.clone(), transform: Arc::new(transform), samples })
     }
 }
 
@@ -349,31 +309,21 @@ mod tests {
                 .map(|(&defocus, data)| BeamMap {
                     name: name.into(),
                     defocus,
-                    sampling: Sampling::Raster {
-                        u: u.clone(),
-                        v: v.clone(),
-                    },
+                    sampling: Sampling::Raster { u: u.clone(), v: v.clone() },
                     power: data.clone(),
                     sigma: Sigma::Unknown,
                 })
                 .collect();
-            let model = Model::new(
-                &golden.telescope,
-                golden.wavelength,
-                golden.order,
-                &maps,
-                golden.grid,
-            )
-            .unwrap();
+            let model =
+                Model::new(&golden.telescope, golden.wavelength, golden.order, &maps, golden.grid)
+                    .unwrap();
             let at: Vec<usize> = golden
                 .names
                 .iter()
                 .map(|n| model.position(n).unwrap_or_else(|| panic!("{n}")))
                 .collect();
             let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
-            at.iter()
-                .zip(&golden.values)
-                .for_each(|(&i, &value)| x[i] = value);
+            at.iter().zip(&golden.values).for_each(|(&i, &value)| x[i] = value);
             let peak = golden.maps.iter().flatten().fold(0.0f64, |a, &b| a.max(b));
             for (cauchy, expected) in [(false, &golden.gaussian), (true, &golden.cauchy)] {
                 let mut f = Function::with_arrays(x.len(), |tape, p| {
@@ -382,11 +332,7 @@ mod tests {
                     let terms = modelled.iter().enumerate().map(|(i, &m)| {
                         let data = tape.data_in(spaces[i], model.arrange(i, &maps[i].power));
                         let r = (m - data) / expected.scale;
-                        if cauchy {
-                            r.square().ln_1p().sum()
-                        } else {
-                            0.5 * r.square().sum()
-                        }
+                        if cauchy { r.square().ln_1p().sum() } else { 0.5 * r.square().sum() }
                     });
                     (terms.sum(), modelled)
                 });
@@ -396,10 +342,7 @@ mod tests {
                     }
                 }
                 let (value, gradient) = f.value_and_gradient(&x);
-                assert!(
-                    (value - expected.value).abs() < 1e-11 * expected.value,
-                    "{name}: {value}"
-                );
+                assert!((value - expected.value).abs() < 1e-11 * expected.value, "{name}: {value}");
                 let size = expected.gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
                 for ((&i, want), name) in at.iter().zip(&expected.gradient).zip(&golden.names) {
                     // z0 has no effect; dx, dy have huge derivatives in radians.

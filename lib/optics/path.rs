@@ -11,25 +11,16 @@ pub enum Path {
     PrimeFocus { focal_length: f64 },
     /// On-axis Cassegrain or Gregorian: `dz ((1-a^2)/(1+a^2) + (1-b^2)/(1+b^2))`,
     /// `a = r/2Fp`, `b = r/2Feff`.
-    TwoMirror {
-        primary_focal_length: f64,
-        effective_focal_length: f64,
-    },
+    TwoMirror { primary_focal_length: f64, effective_focal_length: f64 },
     /// The Green Bank Telescope's offset Gregorian. The sub-reflector's axis is tilted, so the
     /// path is not symmetric in y.
     Gbt,
     /// Shaped optics: path per unit `dz` as Zernike coefficients `z0, z1, ...` on a disc of
     /// `reference_radius`.
-    Zernike {
-        coefficients: Vec<f64>,
-        reference_radius: f64,
-    },
+    Zernike { coefficients: Vec<f64>, reference_radius: f64 },
     /// Shaped optics: path per unit `dz` as a polynomial `c0 + c1 s + c2 s^2 + ...`,
     /// `s = r/reference_radius`.
-    Radial {
-        coefficients: Vec<f64>,
-        reference_radius: f64,
-    },
+    Radial { coefficients: Vec<f64>, reference_radius: f64 },
 }
 
 /// The GBT's geometry, in the form used for its out-of-focus holography (Nikolic et al. 2007, A&A
@@ -59,10 +50,7 @@ impl Path {
                 // (1-a^2)/(1+a^2) - 1 without the cancellation.
                 -2.0 * a * a / (1.0 + a * a)
             }
-            Path::TwoMirror {
-                primary_focal_length,
-                effective_focal_length,
-            } => {
+            Path::TwoMirror { primary_focal_length, effective_focal_length } => {
                 let r = x.hypot(y);
                 cosine(r / (2.0 * primary_focal_length))
                     + cosine(r / (2.0 * effective_focal_length))
@@ -74,18 +62,12 @@ impl Path {
                 let second = ray(leg, x, -y, gbt::EFFECTIVE_FOCAL_LENGTH);
                 first + second
             }
-            Path::Zernike {
-                coefficients,
-                reference_radius,
-            } => {
+            Path::Zernike { coefficients, reference_radius } => {
                 let (x, y) = (x / reference_radius, y / reference_radius);
                 let terms = coefficients.iter().enumerate();
                 terms.map(|(j, c)| c * Mode::of(j).value(x, y)).sum()
             }
-            Path::Radial {
-                coefficients,
-                reference_radius,
-            } => {
+            Path::Radial { coefficients, reference_radius } => {
                 let s = x.hypot(y) / reference_radius;
                 coefficients.iter().rev().fold(0.0, |sum, c| sum * s + c)
             }
@@ -120,9 +102,7 @@ mod tests {
         for case in cases {
             let length = |key: &str| case[key].as_f64().unwrap();
             let path = match case["kind"].as_str().unwrap() {
-                "prime-focus" => Path::PrimeFocus {
-                    focal_length: length("focal_length_m"),
-                },
+                "prime-focus" => Path::PrimeFocus { focal_length: length("focal_length_m") },
                 "two-mirror" => Path::TwoMirror {
                     primary_focal_length: length("primary_focal_length_m"),
                     effective_focal_length: length("effective_focal_length_m"),
@@ -136,10 +116,7 @@ mod tests {
                 // Terms of size dz, a few operations each.
                 let tolerance = 10.0 * f64::EPSILON * dz.abs();
                 let mine = path.path(x, y, dz);
-                assert!(
-                    (mine - known).abs() < tolerance,
-                    "{path:?} {x} {y}: {mine} {known}"
-                );
+                assert!((mine - known).abs() < tolerance, "{path:?} {x} {y}: {mine} {known}");
             }
         }
     }
@@ -152,9 +129,7 @@ mod tests {
         // Moving away from the dish lengthens the way; its piston is dz.
         let way = |f: f64| r.hypot(f - depth);
         let change = way(focal + dz) - way(focal) - dz;
-        let path = Path::PrimeFocus {
-            focal_length: focal,
-        };
+        let path = Path::PrimeFocus { focal_length: focal };
         assert!((path.path(r, 0.0, dz) - change).abs() < 1e-12, "{change}");
     }
 
@@ -165,28 +140,18 @@ mod tests {
             let near = at(x + 1e-9, y + 1e-9);
             assert!((at(x, y) - near).abs() < 1e-9, "{x} {y}");
         }
-        assert!(
-            (at(7.0, 3.0) - at(-7.0, 3.0)).abs() < 1e-15,
-            "symmetric in x"
-        );
+        assert!((at(7.0, 3.0) - at(-7.0, 3.0)).abs() < 1e-15, "symmetric in x");
         // By NumPy 1.6251 and 1.6980.
-        assert!(
-            (at(0.0, -49.0) - at(0.0, 49.0) - 0.0729).abs() < 1e-4,
-            "not in y"
-        );
+        assert!((at(0.0, -49.0) - at(0.0, 49.0) - 0.0729).abs() < 1e-4, "not in y");
     }
 
     #[test]
     fn shaped_paths_are_the_sums_that_they_say() {
-        let radial = Path::Radial {
-            coefficients: vec![2.0, 0.0, -0.5, 0.25],
-            reference_radius: 10.0,
-        };
+        let radial =
+            Path::Radial { coefficients: vec![2.0, 0.0, -0.5, 0.25], reference_radius: 10.0 };
         assert!((radial.path(3.0, 4.0, 2.0) - 2.0 * (2.0 - 0.125 + 0.03125)).abs() < 1e-14);
-        let zernike = Path::Zernike {
-            coefficients: vec![1.0, 0.0, 0.5, 0.0, 0.25],
-            reference_radius: 10.0,
-        };
+        let zernike =
+            Path::Zernike { coefficients: vec![1.0, 0.0, 0.5, 0.0, 0.25], reference_radius: 10.0 };
         let known = 1.0 + 0.5 * 0.3 + 0.25 * (2.0 * 0.25 - 1.0);
         assert!((zernike.path(3.0, 4.0, 1.0) - known).abs() < 1e-14);
     }

@@ -45,20 +45,13 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         .map(|(i, &defocus)| BeamMap {
             name: format!("MAP{i}"),
             defocus,
-            sampling: Sampling::Raster {
-                u: axis.clone(),
-                v: axis.clone(),
-            },
+            sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
             power: Vec::new(),
             sigma: Sigma::Unknown,
         })
         .collect();
     let highest = |name: &str| super::model::mode_of(name).map(|m| m.n);
-    let asked = options
-        .parameters
-        .iter()
-        .filter_map(|(name, _)| highest(name))
-        .max();
+    let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
     let order = options.order.max(asked.unwrap_or(0));
     let model = Model::new(telescope, options.wavelength, order, &maps, options.grid)?;
 
@@ -97,12 +90,7 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         illumination: Some(telescope.illumination.name().to_string()),
         noise: Some(options.noise),
         seed: Some(options.seed),
-        truth: model
-            .parameters
-            .iter()
-            .zip(&x)
-            .filter_map(changed)
-            .collect(),
+        truth: model.parameters.iter().zip(&x).filter_map(changed).collect(),
         ..MapSet::default()
     })
 }
@@ -126,9 +114,7 @@ fn random_aberrations(options: &SimulateOptions, rms: f64, x: &mut [f64]) {
         })
         .sum();
     if variance > 0.0 {
-        x[first..last]
-            .iter_mut()
-            .for_each(|z| *z *= rms / variance.sqrt());
+        x[first..last].iter_mut().for_each(|z| *z *= rms / variance.sqrt());
     }
 }
 

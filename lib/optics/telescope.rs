@@ -69,10 +69,7 @@ impl Telescope {
 
     /// The text of a shipped telescope's file: a form to start one's own from.
     pub fn text(name: &str) -> Option<&'static str> {
-        SHIPPED
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, text)| *text)
+        SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 
     /// Reads a telescope's TOML text; `place` is what messages call it.
@@ -107,10 +104,7 @@ mod tests {
             let telescope = Telescope::named(name).unwrap();
             assert_eq!(telescope.name, name);
             assert!(!telescope.description.is_empty());
-            assert!(
-                telescope.defocus.contains(&0.0),
-                "{name} has a map in focus"
-            );
+            assert!(telescope.defocus.contains(&0.0), "{name} has a map in focus");
         }
     }
 
@@ -134,10 +128,7 @@ mod tests {
         let error = Telescope::named("glt").unwrap_err();
         assert_eq!(error.exit_status(), 2);
         let message = error.to_string();
-        assert!(
-            message.contains("nikolic2018") && message.contains("FILE.toml"),
-            "{message}"
-        );
+        assert!(message.contains("nikolic2018") && message.contains("FILE.toml"), "{message}");
         assert!(!message.contains('\n'));
     }
 
@@ -147,10 +138,7 @@ mod tests {
         let kept = gbt.clone().with_illumination(gbt.illumination);
         assert_eq!(kept, gbt);
         let pedestal = gbt.with_illumination(Illumination::Pedestal);
-        assert_eq!(
-            pedestal.illumination_values,
-            Illumination::Pedestal.defaults()
-        );
+        assert_eq!(pedestal.illumination_values, Illumination::Pedestal.defaults());
         assert_eq!(pedestal.free_illumination, ["x0", "y0", "taper"]);
     }
 }

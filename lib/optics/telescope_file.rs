@@ -50,23 +50,12 @@ struct File {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum PathForm {
-    PrimeFocus {
-        focal_length: Length,
-    },
-    TwoMirror {
-        primary_focal_length: Length,
-        effective_focal_length: Length,
-    },
+    PrimeFocus { focal_length: Length },
+    TwoMirror { primary_focal_length: Length, effective_focal_length: Length },
     // With braces: a unit variant would let unknown keys pass.
     Gbt {},
-    Zernike {
-        coefficients: Vec<f64>,
-        reference_radius: Length,
-    },
-    Radial {
-        coefficients: Vec<f64>,
-        reference_radius: Length,
-    },
+    Zernike { coefficients: Vec<f64>, reference_radius: Length },
+    Radial { coefficients: Vec<f64>, reference_radius: Length },
 }
 
 #[derive(Deserialize, Default)]
@@ -136,9 +125,7 @@ impl File {
             points: self.aperture.points,
             extent: self.aperture.extent,
         };
-        aperture
-            .check()
-            .map_err(|error| format!("aperture: {error}"))?;
+        aperture.check().map_err(|error| format!("aperture: {error}"))?;
         Ok(Telescope {
             name: self.name,
             description: self.description,
@@ -163,9 +150,9 @@ impl PathForm {
             _ => Err("path: coefficients must be one or more finite numbers".to_owned()),
         };
         Ok(match self {
-            PathForm::PrimeFocus { focal_length } => Path::PrimeFocus {
-                focal_length: positive("path: focal_length", focal_length.0)?,
-            },
+            PathForm::PrimeFocus { focal_length } => {
+                Path::PrimeFocus { focal_length: positive("path: focal_length", focal_length.0)? }
+            }
             PathForm::TwoMirror {
                 primary_focal_length: primary,
                 effective_focal_length: effective,
@@ -174,17 +161,11 @@ impl PathForm {
                 effective_focal_length: positive("path: effective_focal_length", effective.0)?,
             },
             PathForm::Gbt {} => Path::Gbt,
-            PathForm::Zernike {
-                coefficients,
-                reference_radius,
-            } => Path::Zernike {
+            PathForm::Zernike { coefficients, reference_radius } => Path::Zernike {
                 coefficients: series(coefficients)?,
                 reference_radius: positive("path: reference_radius", reference_radius.0)?,
             },
-            PathForm::Radial {
-                coefficients,
-                reference_radius,
-            } => Path::Radial {
+            PathForm::Radial { coefficients, reference_radius } => Path::Radial {
                 coefficients: series(coefficients)?,
                 reference_radius: positive("path: reference_radius", reference_radius.0)?,
             },
@@ -224,15 +205,9 @@ impl BlockageForm {
             if form.angles.is_empty() {
                 return Err("blockage: a leg needs one or more angles".into());
             }
-            legs.extend(form.angles.iter().map(|angle| Leg {
-                angle: angle.0,
-                ..leg
-            }));
+            legs.extend(form.angles.iter().map(|angle| Leg { angle: angle.0, ..leg }));
         }
-        Ok(Blockage {
-            central_radius,
-            legs,
-        })
+        Ok(Blockage { central_radius, legs })
     }
 }
 
@@ -252,9 +227,7 @@ impl IlluminationForm {
         for (name, value) in &self.parameters {
             let i = place(name).ok_or_else(|| unknown(name))?;
             if !value.is_finite() {
-                return Err(format!(
-                    "illumination: {name} is {value}, expected a finite number"
-                ));
+                return Err(format!("illumination: {name} is {value}, expected a finite number"));
             }
             if matches!(name.as_str(), "sigma" | "amp" | "q") {
                 positive(&format!("illumination: {name}"), *value)?;
@@ -294,9 +267,7 @@ impl NoiseForm {
             ("outliers", self.outliers),
         ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(format!(
-                    "noise: {name} is {value}, expected a fraction from 0 to 1"
-                ));
+                return Err(format!("noise: {name} is {value}, expected a fraction from 0 to 1"));
             }
         }
         Ok(Noise {
@@ -331,20 +302,13 @@ mod tests {
         let error = read(&text, "mine.toml").unwrap_err();
         assert_eq!(error.exit_status(), 2);
         let message = error.to_string();
-        assert!(
-            message.starts_with("mine.toml") && !message.contains('\n'),
-            "{message}"
-        );
+        assert!(message.starts_with("mine.toml") && !message.contains('\n'), "{message}");
         message
     }
 
     #[test]
     fn a_bare_number_is_refused_with_its_line_and_the_units() {
-        let line = generic()
-            .lines()
-            .position(|l| l.starts_with("radius"))
-            .unwrap()
-            + 1;
+        let line = generic().lines().position(|l| l.starts_with("radius")).unwrap() + 1;
         let message = complaint("radius = \"6m\"", "radius = 6");
         assert!(message.contains(&format!("line {line}")), "{message}");
         assert!(message.contains("add a unit"), "{message}");
@@ -368,15 +332,8 @@ mod tests {
             let message = complaint(from, to);
             assert!(message.contains("unknown field"), "{to}: {message}");
         }
-        let gbt = Telescope::text("gbt")
-            .unwrap()
-            .replace("[path]", "[path]\ncolour = 1");
-        assert!(
-            read(&gbt, "gbt")
-                .unwrap_err()
-                .to_string()
-                .contains("unknown field")
-        );
+        let gbt = Telescope::text("gbt").unwrap().replace("[path]", "[path]\ncolour = 1");
+        assert!(read(&gbt, "gbt").unwrap_err().to_string().contains("unknown field"));
     }
 
     #[test]
@@ -389,22 +346,10 @@ mod tests {
             ("sigma = 0.6", "sigma = 0.0", "sigma is 0"),
             ("sigma = 0.6", "taper = -12.0", "no parameter 'taper'"),
             ("free = [\"x0\"", "free = [\"z0\"", "no parameter 'z0'"),
-            (
-                "frequency =",
-                "wavelength = \"1mm\"\nfrequency =",
-                "either wavelength or frequency",
-            ),
+            ("frequency =", "wavelength = \"1mm\"\nfrequency =", "either wavelength or frequency"),
             ("\"gaussian\"", "\"lambertian\"", "unknown variant"),
-            (
-                "[path]",
-                "[blockage]\ncentral_radius = \"7m\"\n[path]",
-                "central_radius is 7",
-            ),
-            (
-                "[path]",
-                "[noise]\nadditive = 1.5\n[path]",
-                "additive is 1.5",
-            ),
+            ("[path]", "[blockage]\ncentral_radius = \"7m\"\n[path]", "central_radius is 7"),
+            ("[path]", "[noise]\nadditive = 1.5\n[path]", "additive is 1.5"),
             ("name = \"generic\"", "name = \"\"", "name is empty"),
         ] {
             let message = complaint(from, to);

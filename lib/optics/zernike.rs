@@ -27,10 +27,7 @@ impl Mode {
             n += 1;
         }
         let place = j - n * (n + 1) / 2;
-        Mode {
-            n: n as u32,
-            l: 2 * place as i32 - n as i32,
-        }
+        Mode { n: n as u32, l: 2 * place as i32 - n as i32 }
     }
 
     /// The OSA/ANSI index `(n(n+2)+l)/2`.
@@ -190,10 +187,7 @@ mod tests {
         ];
         for (j, known) in known.into_iter().enumerate() {
             let value = Mode::of(j).value(x, y);
-            assert!(
-                (value - known).abs() < 20.0 * f64::EPSILON,
-                "z{j}: {value} {known}"
-            );
+            assert!((value - known).abs() < 20.0 * f64::EPSILON, "z{j}: {value} {known}");
         }
     }
 
@@ -203,10 +197,7 @@ mod tests {
             for (x, y) in [(0.3, 0.4), (-0.7, 0.2), (0.05, -0.99), (0.0, 0.0)] {
                 let (mine, sum) = (Mode::of(j).value(x, y), by_factorials(Mode::of(j), x, y));
                 // The sum's own terms reach 3e4 at order 12.
-                assert!(
-                    (mine - sum).abs() < 3e4 * 10.0 * f64::EPSILON,
-                    "z{j} at {x} {y}"
-                );
+                assert!((mine - sum).abs() < 3e4 * 10.0 * f64::EPSILON, "z{j} at {x} {y}");
             }
         }
     }
@@ -221,11 +212,7 @@ mod tests {
             let value = Mode { n, l }.value(theta.cos(), theta.sin());
             // Rounding of r = 1 is magnified by the slope there, n(n+2)/2 at most.
             let tolerance = (10.0 + f64::from(n * n)) * f64::EPSILON;
-            assert!(
-                (value - known).abs() < tolerance,
-                "n {n} l {l}: {}",
-                value - known
-            );
+            assert!((value - known).abs() < tolerance, "n {n} l {l}: {}", value - known);
         }
     }
 
@@ -259,16 +246,11 @@ mod tests {
         let rows = table(10, &points);
         for i in 0..count(10) {
             for j in 0..=i {
-                let inner: f64 = (0..points.len())
-                    .map(|p| rows[[i, p]] * rows[[j, p]] * area[p])
-                    .sum();
+                let inner: f64 =
+                    (0..points.len()).map(|p| rows[[i, p]] * rows[[j, p]] * area[p]).sum();
                 let Mode { n, l } = Mode::of(i);
                 let halves = if l == 0 { 1.0 } else { 2.0 };
-                let norm = if i == j {
-                    1.0 / (halves * f64::from(n + 1))
-                } else {
-                    0.0
-                };
+                let norm = if i == j { 1.0 / (halves * f64::from(n + 1)) } else { 0.0 };
                 assert!((inner - norm).abs() < 1e-14, "z{i} z{j}: {inner} {norm}");
             }
         }
@@ -311,19 +293,15 @@ mod tests {
                 let value = Mode { n, l }.value(x, y);
                 // Rounding of x and y themselves is magnified by the slope, up to n^2.
                 let tolerance = (10.0 + f64::from(n * n)) * f64::EPSILON;
-                assert!(
-                    (value - known).abs() < tolerance,
-                    "n {n} l {l}: {value} {known}"
-                );
+                assert!((value - known).abs() < tolerance, "n {n} l {l}: {value} {known}");
             }
         }
     }
 
     #[test]
     fn the_table_is_the_values_row_by_row() {
-        let points: Vec<_> = (0..1100)
-            .map(|i| (0.0009 * f64::from(i) - 0.5, 0.3 - 0.0007 * f64::from(i)))
-            .collect();
+        let points: Vec<_> =
+            (0..1100).map(|i| (0.0009 * f64::from(i) - 0.5, 0.3 - 0.0007 * f64::from(i))).collect();
         let rows = table(9, &points);
         assert_eq!(rows.dim(), (count(9), 1100));
         for (j, row) in rows.rows().into_iter().enumerate() {

@@ -26,11 +26,7 @@ impl Canvas {
     /// A white canvas; sides are brought into `1..=65536`.
     pub fn new(width: usize, height: usize) -> Self {
         let (width, height) = (width.clamp(1, LONGEST_SIDE), height.clamp(1, LONGEST_SIDE));
-        Canvas {
-            width,
-            height,
-            pixels: vec![255; 3 * width * height],
-        }
+        Canvas { width, height, pixels: vec![255; 3 * width * height] }
     }
 
     /// Width and height, pixels.
@@ -40,8 +36,7 @@ impl Canvas {
 
     /// The colour at a pixel, where there is one.
     pub fn pixel(&self, x: i64, y: i64) -> Option<Rgb> {
-        self.offset(x, y)
-            .map(|at| [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]])
+        self.offset(x, y).map(|at| [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]])
     }
 
     /// Sets one pixel.
@@ -127,9 +122,8 @@ impl Canvas {
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::Balanced);
-        let written = encoder
-            .write_header()
-            .and_then(|mut writer| writer.write_image_data(&self.pixels));
+        let written =
+            encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
         // Memory does not refuse a write, both sides are in 1..=2^16, and the data are 3 bytes a
         // pixel of exactly those sides: none of the encoder's errors can happen.
         debug_assert!(written.is_ok(), "{written:?}");
@@ -151,9 +145,7 @@ mod tests {
         let mut canvas = Canvas::new(7, 5);
         canvas.rect(1, 2, 2, 1, [9, 8, 7]);
         let bytes = canvas.png();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
-            .read_info()
-            .unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.height), (7, 5));

@@ -26,27 +26,13 @@ impl ColourScale {
     /// From dark blue at `low` to yellow at `high`, evenly bright in between.
     pub fn sequential(low: f64, high: f64) -> Self {
         let (low, high) = proper(low, high);
-        ColourScale {
-            low,
-            high,
-            gradient: colorous::VIRIDIS,
-            turned: false,
-        }
+        ColourScale { low, high, gradient: colorous::VIRIDIS, turned: false }
     }
 
     /// From blue at `-limit` through white at 0 to red at `limit`.
     pub fn diverging(limit: f64) -> Self {
-        let limit = if is_shown(limit) && limit.abs() > 0.0 {
-            limit.abs()
-        } else {
-            1.0
-        };
-        ColourScale {
-            low: -limit,
-            high: limit,
-            gradient: colorous::RED_BLUE,
-            turned: true,
-        }
+        let limit = if is_shown(limit) && limit.abs() > 0.0 { limit.abs() } else { 1.0 };
+        ColourScale { low: -limit, high: limit, gradient: colorous::RED_BLUE, turned: true }
     }
 
     /// The least and the greatest value that the colours tell apart.
@@ -83,9 +69,7 @@ fn proper(low: f64, high: f64) -> (f64, f64) {
 /// The least and the greatest value of those that can be shown; NaN where there is none.
 pub fn extremes(values: &[f64]) -> (f64, f64) {
     let shown = values.iter().copied().filter(|v| is_shown(*v));
-    shown.fold((f64::NAN, f64::NAN), |(low, high), v| {
-        (low.min(v), high.max(v))
-    })
+    shown.fold((f64::NAN, f64::NAN), |(low, high), v| (low.min(v), high.max(v)))
 }
 
 #[cfg(test)]
@@ -106,20 +90,14 @@ mod tests {
         let scale = ColourScale::diverging(0.5);
         let ([red, _, blue], white) = (scale.colour(0.5), scale.colour(0.0));
         assert!(red > blue, "the positive end is red");
-        assert!(
-            white.iter().all(|c| *c > 235),
-            "zero is nearly white: {white:?}"
-        );
+        assert!(white.iter().all(|c| *c > 235), "zero is nearly white: {white:?}");
         let [red, _, blue] = scale.colour(-0.5);
         assert!(blue > red, "the negative end is blue");
     }
 
     #[test]
     fn blanks_are_grey() {
-        for scale in [
-            ColourScale::sequential(0.0, 1.0),
-            ColourScale::diverging(1.0),
-        ] {
+        for scale in [ColourScale::sequential(0.0, 1.0), ColourScale::diverging(1.0)] {
             for blank in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
                 assert_eq!(scale.colour(blank), BLANK);
             }
@@ -128,17 +106,7 @@ mod tests {
 
     #[test]
     fn no_range_is_degenerate() {
-        let odd = [
-            0.0,
-            1.0,
-            -1.0,
-            1e-320,
-            7e-200,
-            1e299,
-            f64::MAX,
-            f64::NAN,
-            f64::INFINITY,
-        ];
+        let odd = [0.0, 1.0, -1.0, 1e-320, 7e-200, 1e299, f64::MAX, f64::NAN, f64::INFINITY];
         for low in odd {
             for high in odd {
                 let (a, b) = ColourScale::sequential(low, high).range();

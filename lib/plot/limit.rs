@@ -18,11 +18,7 @@ pub fn robust_limit(picture: &Picture) -> f64 {
     };
     let bulk = 1.7 * sizes[(sizes.len() - 1) * 98 / 100];
     let limit = bulk.max(largest_confirmed(picture));
-    if limit > 0.0 {
-        largest.min(limit)
-    } else {
-        largest
-    }
+    if limit > 0.0 { largest.min(limit) } else { largest }
 }
 
 fn largest_confirmed(picture: &Picture) -> f64 {
@@ -64,11 +60,7 @@ mod tests {
     }
 
     fn noise(x: usize, y: usize) -> f64 {
-        if (x + y).is_multiple_of(2) {
-            0.01
-        } else {
-            -0.01
-        }
+        if (x + y).is_multiple_of(2) { 0.01 } else { -0.01 }
     }
 
     #[test]

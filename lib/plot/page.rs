@@ -38,10 +38,8 @@ pub fn fit_page(result: &FitResult, maps: &MapSet) -> Vec<u8> {
 /// The picture of observed maps, three a row, as PNG. Axes as for [`fit_page`].
 pub fn maps_page(maps: &MapSet) -> Vec<u8> {
     let shown = &maps.maps[..maps.maps.len().min(MOST_MAPS)];
-    let rows: Vec<Vec<Panel>> = shown
-        .chunks(COLUMNS)
-        .map(|maps| maps.iter().map(observed).collect())
-        .collect();
+    let rows: Vec<Vec<Panel>> =
+        shown.chunks(COLUMNS).map(|maps| maps.iter().map(observed).collect()).collect();
     let title = match &maps.telescope {
         Some(telescope) => format!("{telescope}: beam maps"),
         None => "beam maps".into(),
@@ -97,11 +95,7 @@ fn fitted(result: &FitResult, map: &BeamMap, index: usize) -> Vec<Panel> {
     let summary = result.maps.get(index);
     let peak = summary.map_or(f64::NAN, |s| s.peak);
     let (size, unit) = unit_of(if peak > 0.0 { peak } else { map.peak() });
-    let model = result
-        .images
-        .model
-        .get(index)
-        .map_or(&[][..], Vec::as_slice);
+    let model = result.images.model.get(index).map_or(&[][..], Vec::as_slice);
     let pairs = map.power.iter().zip(model);
     let residual: Vec<f64> = pairs.map(|(observed, model)| observed - model).collect();
 
@@ -137,11 +131,7 @@ fn observed(map: &BeamMap) -> Panel {
     let (size, unit) = unit_of(map.peak());
     let picture = on_sky(map, &map.power, size);
     let (low, high) = extremes(&picture.values);
-    let title = if map.name.is_empty() {
-        "map"
-    } else {
-        &map.name
-    };
+    let title = if map.name.is_empty() { "map" } else { &map.name };
     let scale = ColourScale::sequential(low, high);
     sky_panel(title, defocus(map), picture, scale, unit)
 }
@@ -197,9 +187,7 @@ fn aperture(result: &FitResult) -> Vec<Panel> {
 
 /// `values` of a map's samples in `unit`s, at the size of a panel.
 fn on_sky(map: &BeamMap, values: &[f64], unit: f64) -> Picture {
-    Picture::of_sky(&map.sampling, values)
-        .fitted(SIDE)
-        .divided_by(unit)
+    Picture::of_sky(&map.sampling, values).fitted(SIDE).divided_by(unit)
 }
 
 /// What powers are divided by, and what to call the quotient.
@@ -288,10 +276,7 @@ pub(super) mod tests {
             precision: "f64".into(),
             threads: 1,
             illumination: "pedestal".into(),
-            likelihood: LikelihoodSummary {
-                kind: "cauchy".into(),
-                scale: 0.01,
-            },
+            likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01 },
             status: "converged".into(),
             message: String::new(),
             negative_log_likelihood: 1.0,
@@ -316,20 +301,14 @@ pub(super) mod tests {
         BeamMap {
             name: "MINUS OOF".into(),
             defocus: -0.027,
-            sampling: Sampling::Raster {
-                u: axis(columns),
-                v: axis(rows),
-            },
+            sampling: Sampling::Raster { u: axis(columns), v: axis(rows) },
             power: (0..columns * rows).map(value).collect(),
             sigma: Sigma::Unknown,
         }
     }
 
     fn set(maps: Vec<BeamMap>) -> MapSet {
-        MapSet {
-            maps,
-            ..MapSet::default()
-        }
+        MapSet { maps, ..MapSet::default() }
     }
 
     fn size(png: &[u8]) -> (i64, i64) {
@@ -387,10 +366,7 @@ pub(super) mod tests {
                 ..map(4, 4, |_| 0.0)
             },
             BeamMap {
-                sampling: Sampling::Scattered {
-                    u: vec![0.0; 5],
-                    v: vec![0.0; 3],
-                },
+                sampling: Sampling::Scattered { u: vec![0.0; 5], v: vec![0.0; 3] },
                 sigma: Sigma::Constant(1.0),
                 ..map(1, 1, |_| 2.0)
             },
@@ -425,22 +401,10 @@ pub(super) mod tests {
             x: (0.0, 1.0),
             y: (0.0, 1.0),
         };
-        assert_eq!(
-            shared_scale(&picture(1.2), &picture(1.0)).range(),
-            (0.0, 1.2)
-        );
-        assert_eq!(
-            shared_scale(&picture(9.0), &picture(1.0)).range(),
-            (0.0, 1.1)
-        );
-        assert_eq!(
-            shared_scale(&picture(0.5), &picture(1.0)).range(),
-            (0.0, 1.0)
-        );
-        assert_eq!(
-            shared_scale(&picture(9.0), &picture(f64::NAN)).range(),
-            (0.0, 9.0)
-        );
+        assert_eq!(shared_scale(&picture(1.2), &picture(1.0)).range(), (0.0, 1.2));
+        assert_eq!(shared_scale(&picture(9.0), &picture(1.0)).range(), (0.0, 1.1));
+        assert_eq!(shared_scale(&picture(0.5), &picture(1.0)).range(), (0.0, 1.0));
+        assert_eq!(shared_scale(&picture(9.0), &picture(f64::NAN)).range(), (0.0, 9.0));
     }
 
     #[test]
@@ -454,9 +418,6 @@ pub(super) mod tests {
     }
 
     fn defocus_of(metres: f64) -> String {
-        defocus(&BeamMap {
-            defocus: metres,
-            ..map(1, 1, |_| 0.0)
-        })
+        defocus(&BeamMap { defocus: metres, ..map(1, 1, |_| 0.0) })
     }
 }

@@ -53,11 +53,7 @@ impl Axis {
 
     /// A position on the dish.
     pub fn dish(name: &'static str) -> Self {
-        Axis {
-            name,
-            unit: "m",
-            size: 1.0,
-        }
+        Axis { name, unit: "m", size: 1.0 }
     }
 }
 
@@ -263,10 +259,7 @@ mod tests {
             for x in 0..width {
                 let inside = (margin..margin + WIDTH).contains(&x)
                     && (margin..margin + panel.height()).contains(&y);
-                assert!(
-                    inside || canvas.pixel(x, y) == Some(WHITE),
-                    "ink at {x} {y}"
-                );
+                assert!(inside || canvas.pixel(x, y) == Some(WHITE), "ink at {x} {y}");
             }
         }
         canvas
@@ -295,13 +288,8 @@ mod tests {
     fn odd_pictures_stay_within_the_bounds_too() {
         for (x, y) in [(1.0, 900.0), (900.0, 1.0), (1e-9, 1e-9), (1e290, 1e290)] {
             for value in [0.0, 1.0, -1.234567e-7, 9.99999e12, 1e299, f64::NAN] {
-                let picture = Picture {
-                    columns: 1,
-                    rows: 1,
-                    values: vec![value],
-                    x: (-x, x),
-                    y: (-y, y),
-                };
+                let picture =
+                    Picture { columns: 1, rows: 1, values: vec![value], x: (-x, x), y: (-y, y) };
                 for scale in [
                     ColourScale::sequential(value, value),
                     ColourScale::diverging(value * 1.2345),

@@ -38,13 +38,7 @@ impl Picture {
                     }
                 }
                 let values = sorted.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect();
-                Picture {
-                    columns,
-                    rows,
-                    values,
-                    x,
-                    y,
-                }
+                Picture { columns, rows, values, x, y }
             }
             Sampling::Scattered { u, v } => scatter::gridded(u, v, values),
         }
@@ -52,11 +46,7 @@ impl Picture {
 
     /// An aperture image of shape `(y, x)`, `2 half_width` metres a side.
     pub fn of_dish(image: &Array2<f64>, half_width: f64) -> Self {
-        let half = if is_shown(half_width) && half_width > 0.0 {
-            half_width
-        } else {
-            1.0
-        };
+        let half = if is_shown(half_width) && half_width > 0.0 { half_width } else { 1.0 };
         Picture {
             columns: image.ncols(),
             rows: image.nrows(),
@@ -91,17 +81,14 @@ impl Picture {
     pub fn resampled(&self, columns: usize, rows: usize) -> Self {
         let mut values = vec![f64::NAN; columns * rows];
         if self.columns > 0 && self.rows > 0 {
-            let across: Vec<_> = (0..columns)
-                .map(|i| share(i, columns, self.columns))
-                .collect();
+            let across: Vec<_> = (0..columns).map(|i| share(i, columns, self.columns)).collect();
             for row in 0..rows {
                 let (bottom, top) = share(row, rows, self.rows);
                 for (column, &(left, right)) in across.iter().enumerate() {
                     let (mut sum, mut n) = (0.0, 0u32);
                     for y in bottom..top {
-                        let line = self
-                            .values
-                            .get(y * self.columns + left..y * self.columns + right);
+                        let line =
+                            self.values.get(y * self.columns + left..y * self.columns + right);
                         for &value in line.unwrap_or(&[]).iter().filter(|v| is_shown(**v)) {
                             sum += value;
                             n += 1;
@@ -111,13 +98,7 @@ impl Picture {
                 }
             }
         }
-        Picture {
-            columns,
-            rows,
-            values,
-            x: self.x,
-            y: self.y,
-        }
+        Picture { columns, rows, values, x: self.x, y: self.y }
     }
 }
 
@@ -141,10 +122,7 @@ fn edges(axis: &[f64]) -> ((f64, f64), bool) {
     if !is_shown(first) || !is_shown(last) {
         return ((-1.0, 1.0), false);
     }
-    (
-        widened((first.min(last), first.max(last)), axis.len()),
-        first > last,
-    )
+    (widened((first.min(last), first.max(last)), axis.len()), first > last)
 }
 
 /// The range of `count` pixel centres, with half a pixel more on either side.
@@ -165,16 +143,8 @@ mod tests {
     use super::*;
 
     fn picture(columns: usize, rows: usize, value: impl Fn(usize, usize) -> f64) -> Picture {
-        let values = (0..columns * rows)
-            .map(|i| value(i % columns, i / columns))
-            .collect();
-        Picture {
-            columns,
-            rows,
-            values,
-            x: (0.0, columns as f64),
-            y: (0.0, rows as f64),
-        }
+        let values = (0..columns * rows).map(|i| value(i % columns, i / columns)).collect();
+        Picture { columns, rows, values, x: (0.0, columns as f64), y: (0.0, rows as f64) }
     }
 
     #[test]
@@ -212,10 +182,7 @@ mod tests {
 
     #[test]
     fn descending_axes_are_turned_to_ascend() {
-        let sampling = Sampling::Raster {
-            u: vec![2.0, 1.0, 0.0],
-            v: vec![1.0, 0.0],
-        };
+        let sampling = Sampling::Raster { u: vec![2.0, 1.0, 0.0], v: vec![1.0, 0.0] };
         let sky = Picture::of_sky(&sampling, &[12.0, 11.0, 10.0, 2.0, 1.0, 0.0]);
         assert_eq!(sky.values, [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
         assert_eq!((sky.x, sky.y), ((-0.5, 2.5), (-0.5, 1.5)));
@@ -236,21 +203,12 @@ mod tests {
 
     #[test]
     fn degenerate_maps_still_have_a_rectangle() {
-        let axes: [&[f64]; 6] = [
-            &[],
-            &[0.0],
-            &[3e-5],
-            &[1.0, 1.0],
-            &[f64::NAN, 1.0],
-            &[-1e308, 1e308],
-        ];
+        let axes: [&[f64]; 6] =
+            [&[], &[0.0], &[3e-5], &[1.0, 1.0], &[f64::NAN, 1.0], &[-1e308, 1e308]];
         for u in axes {
             for v in axes {
                 let (u, v) = (u.to_vec(), v.to_vec());
-                let raster = Sampling::Raster {
-                    u: u.clone(),
-                    v: v.clone(),
-                };
+                let raster = Sampling::Raster { u: u.clone(), v: v.clone() };
                 for sampling in [raster, Sampling::Scattered { u, v }] {
                     for values in [&[][..], &[f64::NAN; 4], &[1.0; 4]] {
                         let fitted = Picture::of_sky(&sampling, values).fitted(20);

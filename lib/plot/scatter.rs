@@ -6,28 +6,16 @@ use super::picture::{Picture, widened};
 /// The mean of the samples nearest to each cell of a grid that has somewhat fewer cells than there
 /// are samples. `u, v` and `values` go together; what is not finite is left out.
 pub(super) fn gridded(u: &[f64], v: &[f64], values: &[f64]) -> Picture {
-    let samples = || {
-        u.iter()
-            .zip(v)
-            .filter(|(u, v)| is_shown(**u) && is_shown(**v))
-    };
+    let samples = || u.iter().zip(v).filter(|(u, v)| is_shown(**u) && is_shown(**v));
     let range = |axis: fn((&f64, &f64)) -> f64| -> (f64, f64) {
         samples()
             .map(axis)
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
-                (a.min(x), b.max(x))
-            })
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)))
     };
     let (x, y) = (range(|s| *s.0), range(|s| *s.1));
     let count = samples().count();
     if count == 0 {
-        return Picture {
-            columns: 0,
-            rows: 0,
-            values: Vec::new(),
-            x: (-1.0, 1.0),
-            y: (-1.0, 1.0),
-        };
+        return Picture { columns: 0, rows: 0, values: Vec::new(), x: (-1.0, 1.0), y: (-1.0, 1.0) };
     }
     // Fewer than a cell a sample, as scans crowd along their tracks; cells about square.
     let cells = count as f64 / 1.5;
@@ -50,13 +38,7 @@ pub(super) fn gridded(u: &[f64], v: &[f64], values: &[f64]) -> Picture {
     }
     // 0/0 is the blank that an empty cell has to be.
     let values = sums.iter().map(|(sum, n)| sum / f64::from(*n)).collect();
-    let cells = Picture {
-        columns,
-        rows,
-        values,
-        x,
-        y,
-    };
+    let cells = Picture { columns, rows, values, x, y };
     bridged(cells)
 }
 
@@ -67,9 +49,7 @@ fn bridged(mut picture: Picture) -> Picture {
     let (columns, rows) = (picture.columns as i64, picture.rows as i64);
     let at = |x: i64, y: i64| {
         let inside = (0..columns).contains(&x) && (0..rows).contains(&y);
-        inside
-            .then(|| before[(y * columns + x) as usize])
-            .filter(|v| is_shown(*v))
+        inside.then(|| before[(y * columns + x) as usize]).filter(|v| is_shown(*v))
     };
     for (i, value) in picture.values.iter_mut().enumerate() {
         if is_shown(*value) {
@@ -78,9 +58,7 @@ fn bridged(mut picture: Picture) -> Picture {
         let (x, y) = (i as i64 % columns, i as i64 / columns);
         let ways = [(1, 0), (0, 1), (1, 1), (1, -1)];
         let pairs = ways.map(|(dx, dy)| (at(x - dx, y - dy), at(x + dx, y + dy)));
-        let means = pairs
-            .iter()
-            .filter_map(|pair| Some((pair.0? + pair.1?) / 2.0));
+        let means = pairs.iter().filter_map(|pair| Some((pair.0? + pair.1?) / 2.0));
         let (sum, n) = means.fold((0.0, 0u32), |(sum, n), mean| (sum + mean, n + 1));
         *value = sum / f64::from(n);
     }
@@ -119,10 +97,7 @@ mod tests {
         let bridged = bridged(cells);
         // Across (0 + 4)/2, up and down (1 + 1)/2, one diagonal (0 + 4)/2, the other misses an end.
         assert_eq!(bridged.values[6], (2.0 + 1.0 + 2.0) / 3.0);
-        assert!(
-            bridged.values[0].is_nan(),
-            "a corner lies between no two others"
-        );
+        assert!(bridged.values[0].is_nan(), "a corner lies between no two others");
         assert_eq!(bridged.values[3], (4.0 + 16.0) / 2.0);
     }
 }

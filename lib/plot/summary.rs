@@ -27,11 +27,7 @@ impl Summary {
         let mut coefficients = zernikes(&result.parameters);
         let left_out = coefficients.len().saturating_sub(2 * MOST_ROWS);
         coefficients.truncate(2 * MOST_ROWS);
-        Summary {
-            facts: facts(result),
-            coefficients,
-            left_out,
-        }
+        Summary { facts: facts(result), coefficients, left_out }
     }
 
     /// Pixels from the top of the first line to the bottom of the last.
@@ -80,11 +76,7 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
     let surface = &result.surface;
     let unknown = || String::from("unknown");
     let length = |m: f64| {
-        if m.is_finite() {
-            show_length(m)
-        } else {
-            unknown()
-        }
+        if m.is_finite() { show_length(m) } else { unknown() }
     };
     let number = |x: f64, decimals: usize| match x.abs() {
         x if !x.is_finite() => unknown(),
@@ -128,16 +120,8 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
         None => format!("{} µm", number(surface.surface_rms_m * 1e6, 1)),
     };
     facts.push(("surface rms", format!("{rms} (half path)"), INK));
-    facts.push((
-        "phase rms",
-        format!("{} rad", number(surface.phase_rms_rad, 3)),
-        INK,
-    ));
-    facts.push((
-        "Ruze",
-        format!("efficiency {}", number(surface.ruze_efficiency, 4)),
-        INK,
-    ));
+    facts.push(("phase rms", format!("{} rad", number(surface.phase_rms_rad, 3)), INK));
+    facts.push(("Ruze", format!("efficiency {}", number(surface.ruze_efficiency, 4)), INK));
     facts
 }
 
@@ -145,15 +129,9 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
 /// best known of them deserves.
 fn zernikes(parameters: &[ParameterSummary]) -> Vec<String> {
     let free = || parameters.iter().filter(|p| p.free && p.n.is_some());
-    let sigmas = free()
-        .filter_map(|p| p.sigma)
-        .filter(|s| *s > 0.0 && s.is_finite());
+    let sigmas = free().filter_map(|p| p.sigma).filter(|s| *s > 0.0 && s.is_finite());
     let best = sigmas.fold(f64::INFINITY, f64::min);
-    let decimals = if best.is_finite() {
-        decimals_for(best).clamp(2, 5)
-    } else {
-        3
-    };
+    let decimals = if best.is_finite() { decimals_for(best).clamp(2, 5) } else { 3 };
     let number = |x: f64| match x.abs() < 1e3 {
         true => format!("{x:+.decimals$}"),
         false => format!("{x:+.1e}"),
@@ -215,16 +193,9 @@ mod tests {
         fixed.free = false;
         let mut gain = zernike("gain[0]", 1.0, Some(0.1));
         gain.n = None;
-        let parameters = [
-            fixed,
-            zernike("z4", -0.12345, Some(0.0123)),
-            zernike("z10", 12.0, Some(0.5)),
-            gain,
-        ];
-        assert_eq!(
-            zernikes(&parameters),
-            ["z4    -0.123 ± 0.012", "z10  +12.000 ± 0.500"]
-        );
+        let parameters =
+            [fixed, zernike("z4", -0.12345, Some(0.0123)), zernike("z10", 12.0, Some(0.5)), gain];
+        assert_eq!(zernikes(&parameters), ["z4    -0.123 ± 0.012", "z10  +12.000 ± 0.500"]);
     }
 
     #[test]
@@ -244,9 +215,7 @@ mod tests {
         result.telescope =
             "a telescope with a name that no plate could ever hold in one line".into();
         for count in [0, 1, 5, 24, 25, 60] {
-            result.parameters = (0..count)
-                .map(|i| zernike(&format!("z{i}"), 0.1, None))
-                .collect();
+            result.parameters = (0..count).map(|i| zernike(&format!("z{i}"), 0.1, None)).collect();
             let summary = Summary::of(&result);
             let mut canvas = Canvas::new(WIDTH as usize + 20, 900);
             summary.draw(&mut canvas, 0, 0);

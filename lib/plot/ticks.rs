@@ -21,11 +21,7 @@ fn multiples(low: f64, high: f64, digit: i32, exponent: i32, most: usize) -> Opt
     let (size, ten) = (f64::from(digit), 10f64.powi(exponent.abs()));
     let value = |k: f64| {
         let units = k * size;
-        if exponent < 0 {
-            units / ten
-        } else {
-            units * ten
-        }
+        if exponent < 0 { units / ten } else { units * ten }
     };
     let step = value(1.0);
     // A billionth of a step forgives the rounding of `low` and `high` themselves.
@@ -80,14 +76,8 @@ mod tests {
         assert_eq!(ticks(0.0, 1.0, 6), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
         assert_eq!(ticks(0.0, 1.0, 5), [0.0, 0.5, 1.0]);
         assert_eq!(ticks(-0.03, 0.03, 5), [-0.02, 0.0, 0.02]);
-        assert_eq!(
-            ticks(-32.0, 32.0, 7),
-            [-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0]
-        );
-        assert_eq!(
-            ticks(9700.0, 10400.0, 4),
-            [9800.0, 10000.0, 10200.0, 10400.0]
-        );
+        assert_eq!(ticks(-32.0, 32.0, 7), [-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0]);
+        assert_eq!(ticks(9700.0, 10400.0, 4), [9800.0, 10000.0, 10200.0, 10400.0]);
     }
 
     #[test]
@@ -110,10 +100,7 @@ mod tests {
     #[test]
     fn small_and_large_labels_share_an_exponent() {
         assert_eq!(labels(&[-2e-5, 0.0, 2e-5]), ["-2e-5", "0", "2e-5"]);
-        assert_eq!(
-            labels(&[8e-6, 1e-5, 1.2e-5]),
-            ["0.8e-5", "1.0e-5", "1.2e-5"]
-        );
+        assert_eq!(labels(&[8e-6, 1e-5, 1.2e-5]), ["0.8e-5", "1.0e-5", "1.2e-5"]);
         assert_eq!(labels(&[0.0, 2e5, 4e5]), ["0", "2e5", "4e5"]);
     }
 

@@ -60,11 +60,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// Asserts that a program did what it was asked for and said nothing.
 pub fn assert_silent_success(output: &Output, what: &str) {
     let said = text(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{what}: {:?}: {said}",
-        output.status
-    );
+    assert!(output.status.success(), "{what}: {:?}: {said}", output.status);
     assert_eq!(said, "", "{what}");
 }
 
@@ -75,10 +71,7 @@ pub fn assert_refused(output: &Output, status: i32, name: &str, said: &str, what
     assert_eq!(line.lines().count(), 1, "{what}: {line}");
     assert!(line.starts_with(&format!("{name}: ")), "{what}: {line}");
     assert!(!line.contains("panicked"), "{what}: {line}");
-    assert!(
-        line.contains(said),
-        "{what}: {line:?} does not say {said:?}"
-    );
+    assert!(line.contains(said), "{what}: {line:?} does not say {said:?}");
 }
 
 /// The files in a folder, hidden ones included.
@@ -101,9 +94,7 @@ pub fn blobs(defocus: &[f64]) -> MapSet {
     let maps = defocus.iter().enumerate().map(|(i, &dz)| {
         let width = pixel * (2.0 + 40.0 * dz.abs());
         let blob = |v: f64, u: f64| (-(u * u + v * v) / (2.0 * width * width)).exp();
-        let power = axis
-            .iter()
-            .flat_map(|&v| axis.iter().map(move |&u| blob(v, u)));
+        let power = axis.iter().flat_map(|&v| axis.iter().map(move |&u| blob(v, u)));
         let mut power: Vec<f64> = power.collect();
         if i == 0 {
             power[0] = MARK;
@@ -111,10 +102,7 @@ pub fn blobs(defocus: &[f64]) -> MapSet {
         BeamMap {
             name: format!("MAP{i}"),
             defocus: dz,
-            sampling: Sampling::Raster {
-                u: axis.clone(),
-                v: axis.clone(),
-            },
+            sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
             power,
             sigma: Sigma::Constant(0.01),
         }
@@ -142,9 +130,7 @@ pub fn patch(mut file: Vec<u8>, value: f64) -> Vec<u8> {
 
 /// A map as text.
 pub fn lines(map: &BeamMap) -> String {
-    let Sampling::Raster { u, v } = &map.sampling else {
-        panic!("not a raster")
-    };
+    let Sampling::Raster { u, v } = &map.sampling else { panic!("not a raster") };
     let points = v.iter().flat_map(|v| u.iter().map(move |u| (u, v)));
     let lines = points.zip(&map.power);
     lines.map(|((u, v), p)| format!("{u} {v} {p}\n")).collect()

@@ -185,11 +185,7 @@ mod tests {
         let said = |value, gradient: &[f64], kind| {
             let mut report = report(1.0, &[], kind);
             (report.value, report.gradient) = (value, gradient.to_vec());
-            report
-                .check(&ours)
-                .map_err(|e| e.to_string())
-                .err()
-                .unwrap_or_default()
+            report.check(&ours).map_err(|e| e.to_string()).err().unwrap_or_default()
         };
         assert_eq!(said(1e3 + 5e-6, &[100.0, 5e-7], "gradient"), "");
         assert!(said(1e3 + 2e-5, &[100.0, 0.0], "gradient").contains("its value differs"));
@@ -205,10 +201,7 @@ mod tests {
         let report = report(1.0, &[1.0], "gradient");
         let second = report.measurement(2);
         assert_eq!(second.note, "extrapolated; slow");
-        assert_eq!(
-            (second.seconds_forward, second.seconds_gradient),
-            (Some(2.0), None)
-        );
+        assert_eq!((second.seconds_forward, second.seconds_gradient), (Some(2.0), None));
         assert_eq!(second.solution.unwrap().seconds_to(0.0), Some(900.0));
     }
 }

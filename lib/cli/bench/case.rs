@@ -117,11 +117,7 @@ impl Loaded {
             start,
             at: truth.iter().map(|p| p.1 + ASIDE).collect(),
         };
-        let mut loaded = Loaded {
-            case,
-            telescope,
-            maps,
-        };
+        let mut loaded = Loaded { case, telescope, maps };
         let options = loaded.options(Precision::F64);
         loaded.case.scale = loaded.problem(&options)?.scales;
         Ok(loaded)
@@ -154,11 +150,7 @@ impl Loaded {
         for map in &mut maps.maps {
             map.sigma = Sigma::Constant(case.noise_sigma);
         }
-        Ok(Loaded {
-            case,
-            telescope,
-            maps,
-        })
+        Ok(Loaded { case, telescope, maps })
     }
 
     /// What to fit: the paper's parameters by its likelihood.
@@ -168,10 +160,7 @@ impl Loaded {
         FitOptions {
             order: self.case.order,
             nuisance: Nuisance::NONE,
-            edits: ParameterEdits {
-                start,
-                ..Default::default()
-            },
+            edits: ParameterEdits { start, ..Default::default() },
             aperture: Some(self.telescope.aperture),
             precision,
             errors: false,

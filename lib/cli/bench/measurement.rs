@@ -53,8 +53,7 @@ impl Solution {
 
     /// The likelihood that was reached, where it was.
     pub fn reached(&self) -> Option<f64> {
-        self.negative_log_likelihood
-            .filter(|v| self.extrapolated.is_none() && v.is_finite())
+        self.negative_log_likelihood.filter(|v| self.extrapolated.is_none() && v.is_finite())
     }
 }
 
@@ -62,10 +61,8 @@ impl Solution {
 pub fn measure(folder: &Path, precision: Precision, limit: Option<f64>) -> Result<Measurement> {
     let loaded = Loaded::read(folder)?;
     processor::forget_peak_memory();
-    let mut measurement = Measurement {
-        version: env!("CARGO_PKG_VERSION").into(),
-        ..Measurement::default()
-    };
+    let mut measurement =
+        Measurement { version: env!("CARGO_PKG_VERSION").into(), ..Measurement::default() };
     let mut result = None;
     if let Some(limit) = limit {
         let (solution, fitted) = solve(&loaded, precision, limit)?;

@@ -19,10 +19,7 @@ impl FromStr for Shard {
         let parts = text.split_once('/');
         let parts = parts.and_then(|(i, n)| Some((number(i)?, number(n)?)));
         match parts {
-            Some((i, count)) if (1..=count).contains(&i) => Ok(Shard {
-                index: i - 1,
-                count,
-            }),
+            Some((i, count)) if (1..=count).contains(&i) => Ok(Shard { index: i - 1, count }),
             _ => Err(Error::usage(format!(
                 "shard '{text}', expected i/n with i from 1 to n, such as 2/8"
             ))),
@@ -47,10 +44,7 @@ impl Shard {
         let place = task.parse::<usize>().ok();
         let place = place.and_then(|task| task.checked_sub(first));
         match place.filter(|place| place % step == 0 && place / step < count) {
-            Some(place) => Ok(Shard {
-                index: place / step,
-                count,
-            }),
+            Some(place) => Ok(Shard { index: place / step, count }),
             None => Err(Error::usage(format!(
                 "SLURM_ARRAY_TASK_ID is {task}, which is none of SLURM_ARRAY_TASK_COUNT tasks in a row; give --shard i/n"
             ))),
@@ -93,9 +87,6 @@ mod tests {
         assert_eq!(of("6", "0", "2", "4").unwrap(), (3, 4));
         // sbatch --array=3,7
         assert!(of("7", "3", "1", "2").is_err());
-        assert_eq!(
-            Shard::of_slurm(|_| None).unwrap(),
-            Shard { index: 0, count: 1 }
-        );
+        assert_eq!(Shard::of_slurm(|_| None).unwrap(), Shard { index: 0, count: 1 });
     }
 }

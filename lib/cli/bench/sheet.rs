@@ -78,11 +78,7 @@ impl Sheet {
     /// # Errors
     /// A file with other columns, or with a row that is not whole.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut sheet = Sheet {
-            rows: Vec::new(),
-            path: path.to_path_buf(),
-            file: None,
-        };
+        let mut sheet = Sheet { rows: Vec::new(), path: path.to_path_buf(), file: None };
         let there = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() > 0);
         if !there {
             return Ok(sheet);
@@ -112,10 +108,7 @@ impl Sheet {
         if self.path.as_os_str() == "-" {
             return self.write(HEADER.as_bytes());
         }
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&self.path);
+        let file = OpenOptions::new().append(true).create(true).open(&self.path);
         let file = file.map_err(|e| match e.kind() {
             ErrorKind::IsADirectory => Error::input(&place, "is a folder, expected a file"),
             _ => Error::open(&place, plain(e)),
@@ -143,9 +136,7 @@ impl Sheet {
 
     /// Whether the measurement is there. Another seed makes other maps.
     pub fn has(&self, key: &Key, seed: u64) -> bool {
-        self.rows
-            .iter()
-            .any(|row| row.seed == seed && row.key == *key)
+        self.rows.iter().any(|row| row.seed == seed && row.key == *key)
     }
 
     /// The best likelihood that is known for the case of `key`.
@@ -160,9 +151,7 @@ impl Sheet {
 /// `rows` as CSV.
 pub fn table<R: Serialize>(rows: impl IntoIterator<Item = R>, header: bool) -> Result<Vec<u8>> {
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
-    let mut writer = csv::WriterBuilder::new()
-        .has_headers(header)
-        .from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).map_err(|e| failed(e.to_string()))?;
     }
@@ -217,27 +206,15 @@ mod tests {
         assert_eq!(sheet.rows, rows);
         assert!(sheet.has(&key(2), 7) && !sheet.has(&key(3), 7) && !sheet.has(&key(2), 8));
         let best = |case| sheet.best(&Key { case, ..key(9) }, 7);
-        assert_eq!(
-            (best(CaseKind::Cold), best(CaseKind::Paper)),
-            (Some(10.0), None)
-        );
-        assert_eq!(
-            (rows[0].seconds_solution, rows[0].note.as_str()),
-            (Some(1.0), "")
-        );
-        assert_eq!(
-            (rows[1].seconds_solution, rows[1].note.as_str()),
-            (None, "not reached")
-        );
+        assert_eq!((best(CaseKind::Cold), best(CaseKind::Paper)), (Some(10.0), None));
+        assert_eq!((rows[0].seconds_solution, rows[0].note.as_str()), (Some(1.0), ""));
+        assert_eq!((rows[1].seconds_solution, rows[1].note.as_str()), (None, "not reached"));
     }
 
     #[test]
     fn an_extrapolated_time_needs_no_best_likelihood() {
         let found = Measurement {
-            solution: Some(Solution {
-                extrapolated: Some(900.0),
-                ..Solution::default()
-            }),
+            solution: Some(Solution { extrapolated: Some(900.0), ..Solution::default() }),
             ..Measurement::default()
         };
         let row = Row::new(&key(1), 7, found, None);
@@ -251,11 +228,7 @@ mod tests {
         let places = names.map(|name| row.find(&format!("\"{name}\":")).expect(name));
         assert!(places.collect::<Vec<_>>().is_sorted(), "{row}");
         let columns = HEADER.split(',').count();
-        assert_eq!(
-            row.matches("\":").count(),
-            columns + 1,
-            "the key has a name too"
-        );
+        assert_eq!(row.matches("\":").count(), columns + 1, "the key has a name too");
     }
 
     #[test]
@@ -264,21 +237,11 @@ mod tests {
         let path = folder.path().join("a.csv");
         let said = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            Sheet::read(&path)
-                .map(|s| s.rows.len())
-                .map_err(|e| e.to_string())
+            Sheet::read(&path).map(|s| s.rows.len()).map_err(|e| e.to_string())
         };
         assert!(said("name,value\n").unwrap_err().contains("first line"));
-        assert!(
-            said(&format!("{HEADER}oof,cpu,f6"))
-                .unwrap_err()
-                .contains("not whole")
-        );
-        assert!(
-            said(&format!("{HEADER}oof,cpu\n"))
-                .unwrap_err()
-                .contains("row 1")
-        );
+        assert!(said(&format!("{HEADER}oof,cpu,f6")).unwrap_err().contains("not whole"));
+        assert!(said(&format!("{HEADER}oof,cpu\n")).unwrap_err().contains("row 1"));
         assert_eq!(said(HEADER), Ok(0));
         assert_eq!(said(""), Ok(0));
     }

@@ -135,9 +135,8 @@ impl TableArgs {
         let theirs = baselines.iter().map(|name| (name.as_str(), "f64"));
         let both = [ours.collect::<Vec<_>>(), theirs.collect()];
         let mut keys = Vec::new();
-        for (kinds, repeat) in both
-            .iter()
-            .flat_map(|kinds| (1..=self.repeat).map(move |r| (kinds, r)))
+        for (kinds, repeat) in
+            both.iter().flat_map(|kinds| (1..=self.repeat).map(move |r| (kinds, r)))
         {
             for &(implementation, precision) in kinds {
                 keys.extend(threads.iter().map(|&threads| Key {

@@ -229,114 +229,27 @@ mod tests {
         let one = |_: f64| 1.0;
         let e = f64::EPSILON;
         for (name, error) in [
-            (
-                "exp",
-                worst(-700.0, 700.0, |x| x.exp_inline::<Fma>(), f64::exp, e, own),
-            ),
-            (
-                "exp near 0",
-                worst(-1.0, 1.0, |x| x.exp_inline::<Plain>(), f64::exp, e, own),
-            ),
-            (
-                "ln",
-                worst(1e-3, 50.0, |x| x.ln_inline::<Fma>(), f64::ln, e, own),
-            ),
-            (
-                "ln, separate",
-                worst(1e-3, 2.0, |x| x.ln_inline::<Plain>(), f64::ln, e, own),
-            ),
-            (
-                "ln_1p",
-                worst(1e-9, 9.0, |x| x.ln_1p_inline::<Fma>(), f64::ln_1p, e, own),
-            ),
-            (
-                "ln_1p near 0",
-                worst(
-                    -0.4,
-                    1e-6,
-                    |x| x.ln_1p_inline::<Plain>(),
-                    f64::ln_1p,
-                    e,
-                    own,
-                ),
-            ),
-            (
-                "sin",
-                worst(-1000.0, 1000.0, |x| x.sin_inline::<Fma>(), f64::sin, e, one),
-            ),
-            (
-                "cos",
-                worst(
-                    -1000.0,
-                    1000.0,
-                    |x| x.cos_inline::<Plain>(),
-                    f64::cos,
-                    e,
-                    one,
-                ),
-            ),
-            (
-                "sin far",
-                worst(9e5, 1e6, |x| x.sin_inline::<Plain>(), f64::sin, e, one),
-            ),
-            (
-                "cos near 0",
-                worst(-0.7, 0.7, |x| x.cos_inline::<Fma>(), f64::cos, e, own),
-            ),
+            ("exp", worst(-700.0, 700.0, |x| x.exp_inline::<Fma>(), f64::exp, e, own)),
+            ("exp near 0", worst(-1.0, 1.0, |x| x.exp_inline::<Plain>(), f64::exp, e, own)),
+            ("ln", worst(1e-3, 50.0, |x| x.ln_inline::<Fma>(), f64::ln, e, own)),
+            ("ln, separate", worst(1e-3, 2.0, |x| x.ln_inline::<Plain>(), f64::ln, e, own)),
+            ("ln_1p", worst(1e-9, 9.0, |x| x.ln_1p_inline::<Fma>(), f64::ln_1p, e, own)),
+            ("ln_1p near 0", worst(-0.4, 1e-6, |x| x.ln_1p_inline::<Plain>(), f64::ln_1p, e, own)),
+            ("sin", worst(-1000.0, 1000.0, |x| x.sin_inline::<Fma>(), f64::sin, e, one)),
+            ("cos", worst(-1000.0, 1000.0, |x| x.cos_inline::<Plain>(), f64::cos, e, one)),
+            ("sin far", worst(9e5, 1e6, |x| x.sin_inline::<Plain>(), f64::sin, e, one)),
+            ("cos near 0", worst(-0.7, 0.7, |x| x.cos_inline::<Fma>(), f64::cos, e, own)),
         ] {
             assert!(error < 2.0, "{name}: {error}");
         }
         let narrow = |f: fn(f32) -> f32| move |x: f64| f(x as f32) as f64;
         let e = f32::EPSILON as f64;
         for (name, error) in [
-            (
-                "exp",
-                worst(
-                    -80.0,
-                    80.0,
-                    narrow(f32::exp_inline::<Fma>),
-                    f64::exp,
-                    e,
-                    own,
-                ),
-            ),
-            (
-                "ln",
-                worst(1e-3, 50.0, narrow(f32::ln_inline::<Plain>), f64::ln, e, own),
-            ),
-            (
-                "ln_1p",
-                worst(
-                    1e-5,
-                    9.0,
-                    narrow(f32::ln_1p_inline::<Fma>),
-                    f64::ln_1p,
-                    e,
-                    own,
-                ),
-            ),
-            (
-                "sin",
-                worst(
-                    -300.0,
-                    300.0,
-                    narrow(f32::sin_inline::<Fma>),
-                    f64::sin,
-                    e,
-                    one,
-                ),
-            ),
-            (
-                "cos",
-                worst(
-                    -2900.0,
-                    2900.0,
-                    narrow(f32::cos_inline::<Plain>),
-                    f64::cos,
-                    e,
-                    one,
-                ),
-            ),
+            ("exp", worst(-80.0, 80.0, narrow(f32::exp_inline::<Fma>), f64::exp, e, own)),
+            ("ln", worst(1e-3, 50.0, narrow(f32::ln_inline::<Plain>), f64::ln, e, own)),
+            ("ln_1p", worst(1e-5, 9.0, narrow(f32::ln_1p_inline::<Fma>), f64::ln_1p, e, own)),
+            ("sin", worst(-300.0, 300.0, narrow(f32::sin_inline::<Fma>), f64::sin, e, one)),
+            ("cos", worst(-2900.0, 2900.0, narrow(f32::cos_inline::<Plain>), f64::cos, e, one)),
         ] {
             assert!(error < 2.0, "{name} in f32: {error}");
         }
@@ -344,27 +257,14 @@ mod tests {
 
     #[test]
     fn special_values_are_those_of_the_standard_library() {
-        for x in [
-            0.0,
-            -0.0,
-            1.0,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-            f64::NAN,
-            -1.0,
-            -2.0,
-            1e-320,
-            1e300,
-        ] {
+        for x in
+            [0.0, -0.0, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -1.0, -2.0, 1e-320, 1e300]
+        {
             let same = |a: f64, b: f64| {
                 a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-13 * b.abs()
             };
             assert!(same(x.exp_inline::<Fma>(), x.exp()), "exp {x}");
-            assert!(
-                same(x.ln_inline::<Fma>(), x.ln()),
-                "ln {x}: {}",
-                x.ln_inline::<Fma>()
-            );
+            assert!(same(x.ln_inline::<Fma>(), x.ln()), "ln {x}: {}", x.ln_inline::<Fma>());
             assert!(same(x.ln_1p_inline::<Fma>(), x.ln_1p()), "ln_1p {x}");
         }
         assert_eq!((-800.0f64).exp_inline::<Fma>(), 0.0);

@@ -64,7 +64,7 @@ fn radices(points: usize) -> Option<Vec<usize>> {
     let mut radices = vec![4; fours.min(1)];
     radices.extend(vec![8; eights]);
     for prime in [5, 3, 7, 11, LARGEST] {
-        while rest % prime == 0 {
+        while rest.is_multiple_of(prime) {
             radices.push(prime);
             rest /= prime;
         }
@@ -278,36 +278,18 @@ fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Compl
     // The odd part turns by k eighths: (1 - i) / sqrt 2 and (-1 - i) / sqrt 2 for k = 1 and 3.
     let half = V::splat(T::of(FRAC_1_SQRT_2));
     let (one, three) = (
-        Complexes {
-            re: o[1].re.add(o[1].im),
-            im: o[1].im.sub(o[1].re),
-        },
-        Complexes {
-            re: o[3].im.sub(o[3].re),
-            im: o[3].re.add(o[3].im),
-        },
+        Complexes { re: o[1].re.add(o[1].im), im: o[1].im.sub(o[1].re) },
+        Complexes { re: o[3].im.sub(o[3].re), im: o[3].re.add(o[3].im) },
     );
     [
         e[0].add(o[0]),
-        Complexes {
-            re: one.re.mul_add(half, e[1].re),
-            im: one.im.mul_add(half, e[1].im),
-        },
+        Complexes { re: one.re.mul_add(half, e[1].re), im: one.im.mul_add(half, e[1].im) },
         e[2].sub_i(o[2]),
-        Complexes {
-            re: three.re.mul_add(half, e[3].re),
-            im: three.im.sub_mul(half, e[3].im),
-        },
+        Complexes { re: three.re.mul_add(half, e[3].re), im: three.im.sub_mul(half, e[3].im) },
         e[0].sub(o[0]),
-        Complexes {
-            re: one.re.sub_mul(half, e[1].re),
-            im: one.im.sub_mul(half, e[1].im),
-        },
+        Complexes { re: one.re.sub_mul(half, e[1].re), im: one.im.sub_mul(half, e[1].im) },
         e[2].add_i(o[2]),
-        Complexes {
-            re: three.re.sub_mul(half, e[3].re),
-            im: three.im.mul_add(half, e[3].im),
-        },
+        Complexes { re: three.re.sub_mul(half, e[3].re), im: three.im.mul_add(half, e[3].im) },
     ]
 }
 
@@ -359,9 +341,8 @@ mod tests {
         let input: Vec<_> = used.clone().map(batch).collect();
         let (mut out, mut spare) = (dirty.clone(), dirty.clone());
         lanes.forward(&input, used.start, &mut out, &mut spare);
-        for k in 0..points {
+        for (k, got) in out[..points].iter().enumerate() {
             let (re, im) = direct(used.clone(), k, -1.0);
-            let got = &out[k];
             assert!(close(got.re.as_ref()[5], re), "{points} {used:?} {k}");
             assert!(close(got.im.as_ref()[5], im), "{points} {used:?} {k}");
         }
@@ -381,11 +362,7 @@ mod tests {
     fn lines_of_every_kind_of_length_have_the_transform_of_the_plain_sum() {
         let lengths = (1..=40).chain([45, 64, 77, 96, 128, 169, 250, 256, 512]);
         for points in lengths.filter(|&n| radices(n).is_some()) {
-            for used in [
-                0..points,
-                points / 3..points - points / 3,
-                points / 2..points / 2 + 1,
-            ] {
+            for used in [0..points, points / 3..points - points / 3, points / 2..points / 2 + 1] {
                 check::<f64>(points, used.clone());
                 check::<f32>(points, used);
             }

@@ -55,11 +55,7 @@ impl<T: Real> Line<T> {
                 }
             }
         };
-        Line {
-            outputs: axis.outputs(),
-            used,
-            kernel,
-        }
+        Line { outputs: axis.outputs(), used, kernel }
     }
 
     fn scratch_len(&self) -> usize {
@@ -199,11 +195,7 @@ impl<T: Real> Transform<T> {
     /// How long a workspace's lines have to be.
     pub fn lines_len(&self) -> usize {
         // The row pass turns whole blocks, so its lines are padded to that.
-        let x = self
-            .x
-            .outputs
-            .max(self.x.used.len())
-            .next_multiple_of(T::LANES);
+        let x = self.x.outputs.max(self.x.used.len()).next_multiple_of(T::LANES);
         x.max(self.y.outputs.max(self.y.used.len()))
     }
 
@@ -241,12 +233,7 @@ impl<T: Real> Transform<T> {
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
-            let Workspace {
-                lines: [out, spare],
-                inputs,
-                scratch,
-                ..
-            } = &mut *workspace;
+            let Workspace { lines: [out, spare], inputs, scratch, .. } = &mut *workspace;
             let inputs = &mut inputs[..self.x.used.len()];
             inputs.fill(Batch::default());
             for (lane, row) in rows.clone().enumerate() {
@@ -275,12 +262,7 @@ impl<T: Real> Transform<T> {
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
-        let Workspace {
-            blocks,
-            lines: [_, spare],
-            scratch,
-            ..
-        } = workspace;
+        let Workspace { blocks, lines: [_, spare], scratch, .. } = workspace;
         // SAFETY: the block is ours by the caller's promise.
         let input = unsafe { spectrum.part(block * self.rows(), self.rows()) };
         self.y.forward(input, &mut blocks[stream], spare, scratch);
@@ -297,12 +279,7 @@ impl<T: Real> Transform<T> {
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
-        let Workspace {
-            blocks,
-            lines: [_, spare],
-            scratch,
-            ..
-        } = workspace;
+        let Workspace { blocks, lines: [_, spare], scratch, .. } = workspace;
         // SAFETY: the block is ours by the caller's promise.
         let out = unsafe { spectrum.part(block * self.rows(), self.rows()) };
         self.y.adjoint(&mut blocks[stream], spare, scratch, out);
@@ -317,12 +294,7 @@ impl<T: Real> Transform<T> {
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
-            let Workspace {
-                lines: [data, spare],
-                inputs,
-                scratch,
-                ..
-            } = &mut *workspace;
+            let Workspace { lines: [data, spare], inputs, scratch, .. } = &mut *workspace;
             for (block, lines) in data[..self.x.outputs].chunks_mut(T::LANES).enumerate() {
                 let at = block * self.rows() + rows.start;
                 // SAFETY: each group has its own rows of every block.

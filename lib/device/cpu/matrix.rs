@@ -25,10 +25,7 @@ impl<T: Real> Matrix<T> {
             let at = (o / TOGETHER * inputs + i) * TOGETHER + o % TOGETHER;
             packed[at] = (T::of(z.re), T::of(z.im));
         }
-        Matrix {
-            inputs,
-            values: packed,
-        }
+        Matrix { inputs, values: packed }
     }
 }
 

@@ -93,9 +93,7 @@ impl<T: Real> Cpu<T> {
         // A block of the region is one block of each of its transforms, and forward transform i and adjoint
         // i share a spectrum: that is safe only when the blocks are the same numbers of the spectrum.
         let shape = |stream: &Stream| {
-            let found = transforms
-                .iter()
-                .find(|t| Arc::ptr_eq(&t.0, &stream.transform));
+            let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &stream.transform));
             found.map(|t| t.1.shape())
         };
         let same_shapes = |r: &Region| {
@@ -161,10 +159,8 @@ impl<T: Real> Cpu<T> {
         }
         // Last pass of every adjoint: the rows.
         for (stream, spectrum) in region.adjoint.iter().zip(&self.spectra) {
-            let (transform, field) = (
-                self.transform(&stream.transform),
-                &self.fields[stream.field],
-            );
+            let (transform, field) =
+                (self.transform(&stream.transform), &self.fields[stream.field]);
             transform.rows_adjoint(spectrum, field, &self.workspaces);
         }
         self.add_partials(region, &layout);
@@ -173,11 +169,8 @@ impl<T: Real> Cpu<T> {
     /// One block of columns through the forward transforms, the code, and the adjoint transforms; for a
     /// region without transforms, one tile.
     fn run_block(&self, region: &Region, layout: &Layout, block: usize) {
-        let sources = Sources {
-            scalars: &self.scalars,
-            arrays: &self.arrays,
-            fields: &self.fields,
-        };
+        let sources =
+            Sources { scalars: &self.scalars, arrays: &self.arrays, fields: &self.fields };
         let mut workspace = self.workspaces.mine();
         let workspace = &mut *workspace;
         let start = block * layout.block;

@@ -153,11 +153,7 @@ pub fn run<T: Real>(
                 from_block(&workspace.blocks[*stream], tile, &mut real, &mut slots[*im]);
                 slots[*re] = real;
             }
-            Code::Combine {
-                basis,
-                coefficients,
-                out,
-            } => {
+            Code::Combine { basis, coefficients, out } => {
                 let mut result = std::mem::take(&mut workspace.slots[*out]);
                 let out_part = &mut result[..tile.len];
                 combine(
@@ -518,10 +514,7 @@ pub fn copy_to_block<T: Real>(
     stream: usize,
 ) {
     let Workspace { slots, blocks, .. } = workspace;
-    let (re, im) = (
-        sources.argument(re, tile, slots),
-        sources.argument(im, tile, slots),
-    );
+    let (re, im) = (sources.argument(re, tile, slots), sources.argument(im, tile, slots));
     to_block(re, im, tile, &mut blocks[stream]);
 }
 
@@ -554,19 +547,10 @@ pub fn sums<T: Real>(
 /// The parts of a basis's runs that fall into a tile: (run, first point, end).
 fn runs_of(basis: &Basis, tile: Tile) -> impl Iterator<Item = (usize, usize, usize)> {
     let end = tile.offset + tile.len;
-    let first = basis
-        .runs()
-        .partition_point(|r| r.start + r.len <= tile.offset);
-    let runs = basis.runs()[first..]
-        .iter()
-        .take_while(move |r| r.start < end);
-    runs.enumerate().map(move |(k, r)| {
-        (
-            first + k,
-            r.start.max(tile.offset),
-            (r.start + r.len).min(end),
-        )
-    })
+    let first = basis.runs().partition_point(|r| r.start + r.len <= tile.offset);
+    let runs = basis.runs()[first..].iter().take_while(move |r| r.start < end);
+    runs.enumerate()
+        .map(move |(k, r)| (first + k, r.start.max(tile.offset), (r.start + r.len).min(end)))
 }
 
 fn combine<T: Real>(
@@ -592,11 +576,7 @@ fn combine<T: Real>(
         // The coefficients of the sum along this run, then Clenshaw's recurrence a point.
         chebyshev.clear();
         for row in basis.chebyshev(run).chunks_exact(basis.count()) {
-            let sum: f64 = row
-                .iter()
-                .zip(coefficients)
-                .map(|(&w, &c)| w * scalars[c])
-                .sum();
+            let sum: f64 = row.iter().zip(coefficients).map(|(&w, &c)| w * scalars[c]).sum();
             chebyshev.push(T::of(sum));
         }
         let out = &mut out[start - tile.offset..end - tile.offset];
@@ -609,11 +589,7 @@ fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f
     if basis.terms() == 0 {
         for (j, out) in out.iter_mut().enumerate() {
             let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
-            *out = row
-                .iter()
-                .enumerate()
-                .map(|(i, &b)| b * values.at(i).wide())
-                .sum();
+            *out = row.iter().enumerate().map(|(i, &b)| b * values.at(i).wide()).sum();
         }
         return;
     }
@@ -640,16 +616,9 @@ mod tests {
     #[test]
     fn the_logarithm_of_a_product_is_the_sum_of_the_logarithms() {
         // Numbers of all sizes; a tenth of them are large, and in the second case one is too large.
-        for (scale, spike) in [
-            (1.0, 1.0),
-            (1e-14, 1.0),
-            (1e3, 1e40),
-            (1.0, -0.9),
-            (1.0, -2.0),
-        ] {
-            let mut x: Vec<f64> = (0..500)
-                .map(|i| scale * (0.1 * i as f64).sin().powi(2))
-                .collect();
+        for (scale, spike) in [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e40), (1.0, -0.9), (1.0, -2.0)] {
+            let mut x: Vec<f64> =
+                (0..500).map(|i| scale * (0.1 * i as f64).sin().powi(2)).collect();
             x.iter_mut().step_by(10).for_each(|x| *x *= 1e6);
             x[77] = spike;
             let expected: f64 = x.iter().map(|x| x.ln_1p()).sum();

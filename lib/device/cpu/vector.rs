@@ -106,9 +106,7 @@ mod x86 {
                 #[inline(always)]
                 fn load(from: &<$type as super::Real>::Wide) -> Self {
                     let lanes = from.len() / $parts;
-                    $name(std::array::from_fn(|i| unsafe {
-                        $load(from[i * lanes..].as_ptr())
-                    }))
+                    $name(std::array::from_fn(|i| unsafe { $load(from[i * lanes..].as_ptr()) }))
                 }
                 #[inline(always)]
                 fn store(self, to: &mut <$type as super::Real>::Wide) {
@@ -190,10 +188,7 @@ impl<V> Complexes<V> {
     where
         V: Vector<T>,
     {
-        Complexes {
-            re: V::load(&from.re),
-            im: V::load(&from.im),
-        }
+        Complexes { re: V::load(&from.re), im: V::load(&from.im) }
     }
     #[inline(always)]
     pub fn store<T: Real>(self, to: &mut Batch<T>)
@@ -216,20 +211,14 @@ impl<V> Complexes<V> {
     where
         V: Vector<T>,
     {
-        Complexes {
-            re: self.re.add(b.re),
-            im: self.im.add(b.im),
-        }
+        Complexes { re: self.re.add(b.re), im: self.im.add(b.im) }
     }
     #[inline(always)]
     pub fn sub<T: Real>(self, b: Self) -> Self
     where
         V: Vector<T>,
     {
-        Complexes {
-            re: self.re.sub(b.re),
-            im: self.im.sub(b.im),
-        }
+        Complexes { re: self.re.sub(b.re), im: self.im.sub(b.im) }
     }
     /// `self - i b`
     #[inline(always)]
@@ -237,10 +226,7 @@ impl<V> Complexes<V> {
     where
         V: Vector<T>,
     {
-        Complexes {
-            re: self.re.add(b.im),
-            im: self.im.sub(b.re),
-        }
+        Complexes { re: self.re.add(b.im), im: self.im.sub(b.re) }
     }
     /// `self + i b`
     #[inline(always)]
@@ -248,10 +234,7 @@ impl<V> Complexes<V> {
     where
         V: Vector<T>,
     {
-        Complexes {
-            re: self.re.sub(b.im),
-            im: self.im.add(b.re),
-        }
+        Complexes { re: self.re.sub(b.im), im: self.im.add(b.re) }
     }
     /// `self w`
     #[inline(always)]

@@ -39,11 +39,7 @@ impl LinearAxis {
         let mean_step = (last - first) / (n - 1) as f64;
         let mut candidates = Vec::new();
         let mut candidate = |reference: f64, start: f64, step: f64| {
-            candidates.push(LinearAxis {
-                reference,
-                start,
-                step,
-            });
+            candidates.push(LinearAxis { reference, start, step });
         };
         // (j - k) du, where the origin is a pixel.
         if let Some(k) = values.iter().position(|&x| x == 0.0) {
@@ -63,11 +59,7 @@ impl LinearAxis {
         if let Some(axis) = candidates.iter().find(exact) {
             return Some(*axis);
         }
-        let near = LinearAxis {
-            reference: 0.0,
-            start: first,
-            step: mean_step,
-        };
+        let near = LinearAxis { reference: 0.0, start: first, step: mean_step };
         let even = |j: usize| (near.value(j) - values[j]).abs() <= UNEVEN * mean_step.abs();
         (0..n).all(even).then_some(near)
     }

@@ -26,23 +26,12 @@ impl<'a> Cards<'a> {
             let keyword = text[..8].trim_end();
             if keyword == "END" && text[8..].trim().is_empty() {
                 let length = (i + 1) * CARD;
-                return Ok(Cards {
-                    cards,
-                    length,
-                    place,
-                });
+                return Ok(Cards { cards, length, place });
             }
-            let value = if &text[8..10] == "= " {
-                value_part(&text[10..])
-            } else {
-                ""
-            };
+            let value = if &text[8..10] == "= " { value_part(&text[10..]) } else { "" };
             cards.push((keyword, value));
         }
-        Err(Error::input(
-            place,
-            "the header has no END card; is the file truncated?",
-        ))
+        Err(Error::input(place, "the header has no END card; is the file truncated?"))
     }
 
     /// The value of card `i`, which has to have this keyword.
@@ -53,35 +42,23 @@ impl<'a> Cards<'a> {
                 self.place,
                 format!("card {} is '{found}', expected {keyword}", i + 1),
             )),
-            None => Err(Error::input(
-                self.place,
-                format!("the header has no {keyword}"),
-            )),
+            None => Err(Error::input(self.place, format!("the header has no {keyword}"))),
         }
     }
 
     pub fn integer_at(&self, i: usize, keyword: &str) -> Result<i64> {
         let value = self.at(i, keyword)?;
         value.parse().map_err(|_| {
-            Error::input(
-                self.place,
-                format!("{keyword} is '{value}', expected an integer"),
-            )
+            Error::input(self.place, format!("{keyword} is '{value}', expected an integer"))
         })
     }
 
     /// The value of a keyword, if it is there; twice is an error.
     pub fn find(&self, keyword: &str) -> Result<Option<&'a str>> {
-        let mut found = self
-            .cards
-            .iter()
-            .filter(|c| c.0.eq_ignore_ascii_case(keyword));
+        let mut found = self.cards.iter().filter(|c| c.0.eq_ignore_ascii_case(keyword));
         let value = found.next().map(|c| c.1);
         match found.next() {
-            Some(_) => Err(Error::input(
-                self.place,
-                format!("{keyword} is there twice"),
-            )),
+            Some(_) => Err(Error::input(self.place, format!("{keyword} is there twice"))),
             None => Ok(value),
         }
     }

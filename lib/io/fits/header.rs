@@ -65,9 +65,7 @@ impl Header {
         };
         let bits = cards.integer_at(1, "BITPIX")?;
         if ![8, 16, 32, 64, -32, -64].contains(&bits) {
-            return wrong(format!(
-                "BITPIX is {bits}, expected 8, 16, 32, 64, -32 or -64"
-            ));
+            return wrong(format!("BITPIX is {bits}, expected 8, 16, 32, 64, -32 or -64"));
         }
         let naxis = cards.integer_at(2, "NAXIS")?;
         if !(0..=MOST_AXES as i64).contains(&naxis) {
@@ -113,10 +111,7 @@ impl Header {
             // CFITSIO takes NAXIS1 = 0 for the mark of random groups and would look for the next
             // header somewhere else.
             "IMAGE" if axes.contains(&0) => return wrong("an axis of the image is 0 long".into()),
-            "IMAGE" => Content::Image {
-                axes,
-                floating: bits < 0,
-            },
+            "IMAGE" => Content::Image { axes, floating: bits < 0 },
             "BINTABLE" => table(&cards, &axes, bits, place)?,
             "TABLE" => Content::AsciiTable,
             other => {
@@ -163,17 +158,11 @@ fn table(cards: &Cards, axes: &[usize], bits: i64, place: &str) -> Result<Conten
         ));
     };
     if bits != 8 {
-        return Err(Error::input(
-            place,
-            format!("a table with BITPIX = {bits}, expected 8"),
-        ));
+        return Err(Error::input(place, format!("a table with BITPIX = {bits}, expected 8")));
     }
     let fields = cards.integer_at(7, "TFIELDS")?;
     if !(0..=999).contains(&fields) {
-        return Err(Error::input(
-            place,
-            format!("TFIELDS is {fields}, expected 0 to 999"),
-        ));
+        return Err(Error::input(place, format!("TFIELDS is {fields}, expected 0 to 999")));
     }
     let mut columns = Vec::new();
     let mut total = 0usize;
@@ -182,18 +171,10 @@ fn table(cards: &Cards, axes: &[usize], bits: i64, place: &str) -> Result<Conten
         let form = find("TFORM")?;
         let (repeat, letter, bytes) = parse_form(&form).ok_or_else(|| {
             let form = printable(&form);
-            Error::input(
-                place,
-                format!("TFORM{i} is '{form}', which is no column format"),
-            )
+            Error::input(place, format!("TFORM{i} is '{form}', which is no column format"))
         })?;
         total = total.saturating_add(bytes);
-        columns.push(Column {
-            name: find("TTYPE")?,
-            repeat,
-            letter,
-            unit: find("TUNIT")?,
-        });
+        columns.push(Column { name: find("TTYPE")?, repeat, letter, unit: find("TUNIT")? });
     }
     if total != width {
         return Err(Error::input(
@@ -216,9 +197,7 @@ fn parse_form(form: &str) -> Option<(usize, char, usize)> {
     let rest = rest.as_str();
     let sound = match letter {
         // The width of substrings, `rAw`; CFITSIO divides by it.
-        'A' if !rest.is_empty() => rest
-            .parse::<usize>()
-            .is_ok_and(|w| (1..=repeat).contains(&w)),
+        'A' if !rest.is_empty() => rest.parse::<usize>().is_ok_and(|w| (1..=repeat).contains(&w)),
         // The longest of the variable-length arrays, `rPt(e)`.
         'P' | 'Q' => true,
         _ => rest.is_empty(),
@@ -268,10 +247,7 @@ mod tests {
         ];
         let header = Header::parse(&header(&cards), true, "x").unwrap();
         assert_eq!(header.data_length, 4800);
-        let expected = Content::Image {
-            axes: vec![30, 20],
-            floating: true,
-        };
+        let expected = Content::Image { axes: vec![30, 20], floating: true };
         assert_eq!(header.content, expected);
         assert_eq!(header.name, "it's / one");
         assert_eq!(header.length, 7 * CARD);
@@ -281,13 +257,7 @@ mod tests {
     fn claims_that_cannot_be_true_are_refused() {
         let image = |axis: &str| {
             refusal(
-                &[
-                    "SIMPLE  = T",
-                    "BITPIX  = -64",
-                    "NAXIS   = 2",
-                    axis,
-                    "NAXIS2  = 4000000000",
-                ],
+                &["SIMPLE  = T", "BITPIX  = -64", "NAXIS   = 2", axis, "NAXIS2  = 4000000000"],
                 true,
             )
         };
@@ -333,19 +303,11 @@ mod tests {
         assert_eq!(columns[0].unit, "rad");
         assert!(refusal(&cards("NAXIS1  = 12", "TFORM2  = '5A'"), false).contains("13 bytes wide"));
         assert!(refusal(&cards("NAXIS1  = 13", "TFORM2  = '5Z'"), false).contains("'5Z'"));
-        for form in [
-            "TFORM2  = '5A0'",
-            "TFORM2  = '5A6'",
-            "TFORM2  = '5A-1'",
-            "TFORM2  = '5B1'",
-        ] {
+        for form in ["TFORM2  = '5A0'", "TFORM2  = '5A6'", "TFORM2  = '5A-1'", "TFORM2  = '5B1'"] {
             let message = refusal(&cards("NAXIS1  = 13", form), false);
             assert!(message.contains("no column format"), "{form}: {message}");
         }
-        let huge = refusal(
-            &cards("NAXIS1  = 13", "TFORM2  = '18446744073709551615D'"),
-            false,
-        );
+        let huge = refusal(&cards("NAXIS1  = 13", "TFORM2  = '18446744073709551615D'"), false);
         assert!(huge.contains("no column format"), "{huge}");
     }
 

@@ -62,10 +62,8 @@ pub fn write_maps(maps: &MapSet, provenance: &[String], precision: Precision) ->
     }
     if !maps.truth.is_empty() {
         let (names, values): (Vec<String>, Vec<f64>) = maps.truth.iter().cloned().unzip();
-        let columns = [
-            ("NAME", "", Values::Texts(&names)),
-            ("VALUE", "", Values::Numbers(&values)),
-        ];
+        let columns =
+            [("NAME", "", Values::Texts(&names)), ("VALUE", "", Values::Numbers(&values))];
         writer.table("TRUTH", &columns)?;
     }
     writer.finish()
@@ -85,16 +83,8 @@ fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
     }
     if let Some(noise) = maps.noise {
         let keys = [
-            (
-                "NOISEADD",
-                noise.additive,
-                "noise as a fraction of the peak",
-            ),
-            (
-                "NOISEMUL",
-                noise.multiplicative,
-                "noise as a fraction of the power",
-            ),
+            ("NOISEADD", noise.additive, "noise as a fraction of the peak"),
+            ("NOISEMUL", noise.multiplicative, "noise as a fraction of the power"),
             ("NOISEOUT", noise.outliers, "fraction of glitches"),
         ];
         for (key, value, comment) in keys {
@@ -209,11 +199,7 @@ fn write_axis(writer: &mut Writer, axis: u8, name: &str, linear: LinearAxis) -> 
     let key = |stem: &str| format!("{stem}{axis}");
     writer.text(&key("CTYPE"), name, "linear offset")?;
     writer.text(&key("CUNIT"), "deg", "")?;
-    writer.number(
-        &key("CRPIX"),
-        linear.reference + 1.0,
-        "reference pixel, from 1",
-    )?;
+    writer.number(&key("CRPIX"), linear.reference + 1.0, "reference pixel, from 1")?;
     writer.number(&key("CRVAL"), linear.start.to_degrees(), "[deg]")?;
     writer.number(&key("CDELT"), linear.step.to_degrees(), "[deg]")?;
     writer.number(&format!("{name}0"), linear.start, "[rad] at CRPIX")?;
@@ -224,10 +210,7 @@ fn write_axis(writer: &mut Writer, axis: u8, name: &str, linear: LinearAxis) -> 
 fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
     match sampling {
         Sampling::Scattered { u, v } => (u.clone(), v.clone()),
-        Sampling::Raster { u, v } => v
-            .iter()
-            .flat_map(|&v| u.iter().map(move |&u| (u, v)))
-            .unzip(),
+        Sampling::Raster { u, v } => v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v))).unzip(),
     }
 }
 
@@ -241,10 +224,7 @@ fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
         return wrong(format!("{} values of u, but {} of v", u.len(), v.len()));
     }
     if map.power.len() != samples {
-        return wrong(format!(
-            "{} samples, but {samples} positions",
-            map.power.len()
-        ));
+        return wrong(format!("{} samples, but {samples} positions", map.power.len()));
     }
     match &map.sigma {
         Sigma::PerSample(sigma) if sigma.len() != samples => {

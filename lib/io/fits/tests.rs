@@ -13,26 +13,13 @@ fn centred(n: usize, step: f64) -> Vec<f64> {
 
 fn raster(name: &str, defocus: f64, sigma: Sigma) -> BeamMap {
     let (u, v) = (centred(8, 1.1e-3 / 22.4), centred(5, 1.0 / 3e4));
-    let mut power: Vec<f64> = (0..40)
-        .map(|i| (f64::from(i) / 7.0).sin().powi(2))
-        .collect();
+    let mut power: Vec<f64> = (0..40).map(|i| (f64::from(i) / 7.0).sin().powi(2)).collect();
     power[3] = f64::NAN;
-    BeamMap {
-        name: name.into(),
-        defocus,
-        sampling: Sampling::Raster { u, v },
-        power,
-        sigma,
-    }
+    BeamMap { name: name.into(), defocus, sampling: Sampling::Raster { u, v }, power, sigma }
 }
 
 fn simulated() -> MapSet {
-    let truth = [
-        ("z5", 1.0 / 3.0),
-        ("sigma", 0.72),
-        ("gain[1]", 1.01),
-        ("a longer name", -1.0),
-    ];
+    let truth = [("z5", 1.0 / 3.0), ("sigma", 0.72), ("gain[1]", 1.01), ("a longer name", -1.0)];
     MapSet {
         maps: vec![
             raster("MAP0", 0.0, Sigma::Constant(0.1 + 0.2)),
@@ -42,17 +29,9 @@ fn simulated() -> MapSet {
         telescope: Some("nikolic2018".into()),
         object: Some("3C 273".into()),
         elevation: Some(0.5),
-        aperture: Some(ApertureGrid {
-            kind: ApertureKind::Hard,
-            points: 256,
-            extent: 4.0,
-        }),
+        aperture: Some(ApertureGrid { kind: ApertureKind::Hard, points: 256, extent: 4.0 }),
         illumination: Some("gaussian".into()),
-        noise: Some(Noise {
-            additive: 0.024,
-            multiplicative: 0.01,
-            outliers: 0.0,
-        }),
+        noise: Some(Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 }),
         seed: Some(u64::MAX),
         truth: truth.map(|(name, value)| (name.to_string(), value)).into(),
     }
@@ -97,10 +76,7 @@ fn simulated_maps_come_back_to_the_last_bit() {
 
 #[test]
 fn maps_with_nothing_but_samples_come_back() {
-    let set = MapSet {
-        maps: vec![raster("MAP0", 0.1, Sigma::Unknown)],
-        ..MapSet::default()
-    };
+    let set = MapSet { maps: vec![raster("MAP0", 0.1, Sigma::Unknown)], ..MapSet::default() };
     assert_same(&read_maps(&write(&set), "x").unwrap(), &set);
 }
 
@@ -135,18 +111,12 @@ fn scattered_and_uneven_maps_come_back_as_they_were() {
     let uneven = BeamMap {
         name: "MAP1".into(),
         defocus: 0.0,
-        sampling: Sampling::Raster {
-            u: vec![3e-4, 1e-4, -1e-4, -2e-4],
-            v: vec![-1e-4, 2e-4],
-        },
+        sampling: Sampling::Raster { u: vec![3e-4, 1e-4, -1e-4, -2e-4], v: vec![-1e-4, 2e-4] },
         power: (0..8).map(f64::from).collect(),
         sigma: Sigma::Constant(0.5),
     };
     let weighted = raster("MAP2", 0.0, Sigma::PerSample(vec![0.25; 40]));
-    let set = MapSet {
-        maps: vec![scattered, uneven, weighted],
-        ..MapSet::default()
-    };
+    let set = MapSet { maps: vec![scattered, uneven, weighted], ..MapSet::default() };
     assert_same(&read_maps(&write(&set), "x").unwrap(), &set);
 }
 
@@ -199,9 +169,7 @@ fn a_table_in_pyoofs_layout_is_a_raster() {
     let map = &set.maps[0];
     assert_eq!((map.name.as_str(), map.defocus), ("MINUS OOF", -0.022));
     assert_eq!(map.power, beam);
-    let Sampling::Raster { u, v } = &map.sampling else {
-        panic!("not a raster")
-    };
+    let Sampling::Raster { u, v } = &map.sampling else { panic!("not a raster") };
     assert_eq!((u.len(), v.len()), (3, 2));
     assert_eq!(u[1], f64::from(1e-4f32));
 }
@@ -217,9 +185,7 @@ fn a_table_in_oofs_layout_has_the_pointing_minus_the_source() {
     let set = read_maps(&table(&columns, &[("DZ", 0.035)]), "x").unwrap();
     let map = &set.maps[0];
     assert_eq!(set.telescope.as_deref(), Some("GBT"));
-    let Sampling::Scattered { u, v } = &map.sampling else {
-        panic!("not scattered")
-    };
+    let Sampling::Scattered { u, v } = &map.sampling else { panic!("not scattered") };
     assert_eq!(u, &[-1e-4, -2e-4, 1e-4]);
     assert!((v[0] + 4.848136811e-6).abs() < 1e-14);
     assert_eq!(map.sigma, Sigma::PerSample(vec![0.5, 0.25, 1.0]));
@@ -230,15 +196,9 @@ fn what_is_missing_or_senseless_is_named() {
     let u = || Values::Numbers(&[0.0, 1e-4]);
     let one = || Values::Numbers(&[1.0, 2.0]);
     let dz = [("DZ", 0.01)];
-    let wrong = refusal(&table(
-        &[("X", "", u()), ("V", "", u()), ("BEAM", "", one())],
-        &dz,
-    ));
+    let wrong = refusal(&table(&[("X", "", u()), ("V", "", u()), ("BEAM", "", one())], &dz));
     assert!(wrong.contains("HDU 1 (MINUS OOF)"), "{wrong}");
-    assert!(
-        wrong.contains("X, V, BEAM") && wrong.contains("U, V, POWER"),
-        "{wrong}"
-    );
+    assert!(wrong.contains("X, V, BEAM") && wrong.contains("U, V, POWER"), "{wrong}");
     let good = || [("U", "", u()), ("V", "", u()), ("BEAM", "", one())];
     assert!(read_maps(&table(&good(), &dz), "x").is_ok());
     assert!(refusal(&table(&good(), &[])).contains("no key DZ"));
@@ -285,19 +245,11 @@ fn an_image_with_a_world_coordinate_system_is_read() {
     ];
     let bytes = image(&keys, &[("CUNIT1", "arcsec"), ("CUNIT2", "arcmin")]);
     let set = read_maps(&bytes, "x").unwrap();
-    let Sampling::Raster { u, v } = &set.maps[0].sampling else {
-        panic!("not a raster")
-    };
+    let Sampling::Raster { u, v } = &set.maps[0].sampling else { panic!("not a raster") };
     let arcsec = std::f64::consts::PI / 648_000.0;
     let near = |a: f64, b: f64| (a - b).abs() < 1e-14;
-    assert!(
-        near(u[0], 2.0 * arcsec) && near(u[3], -4.0 * arcsec),
-        "{u:?}"
-    );
-    assert!(
-        near(v[0], 180.0 * arcsec) && near(v[2], 420.0 * arcsec),
-        "{v:?}"
-    );
+    assert!(near(u[0], 2.0 * arcsec) && near(u[3], -4.0 * arcsec), "{u:?}");
+    assert!(near(v[0], 180.0 * arcsec) && near(v[2], 420.0 * arcsec), "{v:?}");
     assert!(refusal(&image(&keys, &[("CTYPE1", "RA---TAN")])).contains("linear offsets"));
     assert!(refusal(&image(&keys, &[("CUNIT2", "K")])).contains("CUNIT2"));
     assert!(refusal(&image(&keys[..2], &[])).contains("neither DU [rad] nor CDELT1"));
@@ -325,17 +277,10 @@ fn with_card(bytes: &[u8], key: &str, card: &str) -> Vec<u8> {
 
 #[test]
 fn damaged_files_are_errors_that_name_the_unit() {
-    let set = MapSet {
-        maps: vec![raster("MAP0", 0.0, Sigma::Unknown)],
-        ..MapSet::default()
-    };
+    let set = MapSet { maps: vec![raster("MAP0", 0.0, Sigma::Unknown)], ..MapSet::default() };
     let good = write(&set);
     for (key, card, said) in [
-        (
-            "NAXIS1",
-            "NAXIS1  =        1000000000000",
-            "promises 40000000000000 bytes",
-        ),
+        ("NAXIS1", "NAXIS1  =        1000000000000", "promises 40000000000000 bytes"),
         ("NAXIS1", "NAXIS1  =  4000000000000000000", "impossible"),
         ("NAXIS1", "NAXIS1  =                   -8", "NAXIS1 is -8"),
         ("NAXIS1", "NAXIS1  = '8       '", "expected an integer"),
@@ -350,21 +295,9 @@ fn damaged_files_are_errors_that_name_the_unit() {
         ("XTENSION", "XTENSION= 'A3DTABLE'", "A3DTABLE"),
     ] {
         let message = refusal(&with_card(&good, key, card));
-        assert!(
-            message.contains("HDU 1") && message.contains(said),
-            "{card}: {message}"
-        );
+        assert!(message.contains("HDU 1") && message.contains(said), "{card}: {message}");
     }
-    for length in [
-        0,
-        1,
-        79,
-        80,
-        2879,
-        good.len() / 2,
-        good.len() - 2880,
-        good.len() - 1,
-    ] {
+    for length in [0, 1, 79, 80, 2879, good.len() / 2, good.len() - 2880, good.len() - 1] {
         refusal(&good[..length]);
     }
     refusal(&[b' '; 5760]);
@@ -426,9 +359,7 @@ fn a_file_written_by_pyoof_is_read() {
     assert_eq!(defocus, [-0.022, 0.0, 0.022]);
     assert_eq!(set.maps[0].name, "MINUS OOF");
     for map in &set.maps {
-        let Sampling::Raster { u, v } = &map.sampling else {
-            panic!("not a raster")
-        };
+        let Sampling::Raster { u, v } = &map.sampling else { panic!("not a raster") };
         assert_eq!((u.len(), v.len()), (97, 97));
     }
     // Its first two samples, as astropy shows them.
@@ -447,9 +378,7 @@ fn a_file_of_the_green_bank_telescope_is_read() {
     assert_eq!(defocus, [0.0, 0.035, -0.035]);
     let map = &set.maps[0];
     assert_eq!(map.power.len(), 2839);
-    let Sampling::Scattered { u, v } = &map.sampling else {
-        panic!("not scattered")
-    };
+    let Sampling::Scattered { u, v } = &map.sampling else { panic!("not scattered") };
     assert!((u[0] - 0.00123531).abs() < 1e-8 && (v[0] - 0.00027274).abs() < 1e-8);
     assert!(matches!(&map.sigma, Sigma::PerSample(s) if (s[0] - 0.03332443).abs() < 1e-7));
     assert_eq!(set.telescope.as_deref(), Some("GBT"));

@@ -23,9 +23,7 @@ struct Row<'a> {
 /// A number that is not finite, by its key.
 pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
     if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!(
-            "the fit's result is senseless: {key} is {value}"
-        )));
+        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
     }
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());

@@ -16,17 +16,11 @@ use ndarray::Array2;
 /// Numbers that are not finite, by their key; models that do not match the maps.
 pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
     if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!(
-            "the fit's result is senseless: {key} is {value}"
-        )));
+        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
     }
     let models = &result.images.model;
     if models.len() != maps.maps.len() {
-        return Err(Error::failed(format!(
-            "{} models of {} maps",
-            models.len(),
-            maps.maps.len()
-        )));
+        return Err(Error::failed(format!("{} models of {} maps", models.len(), maps.maps.len())));
     }
     let mut writer = Writer::new()?;
     write_primary(&mut writer, result, maps)?;
@@ -41,10 +35,9 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
         }
     }
     let half_width = result.images.aperture_half_width_m;
-    for (name, image, unit) in [
-        ("AMPLITUDE", &result.images.amplitude, ""),
-        ("PHASE", &result.images.phase, "rad"),
-    ] {
+    for (name, image, unit) in
+        [("AMPLITUDE", &result.images.amplitude, ""), ("PHASE", &result.images.phase, "rad")]
+    {
         if !image.is_empty() {
             write_image(&mut writer, name, image)?;
             write_dish_axes(&mut writer, image.dim(), half_width)?;
@@ -79,23 +72,11 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
     writer.text("MESSAGE", &result.message, "")?;
     let surface = &result.surface;
     let numbers = [
-        (
-            "NEGLOGL",
-            Some(result.negative_log_likelihood),
-            "-ln likelihood",
-        ),
+        ("NEGLOGL", Some(result.negative_log_likelihood), "-ln likelihood"),
         ("REDCHI2", result.reduced_chi2, "reduced chi-square"),
-        (
-            "PHASERMS",
-            Some(surface.phase_rms_rad),
-            "[rad] weighted rms",
-        ),
+        ("PHASERMS", Some(surface.phase_rms_rad), "[rad] weighted rms"),
         ("SURFRMS", Some(surface.surface_rms_m), "[m] half path"),
-        (
-            "SURFSIG",
-            surface.surface_rms_sigma_m,
-            "[m] sigma of SURFRMS",
-        ),
+        ("SURFSIG", surface.surface_rms_sigma_m, "[m] sigma of SURFRMS"),
         ("RUZE", Some(surface.ruze_efficiency), "Ruze efficiency"),
         ("TREAD", result.seconds.map(|s| s.read), "[s]"),
         ("TSETUP", result.seconds.map(|s| s.setup), "[s]"),
@@ -205,11 +186,7 @@ fn write_fitted(writer: &mut Writer, i: usize, map: &BeamMap, model: &[f64]) -> 
             map.power.len()
         )));
     }
-    let mut picture = BeamMap {
-        power: model.to_vec(),
-        sigma: Sigma::Unknown,
-        ..map.clone()
-    };
+    let mut picture = BeamMap { power: model.to_vec(), sigma: Sigma::Unknown, ..map.clone() };
     let precision = Precision::F64;
     write_map(writer, &picture, &format!("MODEL{i}"), precision)?;
     picture.power = map.power.iter().zip(model).map(|(d, m)| d - m).collect();
@@ -253,10 +230,7 @@ mod tests {
         assert!((reader.number(4, "CDELT1").unwrap().unwrap() - 0.7).abs() < 1e-15);
         assert_eq!(reader.number(4, "CRPIX1").unwrap(), Some(2.5));
         let axes = vec![4, 3];
-        let size = Content::Image {
-            axes,
-            floating: true,
-        };
+        let size = Content::Image { axes, floating: true };
         assert_eq!(reader.units()[4].content, size);
         // (y, x): the second pixel of the file is x = 1, y = 0.
         assert_eq!(reader.image(4).unwrap()[1], result.images.amplitude[(0, 1)]);

@@ -12,9 +12,7 @@ use crate::fit::result::{
 /// A number that is not finite, by its key: JSON would make it `null`, which means "not known".
 pub fn write_json(result: &FitResult) -> Result<Vec<u8>> {
     if let Some((key, value)) = numbers(result).into_iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!(
-            "the fit's result is senseless: {key} is {value}"
-        )));
+        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
     }
     let json = serde_json::to_vec_pretty(result);
     let mut json = json.map_err(|e| Error::failed(format!("cannot build the JSON output: {e}")))?;
@@ -48,40 +46,22 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         covariance: _,
         images: _,
     } = result;
-    let SurfaceSummary {
-        phase_rms_rad,
-        surface_rms_m,
-        surface_rms_sigma_m,
-        ruze_efficiency,
-    } = surface;
+    let SurfaceSummary { phase_rms_rad, surface_rms_m, surface_rms_sigma_m, ruze_efficiency } =
+        surface;
     let mut all = Vec::new();
     let mut push = |key: &str, value: Option<f64>| all.extend(value.map(|v| (key.to_string(), v)));
     push("wavelength_m", Some(*wavelength_m));
     push("likelihood.scale", Some(*scale));
     push("negative_log_likelihood", Some(*negative_log_likelihood));
     push("reduced_chi2", *reduced_chi2);
-    if let Some(Seconds {
-        read,
-        setup,
-        minimise,
-        total,
-    }) = seconds
-    {
+    if let Some(Seconds { read, setup, minimise, total }) = seconds {
         push("seconds.read", Some(*read));
         push("seconds.setup", Some(*setup));
         push("seconds.minimise", Some(*minimise));
         push("seconds.total", Some(*total));
     }
     for parameter in parameters {
-        let ParameterSummary {
-            name,
-            n: _,
-            l: _,
-            value,
-            sigma,
-            unit: _,
-            free: _,
-        } = parameter;
+        let ParameterSummary { name, n: _, l: _, value, sigma, unit: _, free: _ } = parameter;
         push(&format!("the value of {name}"), Some(*value));
         push(&format!("the sigma of {name}"), *sigma);
     }

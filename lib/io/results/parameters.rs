@@ -101,9 +101,8 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
         return Err(Error::input(place, what));
     }
     let units = reader.units();
-    let table = units
-        .iter()
-        .find(|u| matches!(u.content, Content::Table { .. }) && u.name == "PARAMETERS");
+    let table =
+        units.iter().find(|u| matches!(u.content, Content::Table { .. }) && u.name == "PARAMETERS");
     let Some(table) = table else {
         return Err(Error::input(place, "there is no table PARAMETERS"));
     };
@@ -160,10 +159,7 @@ mod tests {
             (b"SIMPLE", "header"),
         ] {
             let message = read_parameters(bytes, "a.json").unwrap_err().to_string();
-            assert!(
-                message.starts_with("a.json") && message.contains(said),
-                "{message}"
-            );
+            assert!(message.starts_with("a.json") && message.contains(said), "{message}");
             assert!(!message.contains('\n'), "{message}");
         }
     }

@@ -10,17 +10,11 @@ pub fn maps() -> MapSet {
     let map = |name: &str, defocus: f64| BeamMap {
         name: name.into(),
         defocus,
-        sampling: Sampling::Raster {
-            u: vec![-1e-4, 0.0, 1e-4],
-            v: vec![0.0, 2e-4],
-        },
+        sampling: Sampling::Raster { u: vec![-1e-4, 0.0, 1e-4], v: vec![0.0, 2e-4] },
         power: vec![0.1, 0.2, 0.3, f64::NAN, 0.5, 1.0],
         sigma: Sigma::Unknown,
     };
-    MapSet {
-        maps: vec![map("MAP0", 0.0), map("MAP1", -0.05)],
-        ..MapSet::default()
-    }
+    MapSet { maps: vec![map("MAP0", 0.0), map("MAP1", -0.05)], ..MapSet::default() }
 }
 
 pub fn result() -> FitResult {
@@ -52,19 +46,13 @@ pub fn result() -> FitResult {
         precision: "f64".into(),
         threads: 2,
         illumination: "gaussian".into(),
-        likelihood: LikelihoodSummary {
-            kind: "cauchy".into(),
-            scale: 0.01,
-        },
+        likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01 },
         status: "converged".into(),
         message: "a message that is longer than one card of a FITS header holds, which is 68"
             .into(),
         negative_log_likelihood: -12.5,
         reduced_chi2: None,
-        evaluations: Evaluations {
-            coarse: 10,
-            full: 6,
-        },
+        evaluations: Evaluations { coarse: 10, full: 6 },
         seconds: None,
         parameters: vec![
             parameter("z3", 1.0 / 3.0, Some(0.01), "rad"),

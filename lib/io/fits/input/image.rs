@@ -21,13 +21,7 @@ pub fn read(reader: &mut Reader, unit: &Unit, axes: &[usize]) -> Result<BeamMap>
     let v = read_axis(reader, unit.number, 2, "V", axes[1])?;
     let power = reader.image(unit.number)?;
     power::check(&power, axes[0], &place)?;
-    Ok(BeamMap {
-        name,
-        defocus,
-        sampling: Sampling::Raster { u, v },
-        power,
-        sigma,
-    })
+    Ok(BeamMap { name, defocus, sampling: Sampling::Raster { u, v }, power, sigma })
 }
 
 /// The positions along an axis, radians: from `DU, U0` where they are there, else from the WCS.
@@ -51,9 +45,7 @@ fn read_axis(
         None => {
             let Some(step) = reader.number(unit, &key("CDELT"))? else {
                 let wcs = key("CDELT");
-                return wrong(format!(
-                    "no position: neither D{name} [rad] nor {wcs} is there"
-                ));
+                return wrong(format!("no position: neither D{name} [rad] nor {wcs} is there"));
             };
             let kind = reader.text(unit, &key("CTYPE"))?.unwrap_or_default();
             if kind.contains('-') {

@@ -24,10 +24,7 @@ use crate::units::Quantity;
 pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
     let mut reader = Reader::open(bytes, place)?;
     if reader.text(0, "OOFTYPE")?.as_deref() == Some("FIT") {
-        return Err(Error::input(
-            place,
-            "holds the result of a fit, expected beam maps",
-        ));
+        return Err(Error::input(place, "holds the result of a fit, expected beam maps"));
     }
     let mut set = primary::read(&mut reader)?;
     let units = reader.units();
@@ -65,14 +62,9 @@ pub(in crate::io) fn read_named_values(
     reader: &mut Reader,
     unit: usize,
 ) -> Result<Vec<(String, f64)>> {
-    let columns = reader
-        .find_column(unit, &["NAME"])
-        .zip(reader.find_column(unit, &["VALUE"]));
+    let columns = reader.find_column(unit, &["NAME"]).zip(reader.find_column(unit, &["VALUE"]));
     let Some((name, value)) = columns else {
-        return Err(Error::input(
-            reader.place(unit),
-            "expected the columns NAME and VALUE",
-        ));
+        return Err(Error::input(reader.place(unit), "expected the columns NAME and VALUE"));
     };
     let names = reader.text_column(unit, name)?;
     let values = reader.column(unit, value)?;

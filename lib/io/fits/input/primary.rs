@@ -51,11 +51,7 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         telescope: telescop.or(telesc),
         object,
         // Other people's elevation may be any text; nothing depends on it.
-        elevation: reader
-            .number(0, "MEANEL")
-            .ok()
-            .flatten()
-            .map(f64::to_radians),
+        elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
         aperture,
         illumination,
         noise,
@@ -71,11 +67,7 @@ fn read_aperture(reader: &mut Reader, kind: ApertureKind) -> Result<ApertureGrid
         (Some(points), Some(extent))
             if points.fract() == 0.0 && (2.0..=65536.0).contains(&points) && extent > 0.0 =>
         {
-            Ok(ApertureGrid {
-                kind,
-                points: points as usize,
-                extent,
-            })
+            Ok(ApertureGrid { kind, points: points as usize, extent })
         }
         (points, extent) => Err(Error::input(
             reader.place(0),
@@ -99,11 +91,7 @@ pub(in crate::io) fn read_wavelength(reader: &mut Reader) -> Result<Option<f64>>
         let Some(value) = reader.number(0, key)? else {
             continue;
         };
-        let wavelength = if key == "FREQ" {
-            SPEED_OF_LIGHT / value
-        } else {
-            value
-        };
+        let wavelength = if key == "FREQ" { SPEED_OF_LIGHT / value } else { value };
         if !(wavelength > 0.0 && wavelength.is_finite()) {
             let what = format!("{key} is {value}, expected more than 0");
             return Err(Error::input(reader.place(0), what));

@@ -11,10 +11,8 @@ use crate::optics::beam_map::{BeamMap, Sampling, Sigma};
 
 /// The layouts of a table: the columns of position, power and its standard deviation, and the sign
 /// that turns the positions into `u, v`. OOF's `DX, DY` are the pointing minus the source.
-const TABLES: [(&str, &str, &[&str], &str, f64); 2] = [
-    ("U", "V", &["POWER", "BEAM"], "SIGMA", 1.0),
-    ("DX", "DY", &["FNU"], "UFNU", -1.0),
-];
+const TABLES: [(&str, &str, &[&str], &str, f64); 2] =
+    [("U", "V", &["POWER", "BEAM"], "SIGMA", 1.0), ("DX", "DY", &["FNU"], "UFNU", -1.0)];
 
 /// Whether a table has a map's columns.
 pub fn is_map(reader: &Reader, unit: &Unit) -> bool {
@@ -54,11 +52,8 @@ pub fn read(reader: &mut Reader, unit: &Unit) -> Result<BeamMap> {
             !(good || power[*i].is_nan())
         };
         if let Some(i) = (0..values.len()).find(bad) {
-            let what = format!(
-                "row {} of {sigma_name} is {}, expected more than 0",
-                i + 1,
-                values[i]
-            );
+            let what =
+                format!("row {} of {sigma_name} is {}, expected more than 0", i + 1, values[i]);
             return Err(Error::input(place, what));
         }
         sigma = Sigma::PerSample(values);
@@ -73,13 +68,7 @@ pub fn read(reader: &mut Reader, unit: &Unit) -> Result<BeamMap> {
         }
         None => Sampling::Scattered { u, v },
     };
-    Ok(BeamMap {
-        name,
-        defocus,
-        sampling,
-        power,
-        sigma,
-    })
+    Ok(BeamMap { name, defocus, sampling, power, sigma })
 }
 
 /// A column of positions in radians.
@@ -91,10 +80,7 @@ fn read_positions(reader: &mut Reader, unit: &Unit, column: usize, sign: f64) ->
         && !text.is_empty()
     {
         let Some(angle) = angle_unit(text) else {
-            let what = format!(
-                "the unit of a position is '{}', expected rad",
-                printable(text)
-            );
+            let what = format!("the unit of a position is '{}', expected rad", printable(text));
             return Err(Error::input(place, what));
         };
         size *= angle;

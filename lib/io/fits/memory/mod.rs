@@ -114,10 +114,7 @@ mod tests {
         let b = reader.image(2).unwrap();
         assert_eq!(b[3], f64::from((1.0f64 / 3.0) as f32));
         let axes = |unit: usize| reader.units()[unit].content.clone();
-        let expected = Content::Image {
-            axes: vec![3, 2],
-            floating: true,
-        };
+        let expected = Content::Image { axes: vec![3, 2], floating: true };
         assert_eq!(axes(1), expected);
         assert_eq!(reader.text_column(3, 0).unwrap(), names);
         let values = reader.column(3, 1).unwrap();

@@ -31,10 +31,7 @@ impl<'a> Reader<'a> {
     pub fn open(bytes: &'a [u8], place: &str) -> Result<Self> {
         let (units, length) = guard::scan(bytes, place)?;
         let lock = lock();
-        let mut buffer = Box::new(Buffer {
-            start: bytes.as_ptr().cast_mut().cast(),
-            length,
-        });
+        let mut buffer = Box::new(Buffer { start: bytes.as_ptr().cast_mut().cast(), length });
         let (mut file, mut status) = (null_mut(), 0);
         // SAFETY: the buffer outlives the file, and its address stays (boxed). Mode 0 is read-only
         // and there is no function to reallocate with, so CFITSIO neither writes to `bytes` nor
@@ -52,10 +49,7 @@ impl<'a> Reader<'a> {
             );
         }
         if status != 0 || file.is_null() {
-            return Err(Error::input(
-                place,
-                format!("no FITS file: {}", words(status)),
-            ));
+            return Err(Error::input(place, format!("no FITS file: {}", words(status))));
         }
         Ok(Reader {
             file,
@@ -90,10 +84,7 @@ impl<'a> Reader<'a> {
         }
         self.check(status, unit, "the header cannot be read")?;
         if self.units.get(unit).map(|u| u.start as i64) != Some(start) {
-            return Err(Error::input(
-                self.place(unit),
-                "the headers before it are ambiguous",
-            ));
+            return Err(Error::input(self.place(unit), "the headers before it are ambiguous"));
         }
         Ok(())
     }
@@ -101,10 +92,7 @@ impl<'a> Reader<'a> {
     fn check(&self, status: c_int, unit: usize, what: &str) -> Result<()> {
         match status {
             0 => Ok(()),
-            _ => Err(Error::input(
-                self.place(unit),
-                format!("{what}: {}", words(status)),
-            )),
+            _ => Err(Error::input(self.place(unit), format!("{what}: {}", words(status)))),
         }
     }
 
@@ -113,15 +101,7 @@ impl<'a> Reader<'a> {
         self.go_to(unit)?;
         let (name, mut value, mut status) = (c_text(key), 0.0, 0);
         // SAFETY: the file is open; the name is terminated; no comment is asked for.
-        unsafe {
-            sys::ffgkyd(
-                self.file,
-                name.as_ptr(),
-                &mut value,
-                null_mut(),
-                &mut status,
-            )
-        };
+        unsafe { sys::ffgkyd(self.file, name.as_ptr(), &mut value, null_mut(), &mut status) };
         if matches!(status, NO_SUCH_KEY | NO_VALUE) {
             clear_messages();
             return Ok(None);
@@ -143,17 +123,9 @@ impl<'a> Reader<'a> {
         let (name, mut value, mut status) = (c_text(key), null_mut(), 0);
         // SAFETY: the file is open. ffgkls allocates the string, which is copied and freed once.
         let text = unsafe {
-            sys::ffgkls(
-                self.file,
-                name.as_ptr(),
-                &mut value,
-                null_mut(),
-                &mut status,
-            );
+            sys::ffgkls(self.file, name.as_ptr(), &mut value, null_mut(), &mut status);
             let text = match status == 0 && !value.is_null() {
-                true => std::ffi::CStr::from_ptr(value)
-                    .to_string_lossy()
-                    .into_owned(),
+                true => std::ffi::CStr::from_ptr(value).to_string_lossy().into_owned(),
                 false => String::new(),
             };
             if !value.is_null() {
@@ -307,9 +279,7 @@ fn null_value(floating: bool) -> f64 {
 fn blank(length: usize, place: &str) -> Result<Vec<f64>> {
     let mut values = Vec::new();
     if values.try_reserve_exact(length).is_err() {
-        return Err(Error::failed(format!(
-            "{place}: no memory for {length} values"
-        )));
+        return Err(Error::failed(format!("{place}: no memory for {length} values")));
     }
     values.resize(length, f64::NAN);
     Ok(values)

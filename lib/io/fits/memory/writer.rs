@@ -44,10 +44,7 @@ impl Writer {
     /// An empty file with a primary header that has no data. It becomes the current unit.
     pub fn new() -> Result<Self> {
         let lock = lock();
-        let mut buffer = Box::new(Buffer {
-            start: null_mut(),
-            length: 0,
-        });
+        let mut buffer = Box::new(Buffer { start: null_mut(), length: 0 });
         let (mut file, mut status) = (null_mut(), 0);
         // SAFETY: the buffer's address stays (boxed) and it outlives the file; its bytes belong to
         // malloc's family, which `libc::realloc` and `libc::free` are of.
@@ -64,11 +61,7 @@ impl Writer {
         check_write(status)?;
         // SAFETY: CFITSIO has just made this file.
         let file = unsafe { FitsFile::from_raw(file, FileOpenMode::READWRITE) }.map_err(refused)?;
-        let mut writer = Writer {
-            file: Some(file),
-            buffer,
-            _lock: lock,
-        };
+        let mut writer = Writer { file: Some(file), buffer, _lock: lock };
         // SAFETY: no axes are announced, so none are read from the null pointer.
         writer.call(|file, status| unsafe { sys::ffcrim(file, 8, 0, null_mut(), status) })?;
         Ok(writer)
@@ -81,11 +74,7 @@ impl Writer {
             return Err(Error::failed(message));
         }
         let description = ImageDescription {
-            data_type: if f32 {
-                ImageType::Float
-            } else {
-                ImageType::Double
-            },
+            data_type: if f32 { ImageType::Float } else { ImageType::Double },
             dimensions: &[axes[1], axes[0]],
         };
         let file = self.file()?;
@@ -248,10 +237,7 @@ impl Drop for Writer {
 fn check_write(status: c_int) -> Result<()> {
     match status {
         0 => Ok(()),
-        _ => Err(Error::failed(format!(
-            "cannot build the FITS output: {}",
-            words(status)
-        ))),
+        _ => Err(Error::failed(format!("cannot build the FITS output: {}", words(status)))),
     }
 }
 
