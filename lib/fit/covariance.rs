@@ -19,37 +19,46 @@ struct Information {
 /// Samples whose products are formed together.
 const CHUNK: usize = 4096;
 
-/// The information in the samples of a problem. Holds the derivatives of one map at a time: 8 bytes a
-/// parameter and sample.
+/// Derivatives of this many parameters and samples are held at a time, or those of one map.
+const HELD: usize = 4_000_000;
+
+/// The information in the samples of a problem.
 fn information(problem: &Problem, which: &[usize], at: &[f64]) -> Information {
     let n = which.len();
     let mut sum = Information { curvature: DMatrix::zeros(n, n), scatter: DMatrix::zeros(n, n) };
-    for k in 0..problem.maps.maps.len() {
-        let mut model = problem.modelled(which, at, k..k + 1);
+    let maps = &problem.maps.maps;
+    let samples: usize = maps.iter().map(|m| m.sampling.len()).sum();
+    let together = if n * samples <= HELD { maps.len() } else { 1 };
+    for first in (0..maps.len()).step_by(together.max(1)) {
+        let mut model = problem.modelled(which, at, first..first + together);
         let x = vec![0.0; n];
-        let (square, slope) = derivatives(problem, k, &model.arrays(&x)[0]);
-        let column = |j: usize| {
+        let models = model.arrays(&x);
+        let derivative = |j: usize| {
             let mut v = vec![0.0; n];
             v[j] = 1.0;
-            model.arrays_times(&x, &v).swap_remove(0)
+            model.arrays_times(&x, &v)
         };
-        let columns: Vec<Vec<f64>> = (0..n).map(column).collect();
-        // Products of chunks, added in their order.
-        let products: Vec<(DMatrix<f64>, DMatrix<f64>)> = (0..slope.len().div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| {
-                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
-                let rows = DMatrix::from_fn(n, range.len(), |j, i| columns[j][range.start + i]);
-                let weighed = |weights: &[f64]| {
-                    let weighed = |i: usize, j: usize| rows[(j, i)] * weights[range.start + i];
-                    &rows * DMatrix::from_fn(range.len(), n, weighed)
-                };
-                (weighed(&slope), weighed(&square))
-            })
-            .collect();
-        for (curvature, scatter) in products {
-            sum.curvature += curvature;
-            sum.scatter += scatter;
+        let columns: Vec<Vec<Vec<f64>>> = (0..n).map(derivative).collect();
+        for (i, model) in models.iter().enumerate() {
+            let (square, slope) = derivatives(problem, first + i, model);
+            // Products of chunks, added in their order.
+            let products: Vec<(DMatrix<f64>, DMatrix<f64>)> = (0..slope.len().div_ceil(CHUNK))
+                .into_par_iter()
+                .map(|chunk| {
+                    let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
+                    let of = |j: usize| &columns[j][i][range.clone()];
+                    let rows = DMatrix::from_fn(n, range.len(), |j, i| of(j)[i]);
+                    let weighed = |weights: &[f64]| {
+                        let weights = &weights[range.clone()];
+                        &rows * DMatrix::from_fn(range.len(), n, |i, j| of(j)[i] * weights[i])
+                    };
+                    (weighed(&slope), weighed(&square))
+                })
+                .collect();
+            for (curvature, scatter) in products {
+                sum.curvature += curvature;
+                sum.scatter += scatter;
+            }
         }
     }
     sum
