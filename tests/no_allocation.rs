@@ -1,0 +1,91 @@
+//! The second and later evaluations of a function take no memory from the heap.
+
+use oof::autodiff::Function;
+use oof::device::Precision;
+use oof::fit::options::{FitOptions, LikelihoodKind, Nuisance};
+use oof::fit::problem::Problem;
+use oof::optics::beam_map::Noise;
+use oof::optics::simulate::{SimulateOptions, simulate};
+use oof::optics::telescope::Telescope;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, which counts what it is asked for.
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations of ten evaluations after the first two.
+fn allocations(function: &mut Function) -> usize {
+    let x = vec![0.01; function.parameters()];
+    let mut gradient = vec![0.0; x.len()];
+    for _ in 0..2 {
+        function.value_and_gradient_into(&x, &mut gradient);
+    }
+    let before = COUNT.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        function.value_and_gradient_into(&x, &mut gradient);
+    }
+    COUNT.load(Ordering::Relaxed) - before
+}
+
+/// One test, so that nothing else allocates meanwhile.
+#[test]
+fn later_evaluations_do_not_allocate() {
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    // An even size, an odd one, and one with a large prime factor.
+    for points in [128, 81, 94] {
+        let mut grid = telescope.aperture;
+        grid.points = points;
+        let maps = simulate(
+            &telescope,
+            &SimulateOptions {
+                wavelength: telescope.wavelength,
+                defocus: telescope.defocus.clone(),
+                grid,
+                order: 5,
+                parameters: Vec::new(),
+                rms: Some(0.5),
+                seed: 1,
+                noise: Noise { additive: 0.01, ..Noise::default() },
+                precision: Precision::F64,
+            },
+        )
+        .unwrap();
+        for (precision, nuisance) in
+            [(Precision::F64, Nuisance::NONE), (Precision::F32, Nuisance::ALL)]
+        {
+            let options =
+                FitOptions { nuisance, precision, aperture: Some(grid), ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(5);
+            let (kind, scales) = (LikelihoodKind::Cauchy, problem.scales.clone());
+            let mut function = problem.function(&which, &problem.start, kind, &scales);
+            // Inside the pool, as in a fit: handing work to it from outside takes memory now and then.
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            let count = pool.install(|| allocations(&mut function));
+            assert_eq!(count, 0, "{points} points, {precision:?}");
+        }
+    }
+}
