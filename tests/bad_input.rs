@@ -299,3 +299,19 @@ fn blanks_are_left_out_and_counted() {
     assert_eq!(result["maps"][1]["samples"], 1020);
     assert_eq!(result["maps"][0]["blanks"], 0);
 }
+
+#[test]
+fn a_result_never_replaces_the_maps_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let maps = "oof-simulate --telescope nikolic2018 --grid 32 --order 2 --quiet -o maps.fits";
+    assert!(shell(maps, folder.path()).status.success());
+    let before = std::fs::read(folder.path().join("maps.fits")).unwrap();
+    for line in [
+        "oof-fit maps.fits --order 2 -o ./maps.fits --force",
+        "oof-fit maps.fits --order 2 -o fit.json --plot fit.svg",
+    ] {
+        assert_refused(&shell(line, folder.path()), 2, "oof-fit", "fit", line);
+    }
+    assert_eq!(std::fs::read(folder.path().join("maps.fits")).unwrap(), before);
+    assert_eq!(files(folder.path()), ["maps.fits"]);
+}

@@ -68,6 +68,14 @@ impl Format {
     }
 }
 
+/// Whether two names are of one file that exists.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b && a.is_file(),
+        _ => false,
+    }
+}
+
 /// Where everything goes, checked.
 struct Outputs {
     format: Format,
@@ -82,6 +90,26 @@ impl Outputs {
             return Err(Error::usage(format!(
                 "{}: given for the result and for the plot",
                 path.display()
+            )));
+        }
+        if let Some(plot) = &args.plot
+            && plot.extension().is_some_and(|e| !e.eq_ignore_ascii_case("png"))
+        {
+            return Err(Error::usage(format!(
+                "{}: pictures are PNG; name it .png",
+                plot.display()
+            )));
+        }
+        let outputs = [Some(&path), args.plot.as_ref()];
+        if let Some(both) = args
+            .input
+            .maps
+            .files()
+            .find(|input| outputs.iter().flatten().any(|output| is_one_file(input, output)))
+        {
+            return Err(Error::usage(format!(
+                "{}: given for the maps and for a result, which would replace them",
+                both.display()
             )));
         }
         let format = Format::of(&path)?;

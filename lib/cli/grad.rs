@@ -4,6 +4,7 @@ use super::example;
 use super::input::InputArgs;
 use super::parameter::check_in_model;
 use super::program::or_dash;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
 use crate::io::results::{FitFile, read_parameters};
@@ -29,10 +30,11 @@ pub struct GradArgs {
     /// Compare with central differences; exit 1 where they differ by more than the tolerance
     #[arg(long, help_heading = "Gradient")]
     pub check: bool,
-    /// Largest relative difference that --check lets pass
-    #[arg(long, value_name = "FRACTION", default_value = "1e-6", value_parser = tolerance,
+    /// Largest relative difference that --check lets pass [default: 1e-6; with --precision f32, where
+    /// the differences themselves are rounded, 0.05]
+    #[arg(long, value_name = "FRACTION", value_parser = tolerance,
           help_heading = "Gradient")]
-    pub tolerance: f64,
+    pub tolerance: Option<f64>,
     /// Add the second derivatives
     #[arg(long, help_heading = "Gradient")]
     pub hessian: bool,
@@ -133,12 +135,16 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
         return to.write(graph.as_bytes());
     }
     let (check, hessian) = (args.check, args.hessian);
+    let most = args.tolerance.unwrap_or(match input.options.precision {
+        Precision::F64 => 1e-6,
+        Precision::F32 => 0.05,
+    });
     let report = gradient(telescope, wavelength, &input.maps, &input.options, check, hessian)?;
     let worst = args.check.then(|| worst(&report.rows));
     let check = worst.map(|(_, error)| Check {
         largest_relative_error: error,
-        tolerance: args.tolerance,
-        passed: error <= args.tolerance,
+        tolerance: most,
+        passed: error <= most,
     });
     let bytes = match csv {
         true => table(&report.rows)?,
@@ -148,7 +154,7 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
     match (check, worst) {
         (Some(check), Some((name, error))) if !check.passed => Err(Error::failed(format!(
             "gradient and central difference of {name} differ by {error:.2e}, more than the tolerance of {:e}",
-            args.tolerance
+            most
         ))),
         _ => Ok(()),
     }

@@ -58,6 +58,11 @@ impl MapsArgs {
         }
     }
 
+    /// The files that are named.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.maps.iter().chain(self.map.iter().map(|map| &map.path)).map(PathBuf::as_path)
+    }
+
     /// Reads the maps.
     pub fn read(&self) -> Result<Content> {
         if !self.map.is_empty() {
