@@ -18,11 +18,10 @@ pub struct Level {
     pub share: f64,
 }
 
-/// Half the width of the smallest window, in beam widths `lambda / D` beyond what the defocus
-/// spreads.
-const NEAR: f64 = 4.0;
-/// Half the width of the smallest window, in beam widths.
-const SMALLEST: f64 = 8.0;
+/// What half the smallest window has beyond the spread of the defocus, in beam widths `lambda / D`.
+const MARGIN: f64 = 4.0;
+/// Half the smallest window is at least this, in beam widths.
+const LEAST: f64 = 8.0;
 /// How much smaller a level has to be than the next, in samples.
 const RATIO: f64 = 2.0;
 
@@ -33,17 +32,15 @@ pub fn levels(
     maps: &MapSet,
     options: &FitOptions,
 ) -> Vec<Level> {
-    let beam = wavelength / (2.0 * telescope.radius);
-    let window = SMALLEST.max(NEAR + spread(telescope, maps) / beam);
+    let Window { beam, half, centre } = window(telescope, wavelength, maps);
     let stride = nyquist(maps, beam);
     let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
     let mut levels: Vec<Level> = Vec::new();
-    let centre = centre(maps, 0.5 * SMALLEST * beam);
     // From the largest down, so that each can be judged by the one above it.
-    for (width, stride) in [(2.0 * window, 1), (window, 1), (window, stride)] {
+    for (half, stride) in [(2.0 * half, 1), (half, 1), (half, stride)] {
         let above = levels.last().map_or(maps, |level| &level.maps);
         let cut: Option<Vec<BeamMap>> =
-            maps.maps.iter().map(|map| part(map, centre, width * beam, stride)).collect();
+            maps.maps.iter().map(|map| part(map, centre, half, stride)).collect();
         let Some(mut cut) = cut else { continue };
         cut.iter_mut().for_each(BeamMap::blank_spikes);
         let level = Level::new(cut, maps, stride, telescope, wavelength, options);
@@ -67,9 +64,7 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
         return Vec::new();
     }
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);
-    let beam = wavelength / (2.0 * telescope.radius);
-    let window = 2.0 * SMALLEST.max(NEAR + spread(telescope, maps) / beam);
-    let centre = centre(maps, 0.5 * SMALLEST * beam);
+    let Window { beam, half, centre } = window(telescope, wavelength, maps);
     let enough = ((samples * count) as f64 / DERIVATIVES as f64).sqrt().ceil() as usize;
     let stride = enough.min(nyquist(maps, beam));
     let cut = |centre: (f64, f64), half: f64, stride: usize| {
@@ -77,7 +72,7 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
         cut.collect::<Option<Vec<BeamMap>>>()
     };
     let (Some(inner), Some(mut outer)) =
-        (cut(centre, window * beam, 1), cut((0.0, 0.0), f64::INFINITY, stride))
+        (cut(centre, 2.0 * half, 1), cut((0.0, 0.0), f64::INFINITY, stride))
     else {
         return Vec::new();
     };
@@ -125,6 +120,25 @@ impl Level {
             share: 1.0 / (stride * stride) as f64,
             maps: MapSet { maps, noise: whole.noise, ..MapSet::default() },
         }
+    }
+}
+
+/// Where the smallest window lies.
+struct Window {
+    /// The beam width `lambda / D`, radians.
+    beam: f64,
+    /// Half the window's width, radians.
+    half: f64,
+    /// `(u, v)`, radians.
+    centre: (f64, f64),
+}
+
+fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
+    let beam = wavelength / (2.0 * telescope.radius);
+    Window {
+        beam,
+        half: (LEAST * beam).max(MARGIN * beam + spread(telescope, maps)),
+        centre: centre(maps, 0.5 * LEAST * beam),
     }
 }
 

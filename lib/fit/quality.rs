@@ -7,7 +7,7 @@ use crate::optics::beam_map::{BeamMap, Noise, Sampling, Sigma};
 const CLIP: f64 = 9.0;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
-const CLIPPED_MEAN: f64 = 0.995_006;
+const CLIPPED_MEAN: f64 = 0.995_007;
 /// How far the clipped mean may lie above 1 for imperfections of the model, besides five standard
 /// deviations.
 const ALLOWANCE: f64 = 0.1;

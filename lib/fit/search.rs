@@ -65,13 +65,12 @@ pub fn search<'a>(
     // The likelihood's scales are those of the whole maps at every level.
     problem.scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
     let which = problem.free_up_to(options.order);
-    let mut at;
     let mut evaluations = Evaluations::default();
     let mut count = |level: Option<&Level>, minimum: &Minimum| match level {
         Some(_) => evaluations.coarse += minimum.evaluations,
         None => evaluations.full += minimum.evaluations,
     };
-    at = explore(&problem, maps, &mut |minimum| count(levels.first(), minimum), progress)?;
+    let mut at = explore(&problem, maps, &mut |minimum| count(levels.first(), minimum), progress)?;
     let mut inverse: Option<Vec<f64>> = None;
     for (i, level) in levels.iter().enumerate() {
         adapt_scales(&mut problem, &at);
@@ -160,11 +159,12 @@ fn explore(
             // Both stopped within a small part of the way to the same optimum.
             (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs()
         });
+        let mut explained = false;
         if best.as_ref().is_none_or(|(least, _)| value < *least) {
+            explained = quality::explains(problem, &at) == Some(true);
             best = Some((value, at));
         }
-        let explained = best.as_ref().and_then(|(_, at)| quality::explains(problem, at));
-        if again || explained == Some(true) {
+        if again || explained {
             break;
         }
     }

@@ -72,7 +72,8 @@ impl BeamMap {
         best
     }
 
-    /// Blanks the samples that stand out from all around them by more than half the beam's peak.
+    /// Blanks the samples that stand out from those around them by more than these are themselves and half
+    /// the beam's peak: more than any beam does that is sampled at `lambda / 2D` or closer.
     pub fn blank_spikes(&mut self) {
         let Sampling::Raster { u, v } = &self.sampling else {
             return;
@@ -82,7 +83,7 @@ impl BeamMap {
             // Most samples are far from it, and cheaply told.
             self.power[i].abs() > limit && {
                 let middle = median(&mut neighbours(&self.power, u.len(), v.len(), i));
-                (self.power[i] - middle).abs() > limit
+                (self.power[i] - middle).abs() > middle.abs() + limit
             }
         };
         let spikes: Vec<usize> = (0..self.power.len()).filter(|&i| spike(i)).collect();
@@ -168,6 +169,11 @@ mod tests {
         let before = map.power.clone();
         map.blank_spikes();
         assert_eq!(map.power, before);
+        // At lambda / 2D the peak stands alone: full width 2.4 samples.
+        let sharp = |i: usize| beam(i).powf(8.0 * 4.0 * std::f64::consts::LN_2 / 2.4f64.powi(2));
+        let mut narrow = BeamMap { power: (0..441).map(sharp).collect(), ..map.clone() };
+        narrow.blank_spikes();
+        assert_eq!(narrow.blanks(), 0);
         map.power[30] = 7.0;
         map.power[222] = -3.0;
         map.power[400] = f64::NAN;

@@ -5,11 +5,13 @@
 //! are allocated when a program is loaded, not when it runs.
 
 mod elementary;
+mod elementwise;
 mod fft;
 mod fourier;
 mod isa;
 mod matrix;
 mod real;
+mod reduction;
 mod shared;
 mod tile;
 mod vector;
@@ -51,7 +53,7 @@ impl<T: Copy> Held<T> {
 
 /// A loaded program.
 pub struct Cpu<T: Real> {
-    program: Program,
+    program: Arc<Program>,
     scalars: Vec<f64>,
     arrays: Vec<Held<T>>,
     fields: Vec<Shared<Complex<T>>>,
@@ -132,7 +134,7 @@ impl<T: Real> Cpu<T> {
             totals: vec![0.0; most(&Region::sum_count)],
             workspaces: Workspaces::new(rayon::current_num_threads(), needs),
             transforms,
-            program,
+            program: Arc::new(program),
         }
     }
 
@@ -310,8 +312,8 @@ impl<T: Real> Executable for Cpu<T> {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
         assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
-        let steps = std::mem::take(&mut self.program.steps);
-        for step in &steps {
+        let program = Arc::clone(&self.program);
+        for step in &program.steps {
             match step {
                 Step::Scalars(code) => {
                     for c in code {
@@ -321,7 +323,6 @@ impl<T: Real> Executable for Cpu<T> {
                 Step::Region(region) => self.run_region(region),
             }
         }
-        self.program.steps = steps;
         for (output, &scalar) in outputs.iter_mut().zip(&self.program.outputs) {
             *output = self.scalars[scalar];
         }

@@ -1,0 +1,233 @@
+//! Operations on the elements of a tile, compiled for every instruction set.
+
+use super::Real;
+use super::isa::{Machine, vectorised};
+use super::tile::Tile;
+use super::vector::Batch;
+use crate::device::Op;
+use crate::device::fourier::GROUP;
+use rustfft::num_complex::Complex;
+
+/// An operand's values on a tile.
+#[derive(Clone, Copy)]
+pub enum Argument<'a, T> {
+    One(T),
+    Many(&'a [T]),
+}
+
+impl<T: Real> Argument<'_, T> {
+    #[inline(always)]
+    pub fn at(&self, i: usize) -> T {
+        match self {
+            Argument::One(value) => *value,
+            Argument::Many(values) => values[i],
+        }
+    }
+}
+
+vectorised!(pub fn parts(values: &[Complex<T>], re: &mut [T], im: &mut [T]) = parts_inline);
+vectorised!(
+    /// One operation over a tile.
+    pub fn map(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) = map_inline
+);
+vectorised!(
+    /// A tile of a block of columns.
+    pub fn from_block(block: &[Batch<T>], tile: Tile, re: &mut [T], im: &mut [T]) = from_block_inline
+);
+vectorised!(
+    /// The other way, with the parts exchanged, as adjoints have them.
+    pub fn to_block(re: Argument<T>, im: Argument<T>, tile: Tile, block: &mut [Batch<T>]) = to_block_inline
+);
+vectorised!(
+    /// Joins two real results to a complex one.
+    pub fn join(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) = join_inline
+);
+#[inline(always)]
+fn parts_inline<T: Real, M: Machine>(values: &[Complex<T>], re: &mut [T], im: &mut [T]) {
+    for ((z, re), im) in values.iter().zip(re).zip(im) {
+        (*re, *im) = (z.re, z.im);
+    }
+}
+
+/// Fills `out` with an expression in one operand. A macro, because a closure is compiled for the
+/// instruction set of where it is written, unless it happens to be inlined.
+macro_rules! unary {
+    ($a:expr, $out:expr, |$x:ident| $value:expr) => {
+        match $a {
+            Argument::One($x) => $out.fill($value),
+            Argument::Many(values) => {
+                for (out, &$x) in $out.iter_mut().zip(values) {
+                    *out = $value;
+                }
+            }
+        }
+    };
+}
+
+/// The same in two operands.
+macro_rules! binary {
+    ($a:expr, $b:expr, $out:expr, |$x:ident, $y:ident| $value:expr) => {
+        match ($a, $b) {
+            (Argument::One($x), Argument::One($y)) => $out.fill($value),
+            (Argument::One($x), many) => unary!(many, $out, |$y| $value),
+            (many, Argument::One($y)) => unary!(many, $out, |$x| $value),
+            (Argument::Many(a), Argument::Many(b)) => {
+                for ((out, &$x), &$y) in $out.iter_mut().zip(a).zip(b) {
+                    *out = $value;
+                }
+            }
+        }
+    };
+}
+
+/// The parts of a tile that lie in one group of columns: where each starts in the tile and how long it
+/// is, the first row and lane that it has, and how many columns the group has.
+#[inline(always)]
+fn in_groups(tile: Tile, mut each: impl FnMut(usize, usize, usize, usize, usize)) {
+    let size = GROUP * tile.column;
+    let mut done = 0;
+    while done < tile.len {
+        let at = tile.in_block + done;
+        let group = at / size;
+        let width = GROUP.min(tile.columns - group * GROUP);
+        let len = (width * tile.column - (at - group * size)).min(tile.len - done);
+        each(done, len, at - group * size, group * GROUP, width);
+        done += len;
+    }
+}
+
+#[inline(always)]
+fn from_block_inline<T: Real, M: Machine>(
+    block: &[Batch<T>],
+    tile: Tile,
+    re: &mut [T],
+    im: &mut [T],
+) {
+    in_groups(tile, |done, len, at, lane, width| {
+        let (re, im) = (&mut re[done..done + len], &mut im[done..done + len]);
+        if width == GROUP && at % GROUP == 0 && len % GROUP == 0 {
+            let parts = re.chunks_exact_mut(GROUP).zip(im.chunks_exact_mut(GROUP));
+            for ((re, im), batch) in parts.zip(&block[at / GROUP..]) {
+                re.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
+                im.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
+            }
+        } else {
+            for (i, (re, im)) in re.iter_mut().zip(im).enumerate() {
+                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
+                *re = block[row].re.as_ref()[lane];
+                *im = block[row].im.as_ref()[lane];
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn to_block_inline<T: Real, M: Machine>(
+    re: Argument<T>,
+    im: Argument<T>,
+    tile: Tile,
+    block: &mut [Batch<T>],
+) {
+    in_groups(tile, |done, len, at, lane, width| match (re, im) {
+        (Argument::Many(re), Argument::Many(im))
+            if width == GROUP && at % GROUP == 0 && len % GROUP == 0 =>
+        {
+            let (re, im) = (&re[done..done + len], &im[done..done + len]);
+            let parts = re.chunks_exact(GROUP).zip(im.chunks_exact(GROUP));
+            for ((re, im), batch) in parts.zip(&mut block[at / GROUP..]) {
+                batch.im.as_mut()[lane..lane + GROUP].copy_from_slice(re);
+                batch.re.as_mut()[lane..lane + GROUP].copy_from_slice(im);
+            }
+        }
+        _ => {
+            for i in 0..len {
+                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
+                block[row].im.as_mut()[lane] = re.at(done + i);
+                block[row].re.as_mut()[lane] = im.at(done + i);
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn map_inline<T: Real, M: Machine>(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) {
+    match op {
+        Op::Copy => unary!(a, out, |a| a),
+        Op::Neg => unary!(a, out, |a| -a),
+        Op::Square => unary!(a, out, |a| a * a),
+        Op::Sqrt => unary!(a, out, |a| a.sqrt()),
+        Op::Exp => unary!(a, out, |a| a.exp_inline::<M>()),
+        Op::Ln => unary!(a, out, |a| a.ln_inline::<M>()),
+        Op::Ln1p => unary!(a, out, |a| a.ln_1p_inline::<M>()),
+        Op::Sin if turns_far(a) => unary!(a, out, |a| a.sin()),
+        Op::Sin => unary!(a, out, |a| a.sin_inline::<M>()),
+        Op::Cos if turns_far(a) => unary!(a, out, |a| a.cos()),
+        Op::Cos => unary!(a, out, |a| a.cos_inline::<M>()),
+        Op::Abs => unary!(a, out, |a| a.abs()),
+        Op::Sign => unary!(a, out, |a| if a == T::zero() { a } else { a / a.abs() }),
+        Op::Powi(n) => unary!(a, out, |a| a.powi(n)),
+        Op::Add => binary!(a, b, out, |a, b| a + b),
+        Op::Sub => binary!(a, b, out, |a, b| a - b),
+        Op::Mul => binary!(a, b, out, |a, b| a * b),
+        Op::Div => binary!(a, b, out, |a, b| a / b),
+        Op::Norm2 => binary!(a, b, out, |a, b| M::mul_add(a, a, b * b)),
+    }
+}
+
+/// Whether an angle is too large, or no number, for the fast sine and cosine.
+#[inline(always)]
+fn turns_far<T: Real>(a: Argument<T>) -> bool {
+    let far = |a: T| if a.abs() <= T::TURNS { 0 } else { 1u32 };
+    match a {
+        Argument::One(a) => far(a) > 0,
+        Argument::Many(a) => a.iter().fold(0, |count, &a| count | far(a)) > 0,
+    }
+}
+
+#[inline(always)]
+fn join_inline<T: Real, M: Machine>(re: Argument<T>, im: Argument<T>, out: &mut [Complex<T>]) {
+    match (re, im) {
+        (Argument::Many(re), Argument::Many(im)) => {
+            for ((out, &re), &im) in out.iter_mut().zip(re).zip(im) {
+                *out = Complex::new(re, im);
+            }
+        }
+        _ => {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = Complex::new(re.at(i), im.at(i));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every operation on tiles against its meaning for one number.
+    #[test]
+    fn every_operation_on_a_tile_is_that_on_a_number() {
+        fn check<T: Real>(len: usize) {
+            let a: Vec<T> = (0..len).map(|i| T::of(0.3 + 0.01 * i as f64)).collect();
+            let b: Vec<T> = (0..len).map(|i| T::of(1.7 - 0.001 * i as f64)).collect();
+            let mut out = vec![T::zero(); len];
+            for op in Op::ALL {
+                let many = (Argument::Many(&a), Argument::Many(&b));
+                let one = (Argument::One(a[0]), Argument::One(b[0]));
+                for (x, y) in [many, (many.0, one.1), (one.0, many.1), one] {
+                    map(op, x, y, &mut out);
+                    for (i, out) in out.iter().enumerate() {
+                        let expected = op.apply(x.at(i).wide(), y.at(i).wide());
+                        let error = (out.wide() - expected).abs();
+                        let most = 4.0 * T::epsilon().wide() * expected.abs().max(1.0);
+                        assert!(error <= most, "{op:?} {i}: {} {expected}", out.wide());
+                    }
+                }
+            }
+        }
+        for len in [1, 7, 512] {
+            check::<f64>(len);
+            check::<f32>(len);
+        }
+    }
+}

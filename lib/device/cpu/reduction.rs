@@ -1,0 +1,221 @@
+//! Sums over the elements of a tile, and the two directions of a basis, compiled for every instruction
+//! set. Sums run in lanes that are always the same, so they are reproducible.
+
+use super::Real;
+use super::elementary::Elementary;
+use super::elementwise::Argument;
+use super::isa::{Machine, vectorised};
+use super::tile::Tile;
+use crate::device::basis::Basis;
+use crate::device::program::ScalarId;
+
+vectorised!(pub fn add_up(values: &[T], sum: &mut f64) = add_up_inline);
+vectorised!(pub fn add_up_ln_1p(values: &[T], sum: &mut f64) = add_up_ln_1p_inline);
+vectorised!(pub fn clenshaw(c: &[T], abscissa: &[f64], out: &mut [T]) = clenshaw_inline);
+vectorised!(
+    pub fn moments(
+        values: Argument<T>, from: usize, abscissa: &[f64], first: usize, out: &mut [f64; TERMS],
+    ) = moments_inline
+);
+
+/// A sum in eight lanes, always the same ones, so that it can be vectorised and is reproducible.
+#[inline(always)]
+fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
+    let mut lanes = [0.0; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value.wide();
+        }
+    }
+    *sum = lanes.iter().sum::<f64>() + rest;
+}
+
+/// Numbers that share a logarithm.
+const FACTORS: usize = 8;
+
+/// `sum ln(1 + x)`, with `(1 + p)(1 + x) = 1 + (p (1 + x) + x)`: the product less 1 keeps the digits of
+/// small `x`, and one logarithm serves eight numbers. Where the product could overflow or change its
+/// sign every number has its own.
+#[inline(always)]
+fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
+    let safe = |x: T| u32::from(x.wide() > -0.5) & u32::from(x.wide() < 1e30);
+    if values.iter().fold(1, |all, &x| all & safe(x)) == 0 {
+        *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
+        return;
+    }
+    // Twice as many lanes as usual, because each factor waits for the one before.
+    const WIDE: usize = 2 * LANES;
+    let mut lanes = [0.0; WIDE];
+    let chunks = values.chunks_exact(FACTORS * WIDE);
+    let rest = chunks.remainder().iter().map(|x| x.wide().ln_1p());
+    let rest: f64 = rest.sum();
+    for chunk in chunks {
+        let mut product = [0.0; WIDE];
+        for x in chunk.chunks_exact(WIDE) {
+            for l in 0..WIDE {
+                let x = x[l].wide();
+                product[l] = M::mul_add(product[l], 1.0 + x, x);
+            }
+        }
+        for l in 0..WIDE {
+            lanes[l] += product[l].ln_1p_inline::<M>();
+        }
+    }
+    *sum = lanes.iter().sum::<f64>() + rest;
+}
+
+/// Points that are worked on together along a run.
+const LANES: usize = 8;
+
+/// Clenshaw's recurrence: the Chebyshev sum with coefficients `c` at every point.
+#[inline(always)]
+fn clenshaw_inline<T: Real, M: Machine>(c: &[T], abscissa: &[f64], out: &mut [T]) {
+    for (out, abscissa) in out.chunks_mut(LANES).zip(abscissa.chunks(LANES)) {
+        let mut s = [T::zero(); LANES];
+        for (s, &a) in s.iter_mut().zip(abscissa) {
+            *s = T::of(a);
+        }
+        let (mut next, mut after) = ([T::zero(); LANES], [T::zero(); LANES]);
+        for &c in c[1..].iter().rev() {
+            for l in 0..LANES {
+                let sum = M::mul_add(s[l] + s[l], next[l], c - after[l]);
+                (next[l], after[l]) = (sum, next[l]);
+            }
+        }
+        for (l, out) in out.iter_mut().enumerate() {
+            *out = M::mul_add(s[l], next[l], c[0] - after[l]);
+        }
+    }
+}
+
+/// The most Chebyshev terms that a projection handles a pass over a run.
+const TERMS: usize = 16;
+
+/// `out[k] = sum values T_{first + k}` over the points of a run, whose first value is `from`.
+#[inline(always)]
+fn moments_inline<T: Real, M: Machine>(
+    values: Argument<T>,
+    from: usize,
+    abscissa: &[f64],
+    first: usize,
+    out: &mut [f64; TERMS],
+) {
+    let mut sums = [[0.0; LANES]; TERMS];
+    for (chunk, abscissa) in abscissa.chunks(LANES).enumerate() {
+        let (mut s, mut value) = ([0.0; LANES], [0.0; LANES]);
+        for (l, &a) in abscissa.iter().enumerate() {
+            s[l] = a;
+            value[l] = values.at(from + chunk * LANES + l).wide();
+        }
+        let (mut t, mut next) = ([1.0; LANES], s);
+        for _ in 0..first {
+            for l in 0..LANES {
+                (t[l], next[l]) = (next[l], 2.0 * s[l] * next[l] - t[l]);
+            }
+        }
+        for sums in &mut sums {
+            for l in 0..LANES {
+                sums[l] = M::mul_add(value[l], t[l], sums[l]);
+                (t[l], next[l]) = (next[l], M::mul_add(2.0 * s[l], next[l], -t[l]));
+            }
+        }
+    }
+    for (out, sums) in out.iter_mut().zip(&sums) {
+        *out = sums.iter().sum();
+    }
+}
+
+/// The parts of a basis's runs that fall into a tile: (run, first point, end).
+fn runs_of(basis: &Basis, tile: Tile) -> impl Iterator<Item = (usize, usize, usize)> {
+    let end = tile.offset + tile.len;
+    let first = basis.runs().partition_point(|r| r.start + r.len <= tile.offset);
+    let runs = basis.runs()[first..].iter().take_while(move |r| r.start < end);
+    runs.enumerate()
+        .map(move |(k, r)| (first + k, r.start.max(tile.offset), (r.start + r.len).min(end)))
+}
+
+/// `out[i] = sum_j coefficients[j] basis[j, i]` on a tile.
+pub fn combine<T: Real>(
+    basis: &Basis,
+    coefficients: &[ScalarId],
+    scalars: &[f64],
+    tile: Tile,
+    chebyshev: &mut Vec<T>,
+    out: &mut [T],
+) {
+    if basis.terms() == 0 {
+        out.fill(T::zero());
+        for (j, &c) in coefficients.iter().enumerate() {
+            let c = T::of(scalars[c]);
+            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
+            for (out, &value) in out.iter_mut().zip(row) {
+                *out = *out + c * T::of(value);
+            }
+        }
+        return;
+    }
+    for (run, start, end) in runs_of(basis, tile) {
+        // The coefficients of the sum along this run, then Clenshaw's recurrence a point.
+        chebyshev.clear();
+        for row in basis.chebyshev(run).chunks_exact(basis.count()) {
+            let sum: f64 = row.iter().zip(coefficients).map(|(&w, &c)| w * scalars[c]).sum();
+            chebyshev.push(T::of(sum));
+        }
+        let out = &mut out[start - tile.offset..end - tile.offset];
+        clenshaw(chebyshev, &basis.abscissa()[start..end], out);
+    }
+}
+
+/// `out[j] = sum_i basis[j, i] values[i]` over a tile.
+pub fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f64]) {
+    out.fill(0.0);
+    if basis.terms() == 0 {
+        for (j, out) in out.iter_mut().enumerate() {
+            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
+            *out = row.iter().enumerate().map(|(i, &b)| b * values.at(i).wide()).sum();
+        }
+        return;
+    }
+    for (run, start, end) in runs_of(basis, tile) {
+        let rows = basis.chebyshev(run).chunks_exact(basis.count());
+        let abscissa = &basis.abscissa()[start..end];
+        let mut sums = [0.0; TERMS];
+        for (k, row) in rows.enumerate() {
+            if k % TERMS == 0 {
+                moments(values, start - tile.offset, abscissa, k, &mut sums);
+            }
+            for (out, weight) in out.iter_mut().zip(row) {
+                *out += sums[k % TERMS] * weight;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::isa::Plain;
+
+    #[test]
+    fn the_logarithm_of_a_product_is_the_sum_of_the_logarithms() {
+        // Numbers of all sizes; a tenth of them are large, and in the second case one is too large.
+        for (scale, spike) in [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e40), (1.0, -0.9), (1.0, -2.0)] {
+            let mut x: Vec<f64> =
+                (0..500).map(|i| scale * (0.1 * i as f64).sin().powi(2)).collect();
+            x.iter_mut().step_by(10).for_each(|x| *x *= 1e6);
+            x[77] = spike;
+            let expected: f64 = x.iter().map(|x| x.ln_1p()).sum();
+            let mut sum = 0.0;
+            add_up_ln_1p(&x, &mut sum);
+            let mut plain = 0.0;
+            add_up_ln_1p_inline::<f64, Plain>(&x, &mut plain);
+            for got in [sum, plain] {
+                let same = got.is_nan() && expected.is_nan();
+                let close = (got - expected).abs() < 50.0 * f64::EPSILON * expected.abs();
+                assert!(same || close, "{scale} {spike}: {got} {expected}");
+            }
+        }
+    }
+}
