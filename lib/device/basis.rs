@@ -62,6 +62,10 @@ impl Basis {
         let mut abscissa = vec![0.0; position.len()];
         let mut chebyshev = Vec::with_capacity(runs.len() * terms * count);
         let angle = |i: usize| std::f64::consts::PI * (i as f64 + 0.5) / terms as f64;
+        // Term k at node i is cos(k angle(i)).
+        let cosines: Vec<f64> = (0..terms * terms)
+            .map(|place| ((place / terms) as f64 * angle(place % terms)).cos())
+            .collect();
         let mut next = 0;
         for (index, run) in runs.iter().enumerate() {
             assert_eq!(run.start, next, "runs must cover the points in order");
@@ -79,9 +83,9 @@ impl Basis {
             let at_nodes = values(index, &nodes);
             for k in 0..terms {
                 let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
+                let cosines = &cosines[k * terms..(k + 1) * terms];
                 for function in at_nodes.rows() {
-                    let sum: f64 =
-                        (0..terms).map(|i| function[i] * (k as f64 * angle(i)).cos()).sum();
+                    let sum: f64 = function.iter().zip(cosines).map(|(f, c)| f * c).sum();
                     chebyshev.push(scale * sum);
                 }
             }

@@ -5,27 +5,25 @@ use super::options::LikelihoodKind;
 use super::problem::Problem;
 use crate::error::Result;
 use nalgebra::DMatrix;
-use ndarray::Array2;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// The curvature `sum psi'(r) J J'` and the scatter of the scores `sum psi(r)^2 J J'`, in the
-/// parameters' lengths, where `psi` is the derivative of a sample's negative log-likelihood by its
-/// scaled residual `r` and `J` that of the model.
-struct Information {
-    curvature: DMatrix<f64>,
-    scatter: DMatrix<f64>,
-}
+/// The curvature `sum psi'(r) J J'`, and below it the scatter of the scores `sum psi(r)^2 J J'` where that
+/// is wanted, in the parameters' lengths: `psi` is the derivative of a sample's negative log-likelihood by
+/// its scaled residual `r`, and `J` that of the model.
+type Information = Array2<f64>;
 
-/// Samples whose products are formed together.
-const CHUNK: usize = 4096;
+/// Samples whose products are formed together: their derivatives fit the second cache.
+const CHUNK: usize = 1024;
 
 /// Derivatives of this many parameters and samples are held at a time, or those of one map.
 const HELD: usize = 4_000_000;
 
 /// The information in the samples of a problem.
-fn information(problem: &Problem, which: &[usize], at: &[f64]) -> Information {
+fn information(problem: &Problem, which: &[usize], at: &[f64], scatter: bool) -> Information {
     let n = which.len();
-    let mut sum = Information { curvature: DMatrix::zeros(n, n), scatter: DMatrix::zeros(n, n) };
+    let height = if scatter { 2 * n } else { n };
+    let mut sum = Array2::zeros((height, n));
     let maps = &problem.maps.maps;
     let samples: usize = maps.iter().map(|m| m.sampling.len()).sum();
     let together = if n * samples <= HELD { maps.len() } else { 1 };
@@ -41,27 +39,35 @@ fn information(problem: &Problem, which: &[usize], at: &[f64]) -> Information {
         let columns: Vec<Vec<Vec<f64>>> = (0..n).map(derivative).collect();
         for (i, model) in models.iter().enumerate() {
             let (square, slope) = derivatives(problem, first + i, model);
+            let product = |chunk: usize| {
+                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
+                let mut rows = Array2::zeros((n, range.len()));
+                let mut weighed = Array2::zeros((height, range.len()));
+                for (j, mut row) in rows.outer_iter_mut().enumerate() {
+                    row.assign(&ArrayView1::from(&columns[j][i][range.clone()]));
+                }
+                for (j, mut row) in weighed.outer_iter_mut().enumerate() {
+                    let weights = if j < n { &slope } else { &square };
+                    row.assign(&rows.row(j % n));
+                    row *= &ArrayView1::from(&weights[range.clone()]);
+                }
+                weighed.dot(&rows.t())
+            };
             // Products of chunks, added in their order.
-            let products: Vec<(DMatrix<f64>, DMatrix<f64>)> = (0..slope.len().div_ceil(CHUNK))
-                .into_par_iter()
-                .map(|chunk| {
-                    let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
-                    let of = |j: usize| &columns[j][i][range.clone()];
-                    let rows = DMatrix::from_fn(n, range.len(), |j, i| of(j)[i]);
-                    let weighed = |weights: &[f64]| {
-                        let weights = &weights[range.clone()];
-                        &rows * DMatrix::from_fn(range.len(), n, |i, j| of(j)[i] * weights[i])
-                    };
-                    (weighed(&slope), weighed(&square))
-                })
-                .collect();
-            for (curvature, scatter) in products {
-                sum.curvature += curvature;
-                sum.scatter += scatter;
-            }
+            let chunks = (0..slope.len().div_ceil(CHUNK)).into_par_iter();
+            let products: Vec<Array2<f64>> = chunks.map(product).collect();
+            products.iter().for_each(|product| sum += product);
         }
     }
     sum
+}
+
+/// The inverse of a symmetric matrix; `None` where it is not positive definite.
+fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
+    let n = matrix.nrows();
+    let cholesky = DMatrix::from_fn(n, n, |a, b| matrix[(a, b)]).cholesky()?;
+    let inverse = cholesky.inverse();
+    Some(Array2::from_shape_fn((n, n), |(a, b)| inverse[(a, b)]))
 }
 
 /// For every sample of a map `psi^2` and `psi'`, over the square of its scale.
@@ -86,9 +92,8 @@ fn derivatives(problem: &Problem, map: usize, model: &[f64]) -> (Vec<f64>, Vec<f
 
 /// The inverse of the curvature, row-major, in the parameters' lengths; `None` where it has none.
 pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Vec<f64>> {
-    let curvature = information(problem, which, at).curvature;
-    // Symmetric, so rows are columns.
-    Some(curvature.cholesky()?.inverse().as_slice().to_vec())
+    let curvature = information(problem, which, at, false);
+    Some(inverse(curvature.view())?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
@@ -103,20 +108,17 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Opti
     // Large maps: all samples where the beam is, and a part of those around it for the rest.
     let parts = level::parts(problem, which.len());
     let mut sum = match parts.is_empty() {
-        true => information(problem, which, at),
-        false => Information { curvature: DMatrix::zeros(n, n), scatter: DMatrix::zeros(n, n) },
+        true => information(problem, which, at, true),
+        false => Array2::zeros((2 * n, n)),
     };
     for part in &parts {
-        let some = information(&problem.with_maps(&part.maps, &part.options)?, which, at);
-        sum.curvature += some.curvature / part.share;
-        sum.scatter += some.scatter / part.share;
+        let some = problem.with_maps(&part.maps, &part.options)?;
+        sum.scaled_add(1.0 / part.share, &information(&some, which, at, true));
     }
-    let Some(cholesky) = sum.curvature.cholesky() else {
-        return Ok(None);
-    };
-    let inverse = cholesky.inverse();
-    let sandwich = &inverse * sum.scatter * &inverse;
-    Ok(Some(Array2::from_shape_fn((n, n), |(a, b)| {
-        sandwich[(a, b)] * problem.lengths[which[a]] * problem.lengths[which[b]]
-    })))
+    let (curvature, scatter) = sum.view().split_at(Axis(0), n);
+    let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
+    Ok(inverse(curvature).map(|inverse| {
+        let sandwich = inverse.dot(&scatter).dot(&inverse);
+        sandwich * &lengths * &lengths.insert_axis(Axis(1))
+    }))
 }

@@ -53,7 +53,10 @@ pub fn levels(
 }
 
 /// More derivatives than this, one a parameter and sample, are not formed for the errors.
-const DERIVATIVES: usize = 40_000_000;
+const DERIVATIVES: usize = 4_000_000;
+
+/// Around the beam, so many samples either way are left at least.
+const FEWEST: usize = 64;
 
 /// The samples that tell the errors of `count` parameters of large maps: all where the beam is, and every
 /// few of those around it, whose derivatives vary slowly. None where the maps are not large.
@@ -64,9 +67,10 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
         return Vec::new();
     }
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);
-    let Window { beam, half, centre } = window(telescope, wavelength, maps);
+    let Window { half, centre, .. } = window(telescope, wavelength, maps);
     let enough = ((samples * count) as f64 / DERIVATIVES as f64).sqrt().ceil() as usize;
-    let stride = enough.min(nyquist(maps, beam));
+    let axis = (samples as f64 / maps.maps.len() as f64).sqrt() as usize;
+    let stride = enough.min((axis / FEWEST).max(1));
     let cut = |centre: (f64, f64), half: f64, stride: usize| {
         let cut = maps.maps.iter().map(|map| part(map, centre, half, stride));
         cut.collect::<Option<Vec<BeamMap>>>()

@@ -290,9 +290,12 @@ impl<'a> Problem<'a> {
 
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
-    let mut sorted: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let low = sorted.get(sorted.len() / 4).copied().unwrap_or(0.0);
+    let mut known: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
+    let quarter = known.len() / 4;
+    let low = match known.is_empty() {
+        true => 0.0,
+        false => *known.select_nth_unstable_by(quarter, f64::total_cmp).1,
+    };
     let Sampling::Raster { u, v } = &map.sampling else {
         return (low, 0.0, 0.0);
     };

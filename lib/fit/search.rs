@@ -43,6 +43,8 @@ pub struct Found<'a> {
 const ROUGH: f64 = 0.05;
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
 const NEAR: f64 = 0.01;
+/// How near, as a part of what is left, is near enough to let the next order in.
+const ON_THE_WAY: f64 = 1e-2;
 /// How near the last one is.
 const SETTLED: f64 = 1e-4;
 
@@ -71,9 +73,13 @@ pub fn search<'a>(
         None => evaluations.full += minimum.evaluations,
     };
     let mut at = explore(&problem, maps, &mut |minimum| count(levels.first(), minimum), progress)?;
-    let mut inverse: Option<Vec<f64>> = None;
+    adapt_scales(&mut problem, &at);
+    // Gauss and Newton's curvature, which each level hands to the next with what it learned.
+    let mut inverse = match levels {
+        [] => None,
+        _ => covariance::inverse_curvature(&problem, &which, &at),
+    };
     for (i, level) in levels.iter().enumerate() {
-        adapt_scales(&mut problem, &at);
         let stage = Stage {
             which: &which,
             kind: options.likelihood,
@@ -83,18 +89,18 @@ pub fn search<'a>(
             name: &format!("all parameters, level {} of {}", i + 1, levels.len() + 1),
             full: false,
         };
-        count(Some(level), &stage.descend(&problem, &mut at, progress)?);
-        // What more samples will say of the curvature, from what these do.
+        let minimum = stage.descend(&problem, &mut at, progress)?;
+        count(Some(level), &minimum);
+        // More samples have so much more curvature.
         let next = levels.get(i + 1);
         let share = level.share / next.map_or(1.0, |next| next.share);
-        inverse = covariance::inverse_curvature(&problem, &which, &at)
-            .map(|inverse| inverse.into_iter().map(|v| v * share).collect());
+        inverse = Some(minimum.inverse.iter().map(|v| v * share).collect());
         problem = match next {
             Some(next) => problem.with_maps(&next.maps, &next.options)?,
             None => problem.with_maps(maps, options)?,
         };
+        adapt_scales(&mut problem, &at);
     }
-    adapt_scales(&mut problem, &at);
     // A second start, with fresh curvature, where the first did not settle.
     let mut descend = |inverse: Option<&[f64]>, name| {
         let stage = Stage {
@@ -137,14 +143,18 @@ fn explore(
     let mut best: Option<(f64, Vec<f64>)> = None;
     for start in 0..STARTS {
         let mut at = nudged(problem, start);
-        let mut value = f64::INFINITY;
+        let mut value = 0.0;
+        let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
         for upto in 1..=order {
+            let which = problem.free_up_to(upto);
+            let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
             let stage = Stage {
-                which: &problem.free_up_to(upto),
+                which: &which,
                 kind: LikelihoodKind::Gaussian,
                 scales: &rough,
-                tolerance: NEAR,
-                inverse: None,
+                // On the way to the next order nobody needs the optimum of this one.
+                tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
+                inverse: inverse.as_deref(),
                 name: &match start {
                     0 => format!("order {upto} of {order}"),
                     _ => format!("order {upto} of {order}, start {}", start + 1),
@@ -154,6 +164,7 @@ fn explore(
             let minimum = stage.descend(problem, &mut at, progress)?;
             count(&minimum);
             value = minimum.value;
+            known = Some((which, minimum.inverse));
         }
         let again = best.as_ref().is_some_and(|(least, _)| {
             // Both stopped within a small part of the way to the same optimum.
@@ -169,6 +180,27 @@ fn explore(
         }
     }
     Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+}
+
+/// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others
+/// typically are.
+fn widened(inverse: &[f64], from: &[usize], to: &[usize]) -> Vec<f64> {
+    let mut variances: Vec<f64> = (0..from.len()).map(|i| inverse[i * from.len() + i]).collect();
+    variances.sort_unstable_by(f64::total_cmp);
+    let typical = variances.get(variances.len() / 2).copied().unwrap_or(1.0);
+    let mut wide = vec![0.0; to.len() * to.len()];
+    let places: Vec<Option<usize>> =
+        to.iter().map(|i| from.iter().position(|known| known == i)).collect();
+    for (a, row) in wide.chunks_exact_mut(to.len().max(1)).enumerate() {
+        for (b, value) in row.iter_mut().enumerate() {
+            *value = match (places[a], places[b]) {
+                (Some(a), Some(b)) => inverse[a * from.len() + b],
+                _ if a == b => typical,
+                _ => 0.0,
+            };
+        }
+    }
+    wide
 }
 
 /// The start values; for every start after the first with some more aberration.

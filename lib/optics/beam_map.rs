@@ -61,13 +61,15 @@ impl BeamMap {
         let Sampling::Raster { u, v } = &self.sampling else {
             return self.peak();
         };
-        let mut best = f64::NAN;
-        for (i, &p) in self.power.iter().enumerate() {
+        let around = |i: usize| median(&mut neighbours(&self.power, u.len(), v.len(), i));
+        let known = || (0..self.power.len()).filter(|&i| !self.power[i].is_nan());
+        let brightest = known().max_by(|&a, &b| self.power[a].total_cmp(&self.power[b]));
+        let mut best = brightest.map_or(f64::NAN, around);
+        for i in known() {
             // A median above all so far has a sample above it in its middle or next to it.
-            if p.is_nan() || p <= best {
-                continue;
+            if self.power[i] > best {
+                best = best.max(around(i));
             }
-            best = best.max(median(&mut neighbours(&self.power, u.len(), v.len(), i)));
         }
         best
     }

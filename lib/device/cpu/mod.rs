@@ -19,7 +19,7 @@ mod vector;
 pub use real::Real;
 
 use super::program::{Array, Code, Operand, Program, Region, Step, Stream};
-use super::{Executable, Fourier};
+use super::{Basis, Executable, Fourier};
 use fourier::Transform;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -115,7 +115,8 @@ impl<T: Real> Cpu<T> {
             streams: most(&|r| r.forward.len() + r.adjoint.len()),
             lines: largest(Transform::lines_len),
             scratch: largest(Transform::scratch_len),
-            terms: most(&|r| r.code.iter().map(terms).max().unwrap_or(0)),
+            terms: most(&|r| bases(r).map(Basis::terms).max().unwrap_or(0)),
+            coefficients: most(&|r| bases(r).map(Basis::count).max().unwrap_or(0)),
         };
         let arrays = program.arrays.iter().map(|array| match array {
             Array::Data(values) => Held::Data(T::adopt(values)),
@@ -141,6 +142,20 @@ impl<T: Real> Cpu<T> {
     fn transform(&self, wanted: &Arc<Fourier>) -> &Transform<T> {
         let found = self.transforms.iter().find(|t| Arc::ptr_eq(&t.0, wanted));
         &found.expect("every transform was prepared at loading").1
+    }
+
+    fn run_steps(&mut self) {
+        let program = Arc::clone(&self.program);
+        for step in &program.steps {
+            match step {
+                Step::Scalars(code) => {
+                    for c in code {
+                        self.scalars[c.out] = c.op.apply(self.scalars[c.a], self.scalars[c.b]);
+                    }
+                }
+                Step::Region(region) => self.run_region(region),
+            }
+        }
     }
 
     fn run_region(&mut self, region: &Region) {
@@ -249,12 +264,12 @@ impl<T: Real> Cpu<T> {
     }
 }
 
-/// The number of Chebyshev terms that an instruction needs room for.
-fn terms(code: &Code) -> usize {
-    match code {
-        Code::Combine { basis, .. } => basis.terms(),
-        _ => 0,
-    }
+/// The bases that a region combines.
+fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
+    region.code.iter().filter_map(|code| match code {
+        Code::Combine { basis, .. } => Some(&**basis),
+        _ => None,
+    })
 }
 
 /// Whether a region reads an array or a field that it also writes.
@@ -312,17 +327,8 @@ impl<T: Real> Executable for Cpu<T> {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
         assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
-        let program = Arc::clone(&self.program);
-        for step in &program.steps {
-            match step {
-                Step::Scalars(code) => {
-                    for c in code {
-                        self.scalars[c.out] = c.op.apply(self.scalars[c.a], self.scalars[c.b]);
-                    }
-                }
-                Step::Region(region) => self.run_region(region),
-            }
-        }
+        // One way into the pool for all regions: each has a thread wait for another otherwise.
+        rayon::scope(|_| self.run_steps());
         for (output, &scalar) in outputs.iter_mut().zip(&self.program.outputs) {
             *output = self.scalars[scalar];
         }

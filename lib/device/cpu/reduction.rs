@@ -11,6 +11,9 @@ use crate::device::program::ScalarId;
 
 vectorised!(pub fn add_up(values: &[T], sum: &mut f64) = add_up_inline);
 vectorised!(pub fn add_up_ln_1p(values: &[T], sum: &mut f64) = add_up_ln_1p_inline);
+vectorised!(
+    pub fn along_run(rows: &[f64], coefficients: &[f64], out: &mut [T]) = along_run_inline
+);
 vectorised!(pub fn clenshaw(c: &[T], abscissa: &[f64], out: &mut [T]) = clenshaw_inline);
 vectorised!(
     pub fn moments(
@@ -68,6 +71,20 @@ fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
 
 /// Points that are worked on together along a run.
 const LANES: usize = 8;
+
+/// The Chebyshev coefficients of a sum along a run: `out[k] = sum_j rows[k, j] coefficients[j]`.
+#[inline(always)]
+fn along_run_inline<T: Real, M: Machine>(rows: &[f64], coefficients: &[f64], out: &mut [T]) {
+    for (row, out) in rows.chunks_exact(coefficients.len()).zip(out) {
+        let mut lanes = [0.0; LANES];
+        for (row, coefficients) in row.chunks(LANES).zip(coefficients.chunks(LANES)) {
+            for ((lane, &w), &c) in lanes.iter_mut().zip(row).zip(coefficients) {
+                *lane = M::mul_add(w, c, *lane);
+            }
+        }
+        *out = T::of(lanes.iter().sum());
+    }
+}
 
 /// Clenshaw's recurrence: the Chebyshev sum with coefficients `c` at every point.
 #[inline(always)]
@@ -142,7 +159,7 @@ pub fn combine<T: Real>(
     coefficients: &[ScalarId],
     scalars: &[f64],
     tile: Tile,
-    chebyshev: &mut Vec<T>,
+    spare: (&mut Vec<f64>, &mut Vec<T>),
     out: &mut [T],
 ) {
     if basis.terms() == 0 {
@@ -156,13 +173,13 @@ pub fn combine<T: Real>(
         }
         return;
     }
+    let (gathered, chebyshev) = spare;
+    gathered.clear();
+    gathered.extend(coefficients.iter().map(|&c| scalars[c]));
+    chebyshev.resize(basis.terms(), T::zero());
     for (run, start, end) in runs_of(basis, tile) {
         // The coefficients of the sum along this run, then Clenshaw's recurrence a point.
-        chebyshev.clear();
-        for row in basis.chebyshev(run).chunks_exact(basis.count()) {
-            let sum: f64 = row.iter().zip(coefficients).map(|(&w, &c)| w * scalars[c]).sum();
-            chebyshev.push(T::of(sum));
-        }
+        along_run(basis.chebyshev(run), gathered, chebyshev);
         let out = &mut out[start - tile.offset..end - tile.offset];
         clenshaw(chebyshev, &basis.abscissa()[start..end], out);
     }

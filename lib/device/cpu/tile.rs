@@ -20,6 +20,7 @@ pub struct Workspace<T: Real> {
     /// The inputs of lines.
     pub inputs: Vec<Batch<T>>,
     pub scratch: Vec<Complex<T>>,
+    coefficients: Vec<f64>,
     chebyshev: Vec<T>,
 }
 
@@ -31,6 +32,7 @@ pub struct Needs {
     pub lines: usize,
     pub scratch: usize,
     pub terms: usize,
+    pub coefficients: usize,
 }
 
 impl<T: Real> Workspace<T> {
@@ -43,6 +45,7 @@ impl<T: Real> Workspace<T> {
             lines: [zeros(), zeros()],
             inputs: zeros(),
             scratch: vec![Complex::default(); needs.scratch],
+            coefficients: Vec::with_capacity(needs.coefficients),
             chebyshev: Vec::with_capacity(needs.terms),
         }
     }
@@ -141,7 +144,7 @@ pub fn run<T: Real>(
                     coefficients,
                     sources.scalars,
                     tile,
-                    &mut workspace.chebyshev,
+                    (&mut workspace.coefficients, &mut workspace.chebyshev),
                     out_part,
                 );
                 workspace.slots[*out] = result;
