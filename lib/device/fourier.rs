@@ -3,8 +3,9 @@
 //! `S[a, b] = sum_p kernel_x[a, x_p] kernel_y[b, y_p] E[p]`, where the pixels `p` lie on a grid but
 //! need not fill it. Along each axis the kernel is either that of an FFT of `points` samples,
 //! `exp(-2 pi i a x / points)` with `a` in FFT order (0, 1, ..., -1) and `x` the pixel's index, or any
-//! matrix. Outputs are ordered so that frequencies next to each other along x are worked on together:
-//! groups of [`GROUP`] of them, in each group row after row; see [`Fourier::place`].
+//! matrix. Outputs are ordered as they are worked on: along each axis a fast transform makes its
+//! frequencies in parts (see [`split`]), and then groups of [`GROUP`] along x have row after row; see
+//! [`Fourier::place`].
 //!
 //! No normalisation. The adjoint is the conjugate transpose:
 //! `E'[p] = sum_ab conj(kernel_x[a, x_p] kernel_y[b, y_p]) S'[a, b]`.
@@ -14,6 +15,19 @@ use num_complex::Complex64;
 
 /// Frequencies along x that lie next to each other in the outputs.
 pub const GROUP: usize = 8;
+
+/// The most frequencies of a part.
+const PART: usize = 64;
+/// A transform of so many parts at least leaves out most of what is zero in a line that is a quarter full.
+const PARTS: usize = 4;
+
+/// How a fast transform of `points` points is taken in two steps: `(outer, inner)`, whose product it is.
+/// Part `k1 < outer` has the frequencies `k1 + outer k2` for `k2 < inner`.
+pub fn split(points: usize) -> (usize, usize) {
+    let fits = |inner: &usize| points.is_multiple_of(*inner) && points / inner >= PARTS;
+    let inner = (2..=PART).rev().find(fits).unwrap_or(points);
+    (points / inner, inner)
+}
 
 /// The kernel along one axis.
 #[derive(Debug, Clone)]
@@ -38,6 +52,17 @@ impl Axis {
         match self {
             Axis::Fft { points } => *points,
             Axis::Matrix(kernel) => kernel.ncols(),
+        }
+    }
+
+    /// Where frequency `k` stands among the outputs.
+    fn position(&self, k: usize) -> usize {
+        match self {
+            Axis::Fft { points } => {
+                let (outer, inner) = split(*points);
+                k % outer * inner + k / outer
+            }
+            Axis::Matrix(_) => k,
         }
     }
 
@@ -89,6 +114,7 @@ impl Fourier {
 
     /// The index among the outputs of frequency `a` along x and `b` along y.
     pub fn place(&self, a: usize, b: usize) -> usize {
+        let (a, b) = (self.x.position(a), self.y.position(b));
         let group = a / GROUP;
         // The last group may be short.
         let width = GROUP.min(self.x.outputs() - group * GROUP);

@@ -31,12 +31,12 @@ vectorised!(
     pub fn map(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) = map_inline
 );
 vectorised!(
-    /// A tile of a block of columns.
-    pub fn from_block(block: &[Batch<T>], tile: Tile, re: &mut [T], im: &mut [T]) = from_block_inline
+    /// A tile of a slab.
+    pub fn from_slab(slab: &[Batch<T>], tile: Tile, re: &mut [T], im: &mut [T]) = from_slab_inline
 );
 vectorised!(
     /// The other way, with the parts exchanged, as adjoints have them.
-    pub fn to_block(re: Argument<T>, im: Argument<T>, tile: Tile, block: &mut [Batch<T>]) = to_block_inline
+    pub fn to_slab(re: Argument<T>, im: Argument<T>, tile: Tile, slab: &mut [Batch<T>]) = to_slab_inline
 );
 vectorised!(
     /// Joins two real results to a complex one.
@@ -80,73 +80,54 @@ macro_rules! binary {
     };
 }
 
-/// The parts of a tile that lie in one group of columns: where each starts in the tile and how long it
-/// is, the first row and lane that it has, and how many columns the group has.
 #[inline(always)]
-fn in_groups(tile: Tile, mut each: impl FnMut(usize, usize, usize, usize, usize)) {
-    let size = GROUP * tile.column;
-    let mut done = 0;
-    while done < tile.len {
-        let at = tile.in_block + done;
-        let group = at / size;
-        let width = GROUP.min(tile.columns - group * GROUP);
-        let len = (width * tile.column - (at - group * size)).min(tile.len - done);
-        each(done, len, at - group * size, group * GROUP, width);
-        done += len;
-    }
-}
-
-#[inline(always)]
-fn from_block_inline<T: Real, M: Machine>(
-    block: &[Batch<T>],
+fn from_slab_inline<T: Real, M: Machine>(
+    slab: &[Batch<T>],
     tile: Tile,
     re: &mut [T],
     im: &mut [T],
 ) {
-    in_groups(tile, |done, len, at, lane, width| {
-        let (re, im) = (&mut re[done..done + len], &mut im[done..done + len]);
-        if width == GROUP && at % GROUP == 0 && len % GROUP == 0 {
-            let parts = re.chunks_exact_mut(GROUP).zip(im.chunks_exact_mut(GROUP));
-            for ((re, im), batch) in parts.zip(&block[at / GROUP..]) {
-                re.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
-                im.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
-            }
-        } else {
-            for (i, (re, im)) in re.iter_mut().zip(im).enumerate() {
-                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
-                *re = block[row].re.as_ref()[lane];
-                *im = block[row].im.as_ref()[lane];
-            }
+    let Tile { row, lane, width, .. } = tile;
+    let (re, im) = (&mut re[..tile.len], &mut im[..tile.len]);
+    if width == GROUP {
+        let parts = re.chunks_exact_mut(GROUP).zip(im.chunks_exact_mut(GROUP));
+        for ((re, im), batch) in parts.zip(&slab[row..]) {
+            re.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
+            im.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
         }
-    });
+        return;
+    }
+    let parts = re.chunks_exact_mut(width).zip(im.chunks_exact_mut(width));
+    for ((re, im), batch) in parts.zip(&slab[row..]) {
+        re.copy_from_slice(&batch.re.as_ref()[lane..lane + width]);
+        im.copy_from_slice(&batch.im.as_ref()[lane..lane + width]);
+    }
 }
 
 #[inline(always)]
-fn to_block_inline<T: Real, M: Machine>(
+fn to_slab_inline<T: Real, M: Machine>(
     re: Argument<T>,
     im: Argument<T>,
     tile: Tile,
-    block: &mut [Batch<T>],
+    slab: &mut [Batch<T>],
 ) {
-    in_groups(tile, |done, len, at, lane, width| match (re, im) {
-        (Argument::Many(re), Argument::Many(im))
-            if width == GROUP && at % GROUP == 0 && len % GROUP == 0 =>
-        {
-            let (re, im) = (&re[done..done + len], &im[done..done + len]);
+    let Tile { row, lane, width, .. } = tile;
+    match (re, im) {
+        (Argument::Many(re), Argument::Many(im)) if width == GROUP => {
             let parts = re.chunks_exact(GROUP).zip(im.chunks_exact(GROUP));
-            for ((re, im), batch) in parts.zip(&mut block[at / GROUP..]) {
+            for ((re, im), batch) in parts.zip(&mut slab[row..]) {
                 batch.im.as_mut()[lane..lane + GROUP].copy_from_slice(re);
                 batch.re.as_mut()[lane..lane + GROUP].copy_from_slice(im);
             }
         }
         _ => {
-            for i in 0..len {
-                let (row, lane) = ((at + i) / width, lane + (at + i) % width);
-                block[row].im.as_mut()[lane] = re.at(done + i);
-                block[row].re.as_mut()[lane] = im.at(done + i);
+            for i in 0..tile.len {
+                let (row, lane) = (row + i / width, lane + i % width);
+                slab[row].im.as_mut()[lane] = re.at(i);
+                slab[row].re.as_mut()[lane] = im.at(i);
             }
         }
-    });
+    }
 }
 
 #[inline(always)]

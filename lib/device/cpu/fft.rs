@@ -1,14 +1,24 @@
-//! The discrete Fourier transform of many lines at once, a line a lane.
+//! The discrete Fourier transform of many lines at once, a line a lane, in two steps.
 //!
-//! Stockham's form of the mixed-radix transform (decimation in frequency): every pass reads one buffer
-//! and writes another in the right order, so there is no bit reversal. With `n` the length still to be
-//! transformed, `s` the product of the radices done, `m = n / r`:
+//! With `points = outer * inner`, `n = inner n1 + n2` and `k = k1 + outer k2`,
 //!
-//! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]`, `w_n = exp(-2 pi i / n)`,
+//! `X[k1 + outer k2] = sum_n2 w_inner^(n2 k2) w^(n2 k1) sum_n1 w_outer^(n1 k1) x[inner n1 + n2]`,
 //!
-//! for `p < m` and `q < s`. Only a range of the inputs of a line need be other than zero, and that
-//! range is all that an adjoint returns: the first pass of the one and the last of the other leave out
-//! what is not needed. (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
+//! where `w_N = exp(-2 pi i / N)` and `w` is that of all points. The first step, the inner sum, goes once
+//! through all that a line holds; the second makes a *part* at a time, the outputs of one `k1`, which stay
+//! in the first cache while something is done with them, and while the adjoint takes them back. So a
+//! transform and its adjoint pass the second cache twice, whatever the length.
+//! (D. H. Bailey, "FFTs in external or hierarchical memory", J. Supercomputing 4, 1990.)
+//!
+//! Each step is Stockham's form of the mixed-radix transform (decimation in frequency): every pass reads
+//! one buffer and writes another in the right order, so there is no bit reversal. With `n` the length still
+//! to be transformed, `s` the product of the radices done, `m = n / r`:
+//!
+//! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]` for `p < m` and `q < s`.
+//! (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
+//!
+//! Only a range of the inputs of a line need be other than zero, and that range is all that an adjoint
+//! returns: what is not needed of the first step is left out.
 //!
 //! An adjoint is the same transform of swapped numbers: with real and imaginary part exchanged before
 //! and after, `exp(-2 pi i ...)` becomes `exp(+2 pi i ...)`.
@@ -16,17 +26,25 @@
 use super::Real;
 use super::isa::{Machine, vectorised};
 use super::vector::{Batch, Complexes, Vector};
+use crate::device::fourier::split;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+use std::ops::Range;
 
 /// The largest prime that is transformed by its plain sum.
 const LARGEST: usize = 13;
 
-/// A transform of `points` points.
+/// A transform of `outer * inner` points.
 pub struct Lanes<T> {
+    outer: Steps<T>,
+    inner: Steps<T>,
+    /// `w^(n2 k1)` as `[k1][n2]`.
+    twiddles: Vec<(T, T)>,
+}
+
+/// The passes of one step, for a forward transform in this order and for an adjoint in the other.
+pub struct Steps<T> {
     points: usize,
-    /// The radices, for a forward transform in this order.
     forward: Vec<Pass<T>>,
-    /// The same backwards.
     adjoint: Vec<Pass<T>>,
 }
 
@@ -36,10 +54,12 @@ pub struct Pass<T> {
     /// The length still to be transformed, and the product of the radices done.
     n: usize,
     s: usize,
-    /// `w_n^(j p)` for `p < m`, `0 < j < radix`.
+    /// `w_n^(j p)` as `[p][j]` for `p < m`, `0 < j < radix`.
     twiddles: Vec<(T, T)>,
-    /// `w_r^k`, for the radices that have no formula of their own.
+    /// `w_r^k`
     roots: Vec<(T, T)>,
+    /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of the pass that comes first.
+    singles: Vec<(T, T)>,
 }
 
 /// `exp(-2 pi i turns / of)`
@@ -53,8 +73,8 @@ fn radices(points: usize) -> Option<Vec<usize>> {
     let mut rest = points;
     let twos = points.trailing_zeros() as usize;
     rest >>= twos;
-    // As few passes as possible, with a 4 among them where there is a choice: it comes first and last,
-    // where part of the line is left out.
+    // As few passes as possible, with a 4 among them where there is a choice: it comes first, where part of
+    // the line is left out.
     let (eights, fours, two) = match (twos / 3, twos % 3) {
         (_, 0) => (twos / 3, 0, 0),
         (0, 1) => (0, 0, 1),
@@ -74,21 +94,24 @@ fn radices(points: usize) -> Option<Vec<usize>> {
     (rest == 1).then_some(radices)
 }
 
-impl<T: Real> Lanes<T> {
-    /// Prepares a transform; `None` for lengths with a prime factor above 13.
-    pub fn new(points: usize) -> Option<Self> {
+impl<T: Real> Steps<T> {
+    fn new(points: usize) -> Option<Self> {
         let radices = radices(points)?;
-        let passes = |radices: &mut dyn Iterator<Item = usize>| {
+        let passes = |radices: &mut dyn Iterator<Item = usize>| -> Vec<Pass<T>> {
             let (mut n, mut s) = (points, 1);
             let pass = |radix: usize| {
                 let m = n / radix;
                 let twiddle = |p: usize| (1..radix).map(move |j| root(j * p, m * radix));
+                let single =
+                    |p: usize, k: usize| (0..radix).map(move |j| root(j * (m * k + p), m * radix));
+                let singles = (0..m).flat_map(|p| (0..radix).flat_map(move |k| single(p, k)));
                 let pass = Pass {
                     radix,
                     n,
                     s,
                     twiddles: (0..m).flat_map(twiddle).collect(),
                     roots: (0..radix).map(|k| root(k, radix)).collect(),
+                    singles: if s == 1 { singles.collect() } else { Vec::new() },
                 };
                 n = m;
                 s *= radix;
@@ -96,167 +119,447 @@ impl<T: Real> Lanes<T> {
             };
             radices.map(pass).collect()
         };
-        Some(Lanes {
+        Some(Steps {
             points,
             forward: passes(&mut radices.iter().copied()),
             adjoint: passes(&mut radices.iter().rev().copied()),
         })
     }
+}
 
-    /// Transforms `input`, which stands at `first..` in lines that are zero elsewhere, into `out`.
-    /// `spare` is scratch space; both are as long as a line.
-    pub fn forward(
+impl<T: Real> Lanes<T> {
+    /// Prepares a transform; `None` for lengths with a prime factor above 13.
+    pub fn new(points: usize) -> Option<Self> {
+        let (outer, inner) = split(points);
+        let twiddle = |k1: usize| (0..inner).map(move |n2| root(n2 * k1, points));
+        Some(Lanes {
+            outer: Steps::new(outer)?,
+            inner: Steps::new(inner)?,
+            twiddles: (0..outer).flat_map(twiddle).collect(),
+        })
+    }
+
+    /// From one row of the state to the next. Rows a power of two apart would share the same few places
+    /// of the first cache.
+    fn pitch(&self) -> usize {
+        self.inner.points + 1
+    }
+
+    /// How much is kept between the two steps.
+    pub fn state_len(&self) -> usize {
+        self.outer.points * self.pitch()
+    }
+
+    /// How much the passes of a step need beside that.
+    pub fn scratch_len(&self) -> usize {
+        2 * self.outer.points.max(self.inner.points)
+    }
+
+    /// The first step, from `input`, which stands at `first..` in lines that are zero elsewhere.
+    pub fn begin(
         &self,
         input: &[Batch<T>],
         first: usize,
-        out: &mut Vec<Batch<T>>,
-        spare: &mut Vec<Batch<T>>,
+        state: &mut [Batch<T>],
+        scratch: &mut [Batch<T>],
     ) {
-        let Some((start, rest)) = self.forward.split_first() else {
-            out[0] = input.first().copied().unwrap_or_default();
+        let (inner, pitch) = (self.inner.points, self.pitch());
+        let part = |n2s: Range<usize>| Part { first, stride: inner, n2s };
+        let Some((start, rest)) = self.outer.forward.split_first() else {
+            state[..inner].fill(Batch::default());
+            state[first..first + input.len()].copy_from_slice(input);
             return;
         };
-        first_pass(start, input, first, out);
-        for pass in rest {
-            middle_pass(pass, &out[..self.points], &mut spare[..self.points]);
-            std::mem::swap(out, spare);
+        if rest.is_empty() {
+            return from_part(start, input, &part(0..inner), pitch, state);
+        }
+        for n2 in 0..inner {
+            let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
+            from_part(start, input, &part(n2..n2 + 1), 1, from);
+            for (i, pass) in rest.iter().enumerate() {
+                if i + 1 == rest.len() {
+                    whole(pass, from, pitch, &mut state[n2..]);
+                } else {
+                    whole(pass, from, 1, to);
+                    (from, to) = (to, from);
+                }
+            }
         }
     }
 
-    /// Transforms the lines `data`, which are overwritten, and returns the outputs from `first` on as far
-    /// as there is room in `out`.
-    pub fn adjoint(
+    /// The second step: the outputs of `k1`, `k2` after `k2`.
+    pub fn part(
         &self,
-        data: &mut Vec<Batch<T>>,
-        spare: &mut Vec<Batch<T>>,
+        k1: usize,
+        state: &[Batch<T>],
+        out: &mut [Batch<T>],
+        scratch: &mut [Batch<T>],
+    ) {
+        let (row, twiddles) = self.row(k1);
+        let row = &state[row];
+        let Some((start, rest)) = self.inner.forward.split_first() else {
+            return out[..1].copy_from_slice(row);
+        };
+        if rest.is_empty() {
+            return turned(start, row, twiddles, out);
+        }
+        let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
+        turned(start, row, twiddles, from);
+        for (i, pass) in rest.iter().enumerate() {
+            if i + 1 == rest.len() {
+                whole(pass, from, 1, out);
+            } else {
+                whole(pass, from, 1, to);
+                (from, to) = (to, from);
+            }
+        }
+    }
+
+    /// The adjoint of the second step, from `data` in the order of [`part`](Lanes::part).
+    pub fn part_adjoint(
+        &self,
+        k1: usize,
+        data: &[Batch<T>],
+        state: &mut [Batch<T>],
+        scratch: &mut [Batch<T>],
+    ) {
+        let (row, twiddles) = self.row(k1);
+        let row = &mut state[row];
+        let Some((end, rest)) = self.inner.adjoint.split_last() else {
+            return row.copy_from_slice(&data[..1]);
+        };
+        let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
+        for (i, pass) in rest.iter().enumerate() {
+            whole(pass, if i == 0 { data } else { from }, 1, to);
+            (from, to) = (to, from);
+        }
+        turned_out(end, if rest.is_empty() { data } else { from }, twiddles, row);
+    }
+
+    /// The adjoint of the first step: the inputs from `first` on, as far as there is room in `out`.
+    pub fn end(
+        &self,
+        state: &[Batch<T>],
         first: usize,
         out: &mut [Batch<T>],
+        scratch: &mut [Batch<T>],
     ) {
-        let Some((end, rest)) = self.adjoint.split_last() else {
-            out.copy_from_slice(&data[first..first + out.len()]);
-            return;
+        let (inner, pitch) = (self.inner.points, self.pitch());
+        let part = |n2s: Range<usize>| Part { first, stride: inner, n2s };
+        let Some((end, rest)) = self.outer.adjoint.split_last() else {
+            return out.copy_from_slice(&state[first..first + out.len()]);
         };
-        for pass in rest {
-            middle_pass(pass, &data[..self.points], &mut spare[..self.points]);
-            std::mem::swap(data, spare);
+        if rest.is_empty() {
+            return to_part(end, state, pitch, &part(0..inner), out);
         }
-        last_pass(end, &data[..self.points], first, out);
+        for n2 in 0..inner {
+            let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
+            for (i, pass) in rest.iter().enumerate() {
+                if i == 0 {
+                    column(pass, &state[n2..], pitch, to);
+                } else {
+                    whole(pass, from, 1, to);
+                }
+                (from, to) = (to, from);
+            }
+            to_part(end, from, 1, &part(n2..n2 + 1), out);
+        }
+    }
+
+    /// Where row `k1` stands in the state, and its twiddle factors.
+    fn row(&self, k1: usize) -> (Range<usize>, &[(T, T)]) {
+        let inner = self.inner.points;
+        let start = k1 * self.pitch();
+        (start..start + inner, &self.twiddles[k1 * inner..(k1 + 1) * inner])
     }
 }
 
-vectorised!(pub fn first_pass(pass: &Pass<T>, input: &[Batch<T>], first: usize, out: &mut [Batch<T>]) = first_inline);
-vectorised!(pub fn middle_pass(pass: &Pass<T>, input: &[Batch<T>], out: &mut [Batch<T>]) = middle_inline);
-vectorised!(pub fn last_pass(pass: &Pass<T>, input: &[Batch<T>], first: usize, out: &mut [Batch<T>]) = last_inline);
+/// Every `stride`-th number of a line, from each of `n2s` on, where a buffer holds the numbers from `first`
+/// on as far as it goes; the others are zero, or nobody asks for them.
+pub struct Part {
+    first: usize,
+    stride: usize,
+    n2s: Range<usize>,
+}
 
-/// Calls a pass with the butterfly of its radix.
+impl Part {
+    /// Where number `i` of `n2` stands in the buffer; beyond its end where it holds none.
+    #[inline(always)]
+    fn place(&self, n2: usize, i: usize) -> usize {
+        (i * self.stride + n2).wrapping_sub(self.first)
+    }
+}
+
+vectorised!(
+    /// The first pass over parts, each to a column of `out` with this pitch.
+    pub fn from_part(
+        pass: &Pass<T>, input: &[Batch<T>], part: &Part, pitch: usize, out: &mut [Batch<T>],
+    ) = from_part_inline
+);
+vectorised!(
+    /// The last pass from columns of `input` with this pitch to parts.
+    pub fn to_part(
+        pass: &Pass<T>, input: &[Batch<T>], pitch: usize, part: &Part, out: &mut [Batch<T>],
+    ) = to_part_inline
+);
+vectorised!(
+    /// A pass from a whole buffer to a column with this pitch.
+    pub fn whole(pass: &Pass<T>, input: &[Batch<T>], pitch: usize, out: &mut [Batch<T>]) = whole_inline
+);
+vectorised!(
+    /// A pass from a column with this pitch to a whole buffer.
+    pub fn column(pass: &Pass<T>, input: &[Batch<T>], pitch: usize, out: &mut [Batch<T>]) = column_inline
+);
+vectorised!(
+    /// The first pass over a row that is multiplied by twiddle factors.
+    pub fn turned(pass: &Pass<T>, row: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>]) = turned_inline
+);
+vectorised!(
+    /// The last pass to a row that is multiplied by twiddle factors.
+    pub fn turned_out(pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], row: &mut [Batch<T>]) =
+        turned_out_inline
+);
+
+/// Calls a macro with the radix of a pass and its butterfly.
 macro_rules! by_radix {
-    ($pass:expr, $function:ident($($argument:expr),*)) => {
+    ($pass:expr, $go:ident) => {
         match $pass.radix {
-            8 => $function!(8, eight, $($argument),*),
-            4 => $function!(4, four, $($argument),*),
-            2 => $function!(2, two, $($argument),*),
-            3 => $function!(3, any, $($argument),*),
-            5 => $function!(5, any, $($argument),*),
-            7 => $function!(7, any, $($argument),*),
-            11 => $function!(11, any, $($argument),*),
-            _ => $function!(13, any, $($argument),*),
+            8 => $go!(8, eight),
+            4 => $go!(4, four),
+            2 => $go!(2, two),
+            3 => $go!(3, any),
+            5 => $go!(5, any),
+            7 => $go!(7, any),
+            11 => $go!(11, any),
+            _ => $go!(13, any),
         }
     };
 }
 
-/// Multiplies by the twiddle factors and stores.
-macro_rules! store_twiddled {
-    ($radix:literal, $y:expr, $pass:expr, $p:expr, $out:expr, $at:expr) => {{
-        let (y, s) = ($y, $pass.s);
-        y[0].store(&mut $out[$at]);
-        if $pass.n == $radix {
-            for j in 1..$radix {
-                y[j].store(&mut $out[$at + s * j]);
-            }
-        } else {
-            let w = &$pass.twiddles[$p * ($radix - 1)..($p + 1) * ($radix - 1)];
-            for j in 1..$radix {
-                y[j].times(w[j - 1]).store(&mut $out[$at + s * j]);
+/// Runs all butterflies of a pass: `load!(i)` is input `i`, `store!(i, value)` takes output `i`.
+/// These are macros, because closures are compiled for the instruction set of where they are written.
+macro_rules! butterflies {
+    ($pass:expr, $radix:literal, $butterfly:ident, $load:ident, $store:ident) => {{
+        let (s, m) = ($pass.s, $pass.n / $radix);
+        for p in 0..m {
+            for q in 0..s {
+                let (from, to) = (q + s * p, q + s * $radix * p);
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = $load!(from + s * m * k);
+                }
+                let y = $butterfly(x, &$pass.roots);
+                $store!(to, y[0]);
+                if m == 1 {
+                    for j in 1..$radix {
+                        $store!(to + s * j, y[j]);
+                    }
+                } else {
+                    let w = &$pass.twiddles[p * ($radix - 1)..(p + 1) * ($radix - 1)];
+                    for j in 1..$radix {
+                        $store!(to + s * j, y[j].times(w[j - 1]));
+                    }
+                }
             }
         }
     }};
 }
 
 #[inline(always)]
-fn first_inline<T: Real, M: Machine>(
+fn whole_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    first: usize,
+    pitch: usize,
     out: &mut [Batch<T>],
 ) {
-    let used = first..first + input.len();
+    let input = &input[..pass.s * pass.n];
+    macro_rules! load {
+        ($i:expr) => {
+            Complexes::load(&input[$i])
+        };
+    }
+    macro_rules! store {
+        ($i:expr, $value:expr) => {
+            $value.store(&mut out[($i) * pitch])
+        };
+    }
     macro_rules! go {
-        ($radix:literal, $butterfly:ident,) => {{
+        ($radix:literal, $butterfly:ident) => {
+            butterflies!(pass, $radix, $butterfly, load, store)
+        };
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn column_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    pitch: usize,
+    out: &mut [Batch<T>],
+) {
+    macro_rules! load {
+        ($i:expr) => {
+            Complexes::load(&input[($i) * pitch])
+        };
+    }
+    macro_rules! store {
+        ($i:expr, $value:expr) => {
+            $value.store(&mut out[$i])
+        };
+    }
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {
+            butterflies!(pass, $radix, $butterfly, load, store)
+        };
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn turned_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    row: &[Batch<T>],
+    factors: &[(T, T)],
+    out: &mut [Batch<T>],
+) {
+    let (row, factors, out) = (&row[..pass.n], &factors[..pass.n], &mut out[..pass.n]);
+    macro_rules! load {
+        ($i:expr) => {
+            Complexes::load(&row[$i]).times(factors[$i])
+        };
+    }
+    macro_rules! store {
+        ($i:expr, $value:expr) => {
+            $value.store(&mut out[$i])
+        };
+    }
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {
+            butterflies!(pass, $radix, $butterfly, load, store)
+        };
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn turned_out_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    factors: &[(T, T)],
+    row: &mut [Batch<T>],
+) {
+    let points = pass.s * pass.n;
+    let (input, factors, row) = (&input[..points], &factors[..points], &mut row[..points]);
+    macro_rules! load {
+        ($i:expr) => {
+            Complexes::load(&input[$i])
+        };
+    }
+    macro_rules! store {
+        ($i:expr, $value:expr) => {
+            $value.times(factors[$i]).store(&mut row[$i])
+        };
+    }
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {
+            butterflies!(pass, $radix, $butterfly, load, store)
+        };
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn from_part_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    part: &Part,
+    pitch: usize,
+    out: &mut [Batch<T>],
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
             let m = pass.n / $radix;
-            let out = &mut out[..pass.n];
-            for p in 0..m {
-                let x: [Complexes<T::Vector<M>>; $radix] = std::array::from_fn(|k| {
-                    match input.get((p + m * k).wrapping_sub(used.start)) {
-                        Some(value) => Complexes::load(value),
-                        None => Complexes::zero(),
+            for (column, n2) in part.n2s.clone().enumerate() {
+                for p in 0..m {
+                    let to = $radix * p;
+                    let (mut x, mut some, mut last) =
+                        ([Complexes::<T::Vector<M>>::zero(); $radix], 0, 0);
+                    for k in 0..$radix {
+                        if let Some(value) = input.get(part.place(n2, p + m * k)) {
+                            x[k] = Complexes::load(value);
+                            (some, last) = (some + 1, k);
+                        }
                     }
-                });
-                let y = $butterfly(x, &pass.roots);
-                store_twiddled!($radix, y, pass, p, out, $radix * p);
-            }
-        }};
-    }
-    by_radix!(pass, go())
-}
-
-#[inline(always)]
-fn middle_inline<T: Real, M: Machine>(pass: &Pass<T>, input: &[Batch<T>], out: &mut [Batch<T>]) {
-    macro_rules! go {
-        ($radix:literal, $butterfly:ident,) => {{
-            let (s, m) = (pass.s, pass.n / $radix);
-            let (input, out) = (&input[..s * pass.n], &mut out[..s * pass.n]);
-            for p in 0..m {
-                for q in 0..s {
-                    let x: [Complexes<T::Vector<M>>; $radix] =
-                        std::array::from_fn(|k| Complexes::load(&input[q + s * (p + m * k)]));
+                    if some == 1 {
+                        // One input alone goes to all outputs, each with its own factor.
+                        let value =
+                            Complexes::<T::Vector<M>>::load(&input[part.place(n2, p + m * last)]);
+                        let w = &pass.singles[(p * $radix + last) * $radix..][..$radix];
+                        for j in 0..$radix {
+                            value.times(w[j]).store(&mut out[(to + j) * pitch + column]);
+                        }
+                        continue;
+                    }
                     let y = $butterfly(x, &pass.roots);
-                    store_twiddled!($radix, y, pass, p, out, q + s * $radix * p);
+                    y[0].store(&mut out[to * pitch + column]);
+                    let w = &pass.twiddles[p * ($radix - 1)..(p + 1) * ($radix - 1)];
+                    for j in 1..$radix {
+                        y[j].times(w[j - 1]).store(&mut out[(to + j) * pitch + column]);
+                    }
                 }
             }
         }};
     }
-    by_radix!(pass, go())
+    by_radix!(pass, go)
 }
 
 #[inline(always)]
-fn last_inline<T: Real, M: Machine>(
+fn to_part_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    first: usize,
+    pitch: usize,
+    part: &Part,
     out: &mut [Batch<T>],
 ) {
-    let used = first..first + out.len();
     macro_rules! go {
-        ($radix:literal, $butterfly:ident,) => {{
+        ($radix:literal, $butterfly:ident) => {{
             let s = pass.s;
-            let input = &input[..s * $radix];
-            for q in 0..s {
-                let wanted = |j: usize| used.contains(&(q + s * j));
-                if !(0..$radix).any(wanted) {
-                    continue;
-                }
-                let x: [Complexes<T::Vector<M>>; $radix] =
-                    std::array::from_fn(|k| Complexes::load(&input[q + s * k]));
-                let y = $butterfly(x, &pass.roots);
-                for j in 0..$radix {
-                    if wanted(j) {
-                        y[j].store(&mut out[q + s * j - used.start]);
+            for (column, n2) in part.n2s.clone().enumerate() {
+                for q in 0..s {
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    let (mut some, mut last) = (0, 0);
+                    for j in 0..$radix {
+                        if part.place(n2, q + s * j) < out.len() {
+                            (some, last) = (some + 1, j);
+                        }
+                    }
+                    if some == 0 {
+                        continue;
+                    }
+                    for k in 0..$radix {
+                        x[k] = Complexes::load(&input[(q + s * k) * pitch + column]);
+                    }
+                    if some == 1 {
+                        // One output alone is a plain sum.
+                        let mut y = x[0];
+                        for k in 1..$radix {
+                            y = y.add_times(x[k], pass.roots[last * k % $radix]);
+                        }
+                        y.store(&mut out[part.place(n2, q + s * last)]);
+                        continue;
+                    }
+                    let y = $butterfly(x, &pass.roots);
+                    for j in 0..$radix {
+                        if let Some(out) = out.get_mut(part.place(n2, q + s * j)) {
+                            y[j].store(out);
+                        }
                     }
                 }
             }
         }};
     }
-    by_radix!(pass, go())
+    by_radix!(pass, go)
 }
 
 #[inline(always)]
@@ -299,19 +602,18 @@ fn any<T: Real, V: Vector<T>, const R: usize>(
     x: [Complexes<V>; R],
     roots: &[(T, T)],
 ) -> [Complexes<V>; R] {
-    std::array::from_fn(|j| {
-        let mut sum = x[0];
+    let mut y = [x[0]; R];
+    for (j, y) in y.iter_mut().enumerate() {
         for k in 1..R {
-            sum = sum.add_times(x[k], roots[j * k % R]);
+            *y = y.add_times(x[k], roots[j * k % R]);
         }
-        sum
-    })
+    }
+    y
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ops::Range;
 
     /// Both directions of one length against the plain sum, with dirty buffers.
     fn check<T: Real>(points: usize, used: Range<usize>) {
@@ -325,7 +627,6 @@ mod tests {
             }
             batch
         };
-        let dirty = vec![batch(12345); points];
         // sum_n x[n] exp(sign 2 pi i k n / N) over lane 5.
         let direct = |inputs: Range<usize>, k: usize, sign: f64| {
             inputs.fold((0.0, 0.0), |(re, im), n| {
@@ -339,18 +640,29 @@ mod tests {
         let tolerance = 10.0 * T::epsilon().wide() * points as f64;
         let close = |got: T, wanted: f64| (got.wide() - wanted).abs() < tolerance;
         let input: Vec<_> = used.clone().map(batch).collect();
-        let (mut out, mut spare) = (dirty.clone(), dirty.clone());
-        lanes.forward(&input, used.start, &mut out, &mut spare);
-        for (k, got) in out[..points].iter().enumerate() {
-            let (re, im) = direct(used.clone(), k, -1.0);
-            assert!(close(got.re.as_ref()[5], re), "{points} {used:?} {k}");
-            assert!(close(got.im.as_ref()[5], im), "{points} {used:?} {k}");
+        let mut state = vec![batch(12345); lanes.state_len()];
+        let mut scratch = vec![batch(777); lanes.scratch_len()];
+        let (outer, inner) = split(points);
+        lanes.begin(&input, used.start, &mut state, &mut scratch);
+        let mut out = vec![batch(4321); inner];
+        for k1 in 0..outer {
+            lanes.part(k1, &state, &mut out, &mut scratch);
+            for (k2, got) in out.iter().enumerate() {
+                let k = k1 + outer * k2;
+                let (re, im) = direct(used.clone(), k, -1.0);
+                assert!(close(got.re.as_ref()[5], re), "{points} {used:?} {k}");
+                assert!(close(got.im.as_ref()[5], im), "{points} {used:?} {k}");
+            }
         }
         // Swapped in, swapped out.
         let swap = |b: Batch<T>| Batch { re: b.im, im: b.re };
-        let mut data: Vec<_> = (0..points).map(batch).map(swap).collect();
+        state.fill(batch(12345));
+        for k1 in 0..outer {
+            let data: Vec<_> = (0..inner).map(|k2| swap(batch(k1 + outer * k2))).collect();
+            lanes.part_adjoint(k1, &data, &mut state, &mut scratch);
+        }
         let mut got = vec![batch(777); used.len()];
-        lanes.adjoint(&mut data, &mut spare, used.start, &mut got);
+        lanes.end(&state, used.start, &mut got, &mut scratch);
         for (k, got) in used.clone().zip(&got) {
             let (re, im) = direct(0..points, k, 1.0);
             assert!(close(got.im.as_ref()[5], re), "{points} {used:?} {k}");

@@ -7,134 +7,26 @@
 //! parts exchanged throughout (see [`super::fft`]).
 
 use super::Real;
-use super::fft::Lanes;
-use super::matrix::{self, Matrix};
+use super::isa::{Machine, vectorised};
+use super::line::Line;
 use super::shared::Shared;
 use super::tile::{Workspace, Workspaces};
 use super::vector::Batch;
-use crate::device::fourier::{Axis, Fourier};
+use crate::device::fourier::Fourier;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftPlanner};
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Transforms with fewer numbers in their spectrum are not worth sharing between threads.
 const SHARED_FROM: usize = 4096;
 
-/// One axis, for inputs in `used` only.
-struct Line<T: Real> {
-    used: Range<usize>,
-    outputs: usize,
-    kernel: Kernel<T>,
-}
+vectorised!(
+    /// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
+    pub fn turn(from: &[Batch<T>], to: &mut [Batch<T>]) = turn_inline
+);
 
-enum Kernel<T: Real> {
-    Lanes(Lanes<T>),
-    Matrix {
-        forward: Matrix<T>,
-        adjoint: Matrix<T>,
-    },
-    /// Lengths with a large prime factor, a lane at a time.
-    Other(Arc<dyn Fft<T>>),
-}
-
-impl<T: Real> Line<T> {
-    fn new(axis: &Axis, used: Range<usize>) -> Self {
-        let kernel = match axis {
-            Axis::Fft { points } => Lanes::new(*points).map_or_else(
-                || Kernel::Other(FftPlanner::new().plan_fft_forward(*points)),
-                Kernel::Lanes,
-            ),
-            Axis::Matrix(values) => {
-                let values = values.slice(ndarray::s![.., used.clone()]);
-                Kernel::Matrix {
-                    forward: Matrix::new(values),
-                    // Exchanging the parts of what goes in and comes out takes the conjugate.
-                    adjoint: Matrix::new(values.reversed_axes()),
-                }
-            }
-        };
-        Line { outputs: axis.outputs(), used, kernel }
-    }
-
-    fn scratch_len(&self) -> usize {
-        match &self.kernel {
-            Kernel::Other(fft) => self.outputs + fft.get_inplace_scratch_len(),
-            Kernel::Lanes(_) | Kernel::Matrix { .. } => 0,
-        }
-    }
-
-    /// Transforms the used `input` of every lane into `out`.
-    fn forward(
-        &self,
-        input: &[Batch<T>],
-        out: &mut Vec<Batch<T>>,
-        spare: &mut Vec<Batch<T>>,
-        scratch: &mut [Complex<T>],
-    ) {
-        match &self.kernel {
-            Kernel::Lanes(lanes) => lanes.forward(input, self.used.start, out, spare),
-            Kernel::Matrix { forward, .. } => {
-                matrix::times(forward, input, &mut out[..self.outputs]);
-            }
-            Kernel::Other(fft) => {
-                let (line, scratch) = scratch.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    line.fill(Complex::default());
-                    for (z, batch) in line[self.used.clone()].iter_mut().zip(input) {
-                        *z = get(batch, lane);
-                    }
-                    fft.process_with_scratch(line, scratch);
-                    for (batch, z) in out.iter_mut().zip(&*line) {
-                        set(batch, lane, *z);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The adjoint: from `data` of every output, which may be overwritten, to the used inputs. Parts are
-    /// exchanged.
-    fn adjoint(
-        &self,
-        data: &mut Vec<Batch<T>>,
-        spare: &mut Vec<Batch<T>>,
-        scratch: &mut [Complex<T>],
-        out: &mut [Batch<T>],
-    ) {
-        match &self.kernel {
-            Kernel::Lanes(lanes) => lanes.adjoint(data, spare, self.used.start, out),
-            Kernel::Matrix { adjoint, .. } => {
-                matrix::times(adjoint, &data[..self.outputs], out);
-            }
-            Kernel::Other(fft) => {
-                let (line, scratch) = scratch.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    for (z, batch) in line.iter_mut().zip(&*data) {
-                        *z = get(batch, lane);
-                    }
-                    fft.process_with_scratch(line, scratch);
-                    for (batch, z) in out.iter_mut().zip(&line[self.used.clone()]) {
-                        set(batch, lane, *z);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn get<T: Real>(batch: &Batch<T>, lane: usize) -> Complex<T> {
-    Complex::new(batch.re.as_ref()[lane], batch.im.as_ref()[lane])
-}
-
-fn set<T: Real>(batch: &mut Batch<T>, lane: usize, z: Complex<T>) {
-    batch.re.as_mut()[lane] = z.re;
-    batch.im.as_mut()[lane] = z.im;
-}
-
-/// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
-fn turn<T: Real>(from: &[Batch<T>], to: &mut [Batch<T>]) {
+#[inline(always)]
+fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
     for (k, to) in to.iter_mut().enumerate() {
         let (re, im) = (to.re.as_mut(), to.im.as_mut());
         for (l, from) in from.iter().enumerate() {
@@ -176,36 +68,47 @@ impl<T: Real> Transform<T> {
         }
     }
 
-    /// The number of outputs in a whole block of columns.
-    pub fn block_len(&self) -> usize {
-        T::LANES * self.y.outputs
+    /// Outputs along x and y.
+    pub fn outputs(&self) -> (usize, usize) {
+        (self.x.outputs, self.y.outputs)
     }
 
-    /// The number of outputs along y: a column.
-    pub fn column_len(&self) -> usize {
-        self.y.outputs
+    /// The number of blocks of columns.
+    pub fn blocks(&self) -> usize {
+        self.x.outputs.div_ceil(T::LANES)
     }
 
-    /// Rows in use, and outputs along x and y: what two transforms need to have in common to share a
-    /// spectrum.
-    pub fn shape(&self) -> (usize, usize, usize) {
-        (self.rows(), self.x.outputs, self.y.outputs)
+    /// The rows of every column, in the slabs in which they are made.
+    pub fn slabs(&self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.y.slabs()).map(|slab| self.y.range(slab))
     }
 
-    /// How long a workspace's lines have to be.
-    pub fn lines_len(&self) -> usize {
-        // The row pass turns whole blocks, so its lines are padded to that.
-        let x = self.x.outputs.max(self.x.used.len()).next_multiple_of(T::LANES);
-        x.max(self.y.outputs.max(self.y.used.len()))
+    /// What two transforms need to have in common to share a spectrum and a state.
+    pub fn shape(&self) -> (usize, usize, (usize, usize, u8)) {
+        (self.rows(), self.x.outputs, self.y.shape())
     }
 
-    pub fn scratch_len(&self) -> usize {
-        self.x.scratch_len().max(self.y.scratch_len())
+    pub fn state_len(&self) -> usize {
+        self.x.state_len().max(self.y.state_len())
+    }
+
+    /// The largest slab. That of a row has what was left over of the one before.
+    pub fn slab_len(&self) -> usize {
+        (self.x.slab + T::LANES).next_multiple_of(T::LANES).max(self.y.slab)
+    }
+
+    pub fn inputs_len(&self) -> usize {
+        self.x.used.len()
+    }
+
+    pub fn scratch_len(&self) -> (usize, usize) {
+        let (x, y) = (self.x.scratch_len(), self.y.scratch_len());
+        (x.0.max(y.0), x.1.max(y.1))
     }
 
     /// The length of a spectrum.
     pub fn spectrum_len(&self) -> usize {
-        self.rows() * self.x.outputs.div_ceil(T::LANES)
+        self.rows() * self.blocks()
     }
 
     fn rows(&self) -> usize {
@@ -233,56 +136,87 @@ impl<T: Real> Transform<T> {
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
-            let Workspace { lines: [out, spare], inputs, scratch, .. } = &mut *workspace;
+            let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
+                &mut *workspace;
             let inputs = &mut inputs[..self.x.used.len()];
             inputs.fill(Batch::default());
             for (lane, row) in rows.clone().enumerate() {
                 let range = self.starts[row]..self.starts[row + 1];
                 for (&column, &value) in self.columns[range.clone()].iter().zip(&field[range]) {
-                    set(&mut inputs[column as usize], lane, value);
+                    inputs[column as usize].set(lane, value);
                 }
             }
-            self.x.forward(inputs, out, spare, scratch);
-            for (block, lines) in out[..self.x.outputs].chunks(T::LANES).enumerate() {
-                let at = block * self.rows() + rows.start;
-                // SAFETY: each group has its own rows of every block, and nobody reads yet.
-                turn(lines, unsafe { spectrum.part(at, rows.len()) });
+            self.x.begin(inputs, state, scratch);
+            // The line holds outputs from `turned` on, which is the start of a block.
+            let mut turned = 0;
+            for slab in 0..self.x.slabs() {
+                let range = self.x.range(slab);
+                self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
+                let ready = match range.end == self.x.outputs {
+                    true => range.end,
+                    false => range.end / T::LANES * T::LANES,
+                };
+                let done = ready - turned;
+                for lines in line[..done].chunks(T::LANES) {
+                    let at = turned / T::LANES * self.rows() + rows.start;
+                    // SAFETY: each group has its own rows of every block, and nobody reads yet.
+                    turn(lines, unsafe { spectrum.part(at, rows.len()) });
+                    turned += lines.len();
+                }
+                line.copy_within(done..done + range.end - ready, 0);
             }
         });
     }
 
-    /// Second pass: one block of columns of a spectrum, into the workspace's block `stream`.
+    /// Second pass, first step: takes one block of columns of a spectrum.
     ///
     /// # Safety
     /// Nobody else may use this block of the spectrum.
-    pub unsafe fn columns_forward(
+    pub unsafe fn columns_begin(
         &self,
         spectrum: &Shared<Batch<T>>,
         block: usize,
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
-        let Workspace { blocks, lines: [_, spare], scratch, .. } = workspace;
+        let Workspace { states, scratch, .. } = workspace;
         // SAFETY: the block is ours by the caller's promise.
         let input = unsafe { spectrum.part(block * self.rows(), self.rows()) };
-        self.y.forward(input, &mut blocks[stream], spare, scratch);
+        self.y.begin(input, &mut states[stream], scratch);
     }
 
-    /// The adjoint of the second pass: from the workspace's block `stream` to the spectrum.
+    /// Where there is no forward transform to begin with.
+    pub fn columns_begin_adjoint(&self, workspace: &mut Workspace<T>, stream: usize) {
+        self.y.begin_adjoint(&mut workspace.states[stream]);
+    }
+
+    /// Second step: one slab, of rows of the block.
+    pub fn columns_forward(&self, slab: usize, workspace: &mut Workspace<T>, stream: usize) {
+        let Workspace { states, slabs, scratch, .. } = workspace;
+        self.y.forward(slab, &states[stream], &mut slabs[stream], scratch);
+    }
+
+    /// The adjoint of the second step.
+    pub fn columns_adjoint(&self, slab: usize, workspace: &mut Workspace<T>, stream: usize) {
+        let Workspace { states, slabs, scratch, .. } = workspace;
+        self.y.adjoint(slab, &slabs[stream], &mut states[stream], scratch);
+    }
+
+    /// The adjoint of the first step: gives the block of a spectrum.
     ///
     /// # Safety
     /// Nobody else may use this block of the spectrum.
-    pub unsafe fn columns_adjoint(
+    pub unsafe fn columns_end(
         &self,
         spectrum: &Shared<Batch<T>>,
         block: usize,
         workspace: &mut Workspace<T>,
         stream: usize,
     ) {
-        let Workspace { blocks, lines: [_, spare], scratch, .. } = workspace;
+        let Workspace { states, scratch, .. } = workspace;
         // SAFETY: the block is ours by the caller's promise.
         let out = unsafe { spectrum.part(block * self.rows(), self.rows()) };
-        self.y.adjoint(&mut blocks[stream], spare, scratch, out);
+        self.y.end(&states[stream], out, scratch);
     }
 
     /// The adjoint of the first pass: from the spectrum to the field.
@@ -294,20 +228,32 @@ impl<T: Real> Transform<T> {
     ) {
         self.for_groups(|rows| {
             let mut workspace = workspaces.mine();
-            let Workspace { lines: [data, spare], inputs, scratch, .. } = &mut *workspace;
-            for (block, lines) in data[..self.x.outputs].chunks_mut(T::LANES).enumerate() {
-                let at = block * self.rows() + rows.start;
-                // SAFETY: each group has its own rows of every block.
-                turn(unsafe { spectrum.part(at, rows.len()) }, lines);
+            let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
+                &mut *workspace;
+            self.x.begin_adjoint(state);
+            // The line holds outputs from the start of the slab to `turned`.
+            let mut turned = 0;
+            for slab in 0..self.x.slabs() {
+                let range = self.x.range(slab);
+                while turned < range.end {
+                    let at = turned / T::LANES * self.rows() + rows.start;
+                    let to = turned - range.start;
+                    let lanes = T::LANES.min(self.x.outputs - turned);
+                    // SAFETY: each group has its own rows of every block.
+                    turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
+                    turned += lanes;
+                }
+                self.x.adjoint(slab, line, state, scratch);
+                line.copy_within(range.len()..turned - range.start, 0);
             }
             let results = &mut inputs[..self.x.used.len()];
-            self.x.adjoint(data, spare, scratch, results);
+            self.x.end(state, results, scratch);
             for (lane, row) in rows.enumerate() {
                 let (start, end) = (self.starts[row], self.starts[row + 1]);
                 // SAFETY: the pixels of different rows do not overlap.
                 let out = unsafe { field.part(start, end - start) };
                 for (out, &column) in out.iter_mut().zip(&self.columns[start..end]) {
-                    let z = get(&results[column as usize], lane);
+                    let z = results[column as usize].get(lane);
                     *out = Complex::new(z.im, z.re);
                 }
             }

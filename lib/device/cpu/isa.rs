@@ -60,7 +60,7 @@ macro_rules! fused {
 
             #[inline(always)]
             fn mul_add<T: Real>(a: T, b: T, c: T) -> T {
-                a.mul_add(b, c)
+                a.fused(b, c)
             }
         }
     };

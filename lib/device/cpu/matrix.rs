@@ -30,23 +30,62 @@ impl<T: Real> Matrix<T> {
 }
 
 vectorised!(
-    /// `out = matrix input`
-    pub fn times(matrix: &Matrix<T>, input: &[Batch<T>], out: &mut [Batch<T>]) = times_inline
+    /// Rows `first..` of `matrix input`, as many as there is room for; `first` is a multiple of
+    /// [`TOGETHER`].
+    pub fn times(matrix: &Matrix<T>, first: usize, input: &[Batch<T>], out: &mut [Batch<T>]) = times_inline
+);
+vectorised!(
+    /// Adds the product with inputs `first..`, the others zero.
+    pub fn add_times(matrix: &Matrix<T>, first: usize, input: &[Batch<T>], out: &mut [Batch<T>]) =
+        add_times_inline
 );
 
 #[inline(always)]
-fn times_inline<T: Real, M: Machine>(matrix: &Matrix<T>, input: &[Batch<T>], out: &mut [Batch<T>]) {
+fn times_inline<T: Real, M: Machine>(
+    matrix: &Matrix<T>,
+    first: usize,
+    input: &[Batch<T>],
+    out: &mut [Batch<T>],
+) {
+    let rows = matrix.values.chunks_exact(matrix.inputs * TOGETHER).skip(first / TOGETHER);
+    for (out, rows) in out.chunks_mut(TOGETHER).zip(rows) {
+        let sums = [Complexes::<T::Vector<M>>::zero(); TOGETHER];
+        product::<T, M>(rows, input, sums, out);
+    }
+}
+
+#[inline(always)]
+fn add_times_inline<T: Real, M: Machine>(
+    matrix: &Matrix<T>,
+    first: usize,
+    input: &[Batch<T>],
+    out: &mut [Batch<T>],
+) {
     let rows = matrix.values.chunks_exact(matrix.inputs * TOGETHER);
     for (out, rows) in out.chunks_mut(TOGETHER).zip(rows) {
         let mut sums = [Complexes::<T::Vector<M>>::zero(); TOGETHER];
-        for (value, w) in input.iter().zip(rows.chunks_exact(TOGETHER)) {
-            let value = Complexes::load(value);
-            for (sum, &w) in sums.iter_mut().zip(w) {
-                *sum = sum.add_times(value, w);
-            }
+        for (sum, out) in sums.iter_mut().zip(&*out) {
+            *sum = Complexes::load(out);
         }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            sum.store(out);
+        product::<T, M>(&rows[first * TOGETHER..], input, sums, out);
+    }
+}
+
+/// A few rows times the input, added to `sums`.
+#[inline(always)]
+fn product<T: Real, M: Machine>(
+    rows: &[(T, T)],
+    input: &[Batch<T>],
+    mut sums: [Complexes<T::Vector<M>>; TOGETHER],
+    out: &mut [Batch<T>],
+) {
+    for (value, w) in input.iter().zip(rows.chunks_exact(TOGETHER)) {
+        let value = Complexes::load(value);
+        for (sum, &w) in sums.iter_mut().zip(w) {
+            *sum = sum.add_times(value, w);
         }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        sum.store(out);
     }
 }

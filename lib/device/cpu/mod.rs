@@ -9,6 +9,7 @@ mod elementwise;
 mod fft;
 mod fourier;
 mod isa;
+mod line;
 mod matrix;
 mod real;
 mod reduction;
@@ -18,6 +19,7 @@ mod vector;
 
 pub use real::Real;
 
+use super::fourier::GROUP;
 use super::program::{Array, Code, Operand, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier};
 use fourier::Transform;
@@ -25,7 +27,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use shared::Shared;
 use std::sync::Arc;
-use tile::{Needs, Sources, Tile, Workspaces};
+use tile::{Needs, Sources, Tile, Workspace, Workspaces};
 use vector::Batch;
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
@@ -57,6 +59,8 @@ pub struct Cpu<T: Real> {
     scalars: Vec<f64>,
     arrays: Vec<Held<T>>,
     fields: Vec<Shared<Complex<T>>>,
+    /// How every region is cut, in the order of the steps.
+    layouts: Vec<Layout>,
     /// Prepared transforms, found by the address of what they were made from.
     transforms: Vec<(Arc<Fourier>, Transform<T>)>,
     /// A spectrum for every stream of the region that has most.
@@ -93,7 +97,7 @@ impl<T: Real> Cpu<T> {
             }
         }
         // A block of the region is one block of each of its transforms, and forward transform i and adjoint
-        // i share a spectrum: that is safe only when the blocks are the same numbers of the spectrum.
+        // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
         let shape = |stream: &Stream| {
             let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &stream.transform));
             found.map(|t| t.1.shape())
@@ -112,9 +116,11 @@ impl<T: Real> Cpu<T> {
         let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
         let needs = Needs {
             slots: most(&|r| r.slots),
-            streams: most(&|r| r.forward.len() + r.adjoint.len()),
-            lines: largest(Transform::lines_len),
-            scratch: largest(Transform::scratch_len),
+            streams: most(&|r| r.forward.len().max(r.adjoint.len())),
+            state: largest(Transform::state_len),
+            slab: largest(Transform::slab_len),
+            inputs: largest(Transform::inputs_len),
+            scratch: (largest(|t| t.scratch_len().0), largest(|t| t.scratch_len().1)),
             terms: most(&|r| bases(r).map(Basis::terms).max().unwrap_or(0)),
             coefficients: most(&|r| bases(r).map(Basis::count).max().unwrap_or(0)),
         };
@@ -123,7 +129,8 @@ impl<T: Real> Cpu<T> {
             Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
         });
         let zeros = |n: usize| Shared::new(Complex::default(), n);
-        let partials = most(&|r| tiles(r, &transforms).count * r.sum_count());
+        let layouts: Vec<Layout> = regions().map(|r| Layout::new(r, &transforms)).collect();
+        let partials = regions().zip(&layouts).map(|(r, l)| l.tiles() * r.sum_count());
         Cpu {
             scalars: program.scalars.clone(),
             arrays: arrays.collect(),
@@ -131,9 +138,10 @@ impl<T: Real> Cpu<T> {
             spectra: (0..most(&|r| r.forward.len().max(r.adjoint.len())))
                 .map(|_| Shared::new(Batch::default(), largest(Transform::spectrum_len)))
                 .collect(),
-            partials: Shared::new(0.0, partials),
+            partials: Shared::new(0.0, partials.max().unwrap_or(0)),
             totals: vec![0.0; most(&Region::sum_count)],
             workspaces: Workspaces::new(rayon::current_num_threads(), needs),
+            layouts,
             transforms,
             program: Arc::new(program),
         }
@@ -146,6 +154,7 @@ impl<T: Real> Cpu<T> {
 
     fn run_steps(&mut self) {
         let program = Arc::clone(&self.program);
+        let mut layouts = 0..;
         for step in &program.steps {
             match step {
                 Step::Scalars(code) => {
@@ -153,12 +162,15 @@ impl<T: Real> Cpu<T> {
                         self.scalars[c.out] = c.op.apply(self.scalars[c.a], self.scalars[c.b]);
                     }
                 }
-                Step::Region(region) => self.run_region(region),
+                Step::Region(region) => {
+                    let layout = layouts.next().expect("every region has a layout");
+                    self.run_region(region, layout);
+                }
             }
         }
     }
 
-    fn run_region(&mut self, region: &Region) {
+    fn run_region(&mut self, region: &Region, layout: usize) {
         // First pass of every forward transform: the rows.
         for (stream, spectrum) in region.forward.iter().zip(&self.spectra) {
             // SAFETY: nothing else runs, so nobody writes the field.
@@ -166,13 +178,12 @@ impl<T: Real> Cpu<T> {
             let transform = self.transform(&stream.transform);
             transform.rows_forward(field, spectrum, &self.workspaces);
         }
-        let layout = tiles(region, &self.transforms);
-        let blocks = region.len.div_ceil(layout.block);
+        let layout = &self.layouts[layout];
         if region.len <= 2 * TILE {
-            (0..blocks).for_each(|block| self.run_block(region, &layout, block));
+            (0..layout.blocks).for_each(|block| self.run_block(region, layout, block));
         } else {
-            let blocks = (0..blocks).into_par_iter();
-            blocks.for_each(|block| self.run_block(region, &layout, block));
+            let blocks = (0..layout.blocks).into_par_iter();
+            blocks.for_each(|block| self.run_block(region, layout, block));
         }
         // Last pass of every adjoint: the rows.
         for (stream, spectrum) in region.adjoint.iter().zip(&self.spectra) {
@@ -180,80 +191,109 @@ impl<T: Real> Cpu<T> {
                 (self.transform(&stream.transform), &self.fields[stream.field]);
             transform.rows_adjoint(spectrum, field, &self.workspaces);
         }
-        self.add_partials(region, &layout);
+        let tiles = layout.tiles();
+        self.add_partials(region, tiles);
     }
 
-    /// One block of columns through the forward transforms, the code, and the adjoint transforms; for a
-    /// region without transforms, one tile.
+    /// One block of columns through the forward transforms, the code, and the adjoint transforms, slab by
+    /// slab; for a region without transforms, one tile.
     fn run_block(&self, region: &Region, layout: &Layout, block: usize) {
-        let sources =
-            Sources { scalars: &self.scalars, arrays: &self.arrays, fields: &self.fields };
         let mut workspace = self.workspaces.mine();
         let workspace = &mut *workspace;
-        let start = block * layout.block;
-        let end = (start + layout.block).min(region.len);
+        let first = block * layout.per_block;
+        let Some(columns) = &layout.columns else {
+            let offset = block * TILE;
+            let len = TILE.min(region.len - offset);
+            let tile = Tile { offset, len, row: 0, lane: 0, width: 1 };
+            self.run_tile(region, tile, first, workspace);
+            return;
+        };
         for (i, stream) in region.forward.iter().enumerate() {
             let transform = self.transform(&stream.transform);
             // SAFETY: each block is worked on once, and is the same part of every spectrum (asserted when
             // the program was loaded), so nobody else uses it.
-            unsafe { transform.columns_forward(&self.spectra[i], block, workspace, i) };
+            unsafe { transform.columns_begin(&self.spectra[i], block, workspace, i) };
         }
-        let streams = region.forward.len();
-        let sums = region.sum_count();
-        for (k, offset) in (start..end).step_by(TILE).enumerate() {
-            let tile = Tile {
-                offset,
-                len: TILE.min(end - offset),
-                in_block: offset - start,
-                column: layout.column,
-                columns: (end - start) / layout.column.max(1),
-            };
-            tile::run(region, &sources, tile, workspace);
-            let row = block * layout.per_block + k;
-            // SAFETY: tiles are numbered without overlap and each is worked on once. The region does not read
-            // what it stores (asserted when the program was loaded); partial sums are read when it has ended.
-            unsafe {
-                for &(source, array) in &region.stores {
-                    if let Held::Work(values) = &self.arrays[array] {
-                        let out = values.part(offset, tile.len);
-                        tile::copy_real(source, &sources, tile, workspace, out);
-                    }
-                }
-                for &(re, im, field) in &region.field_stores {
-                    let out = self.fields[field].part(offset, tile.len);
-                    tile::copy_complex(re, im, &sources, tile, workspace, out);
-                }
-                let out = self.partials.part(row * sums, sums);
-                tile::sums(region, &sources, tile, workspace, out);
+        for (i, stream) in region.adjoint.iter().enumerate().skip(region.forward.len()) {
+            self.transform(&stream.transform).columns_begin_adjoint(workspace, i);
+        }
+        let mut number = first;
+        for slab in 0..columns.slabs.len() {
+            for tile in columns.tiles::<T>(block, slab) {
+                self.prefetch(region, tile);
             }
-            for (i, &(re, im)) in region.cotangents.iter().enumerate() {
-                tile::copy_to_block(re, im, &sources, tile, workspace, streams + i);
+            for (i, stream) in region.forward.iter().enumerate() {
+                self.transform(&stream.transform).columns_forward(slab, workspace, i);
+            }
+            for tile in columns.tiles::<T>(block, slab) {
+                self.run_tile(region, tile, number, workspace);
+                number += 1;
+            }
+            for (i, stream) in region.adjoint.iter().enumerate() {
+                self.transform(&stream.transform).columns_adjoint(slab, workspace, i);
             }
         }
         for (i, stream) in region.adjoint.iter().enumerate() {
             let transform = self.transform(&stream.transform);
-            // SAFETY: as for the forward transforms, which have read what they needed of this block.
-            unsafe {
-                transform.columns_adjoint(&self.spectra[i], block, workspace, streams + i);
+            // SAFETY: as for the forward transforms, which have read this block.
+            unsafe { transform.columns_end(&self.spectra[i], block, workspace, i) };
+        }
+    }
+
+    /// Asks for the arrays that the code will read.
+    fn prefetch(&self, region: &Region, tile: Tile) {
+        for code in &region.code {
+            let operands = match code {
+                Code::Map { a, b, .. } => [*a, *b],
+                _ => continue,
+            };
+            for operand in operands {
+                if let Operand::Array(array) = operand
+                    && let Held::Data(values) = &self.arrays[array]
+                {
+                    vector::prefetch(&values[tile.offset..tile.offset + tile.len]);
+                }
             }
         }
     }
 
+    /// The code on one tile, and what becomes of its results.
+    fn run_tile(&self, region: &Region, tile: Tile, number: usize, workspace: &mut Workspace<T>) {
+        let sources =
+            Sources { scalars: &self.scalars, arrays: &self.arrays, fields: &self.fields };
+        let sums = region.sum_count();
+        tile::run(region, &sources, tile, workspace);
+        // SAFETY: tiles are numbered without overlap and each is worked on once. The region does not read
+        // what it stores (asserted when the program was loaded); partial sums are read when it has ended.
+        unsafe {
+            for &(source, array) in &region.stores {
+                if let Held::Work(values) = &self.arrays[array] {
+                    let out = values.part(tile.offset, tile.len);
+                    tile::copy_real(source, &sources, tile, workspace, out);
+                }
+            }
+            for &(re, im, field) in &region.field_stores {
+                let out = self.fields[field].part(tile.offset, tile.len);
+                tile::copy_complex(re, im, &sources, tile, workspace, out);
+            }
+            let out = self.partials.part(number * sums, sums);
+            tile::sums(region, &sources, tile, workspace, out);
+        }
+        for (i, &(re, im)) in region.cotangents.iter().enumerate() {
+            tile::copy_to_slab(re, im, &sources, tile, workspace, i);
+        }
+    }
+
     /// Adds the sums of the tiles, in their order.
-    fn add_partials(&mut self, region: &Region, layout: &Layout) {
+    fn add_partials(&mut self, region: &Region, tiles: usize) {
         let sums = region.sum_count();
         let totals = &mut self.totals[..sums];
         totals.fill(0.0);
         // SAFETY: the region has ended, nobody writes.
         let partials = unsafe { self.partials.read() };
-        for block in 0..region.len.div_ceil(layout.block) {
-            // The last block may have fewer tiles.
-            let len = layout.block.min(region.len - block * layout.block);
-            for k in 0..len.div_ceil(TILE) {
-                let row = (block * layout.per_block + k) * sums;
-                for (total, part) in totals.iter_mut().zip(&partials[row..row + sums]) {
-                    *total += part;
-                }
+        for row in partials[..tiles * sums].chunks_exact(sums.max(1)) {
+            for (total, part) in totals.iter_mut().zip(row) {
+                *total += part;
             }
         }
         let targets = region.sums.iter().map(|s| &s.scalar);
@@ -291,27 +331,69 @@ fn reads_what_it_writes(region: &Region) -> bool {
     of_code || singles.any(stored) || pairs.any(|(re, im)| stored(re) || stored(im))
 }
 
-/// How a region is cut: elements a block, tiles a block, tiles in all; and the length of a column.
+/// How a region is cut into blocks, and those into tiles.
 struct Layout {
-    block: usize,
+    blocks: usize,
+    /// The tiles of every block but the last, which may have fewer.
     per_block: usize,
-    count: usize,
-    column: usize,
+    /// The tiles of the last block.
+    last: usize,
+    columns: Option<Columns>,
 }
 
-fn tiles<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Layout {
-    let stream = region.forward.iter().chain(&region.adjoint).next();
-    let transform = stream.and_then(|s| {
-        let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform));
-        found.map(|t| &t.1)
-    });
-    let block = transform.map_or(TILE, Transform::block_len);
-    let per_block = block.div_ceil(TILE);
-    Layout {
-        block,
-        per_block,
-        count: region.len.div_ceil(block) * per_block,
-        column: transform.map_or(0, Transform::column_len),
+/// The columns of a streamed region.
+struct Columns {
+    /// Outputs along x, which are columns, and y.
+    outputs: (usize, usize),
+    /// The rows of every slab.
+    slabs: Vec<std::ops::Range<usize>>,
+}
+
+impl Layout {
+    fn new<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Self {
+        let stream = region.forward.iter().chain(&region.adjoint).next();
+        let found =
+            stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
+        let Some((_, transform)) = found else {
+            let blocks = region.len.div_ceil(TILE);
+            return Layout { blocks, per_block: 1, last: 1, columns: None };
+        };
+        let (x, y) = transform.outputs();
+        let columns = Columns { outputs: (x, y), slabs: transform.slabs().collect() };
+        let tiles = |block| {
+            (0..columns.slabs.len()).map(|slab| columns.tiles::<T>(block, slab).count()).sum()
+        };
+        let blocks = transform.blocks();
+        let (per_block, last) = (tiles(0), tiles(blocks - 1));
+        Layout { blocks, per_block, last, columns: Some(columns) }
+    }
+
+    /// The number of tiles.
+    fn tiles(&self) -> usize {
+        match self.blocks {
+            0 => 0,
+            blocks => (blocks - 1) * self.per_block + self.last,
+        }
+    }
+}
+
+impl Columns {
+    /// The tiles of a slab, in the order in which they are worked on: rows of a group of columns.
+    fn tiles<T: Real>(&self, block: usize, slab: usize) -> impl Iterator<Item = Tile> {
+        const ROWS: usize = TILE / GROUP;
+        let ((nx, ny), rows) = (self.outputs, self.slabs[slab].clone());
+        let columns = block * T::LANES..((block + 1) * T::LANES).min(nx);
+        columns.clone().step_by(GROUP).flat_map(move |column| {
+            let (width, lane) = (GROUP.min(columns.end - column), column - columns.start);
+            let rows = rows.clone();
+            rows.clone().step_by(ROWS).map(move |row| Tile {
+                offset: column * ny + row * width,
+                len: ROWS.min(rows.end - row) * width,
+                row: row - rows.start,
+                lane,
+                width,
+            })
+        })
     }
 }
 

@@ -14,6 +14,8 @@ pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
     type Vector<M: Machine>: Vector<Self>;
     /// The number of lanes of a vector.
     const LANES: usize;
+    /// `self a + b`, rounded once. (`Float::mul_add` is not always inlined, and then calls a library.)
+    fn fused(self, a: Self, b: Self) -> Self;
     fn of(value: f64) -> Self;
     fn wide(self) -> f64;
     /// Data in this type; shared where it is that already.
@@ -25,6 +27,10 @@ impl Real for f64 {
     type Vector<M: Machine> = M::F64;
     const LANES: usize = 8;
 
+    #[inline(always)]
+    fn fused(self, a: Self, b: Self) -> Self {
+        f64::mul_add(self, a, b)
+    }
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
@@ -43,6 +49,10 @@ impl Real for f32 {
     type Vector<M: Machine> = M::F32;
     const LANES: usize = 16;
 
+    #[inline(always)]
+    fn fused(self, a: Self, b: Self) -> Self {
+        f32::mul_add(self, a, b)
+    }
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32

@@ -43,14 +43,11 @@ const FACTORS: usize = 8;
 /// sign every number has its own.
 #[inline(always)]
 fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
-    let safe = |x: T| u32::from(x.wide() > -0.5) & u32::from(x.wide() < 1e30);
-    if values.iter().fold(1, |all, &x| all & safe(x)) == 0 {
-        *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
-        return;
-    }
     // Twice as many lanes as usual, because each factor waits for the one before.
     const WIDE: usize = 2 * LANES;
     let mut lanes = [0.0; WIDE];
+    // What a number that is no number compares as does not matter: it makes the sum one too.
+    let (mut least, mut most) = ([0.0; WIDE], [0.0; WIDE]);
     let chunks = values.chunks_exact(FACTORS * WIDE);
     let rest = chunks.remainder().iter().map(|x| x.wide().ln_1p());
     let rest: f64 = rest.sum();
@@ -59,12 +56,18 @@ fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
         for x in chunk.chunks_exact(WIDE) {
             for l in 0..WIDE {
                 let x = x[l].wide();
+                least[l] = if x < least[l] { x } else { least[l] };
+                most[l] = if x > most[l] { x } else { most[l] };
                 product[l] = M::mul_add(product[l], 1.0 + x, x);
             }
         }
         for l in 0..WIDE {
             lanes[l] += product[l].ln_1p_inline::<M>();
         }
+    }
+    if least.iter().any(|&x| x <= -0.5) || most.iter().any(|&x| x >= 1e30) {
+        *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
+        return;
     }
     *sum = lanes.iter().sum::<f64>() + rest;
 }

@@ -1,6 +1,7 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
-use super::elementwise::{Argument, from_block, join, map, parts, to_block};
+use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
+use super::line::Scratch;
 use super::reduction::{add_up, add_up_ln_1p, combine, project};
 use super::shared::Shared;
 use super::vector::Batch;
@@ -13,13 +14,15 @@ use std::sync::{Mutex, MutexGuard};
 pub struct Workspace<T: Real> {
     /// The tile registers.
     slots: Vec<Box<[T]>>,
-    /// A block of columns of every stream, forward ones first.
-    pub blocks: Vec<Vec<Batch<T>>>,
-    /// Lines under way, and where the next pass writes them.
-    pub lines: [Vec<Batch<T>>; 2],
-    /// The inputs of lines.
+    /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
+    pub states: Vec<Vec<Batch<T>>>,
+    /// A slab of every stream, shared likewise: a tile is read before its cotangent is written.
+    pub slabs: Vec<Vec<Batch<T>>>,
+    /// The same for rows, and the inputs of rows.
+    pub row_state: Vec<Batch<T>>,
+    pub row_slab: Vec<Batch<T>>,
     pub inputs: Vec<Batch<T>>,
-    pub scratch: Vec<Complex<T>>,
+    pub scratch: Scratch<T>,
     coefficients: Vec<f64>,
     chebyshev: Vec<T>,
 }
@@ -29,22 +32,29 @@ pub struct Workspace<T: Real> {
 pub struct Needs {
     pub slots: usize,
     pub streams: usize,
-    pub lines: usize,
-    pub scratch: usize,
+    pub state: usize,
+    pub slab: usize,
+    pub inputs: usize,
+    pub scratch: (usize, usize),
     pub terms: usize,
     pub coefficients: usize,
 }
 
 impl<T: Real> Workspace<T> {
     fn new(needs: Needs) -> Self {
-        let zeros = || vec![Batch::default(); needs.lines];
+        let zeros = |len: usize| vec![Batch::default(); len];
         let slot = |_| vec![T::zero(); TILE].into();
         Workspace {
             slots: (0..needs.slots).map(slot).collect(),
-            blocks: (0..needs.streams).map(|_| zeros()).collect(),
-            lines: [zeros(), zeros()],
-            inputs: zeros(),
-            scratch: vec![Complex::default(); needs.scratch],
+            states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
+            slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
+            row_state: zeros(needs.state),
+            row_slab: zeros(needs.slab),
+            inputs: zeros(needs.inputs),
+            scratch: Scratch {
+                batches: zeros(needs.scratch.0),
+                numbers: vec![Complex::default(); needs.scratch.1],
+            },
             coefficients: Vec::with_capacity(needs.coefficients),
             chebyshev: Vec::with_capacity(needs.terms),
         }
@@ -72,11 +82,10 @@ impl<T: Real> Workspaces<T> {
 pub struct Tile {
     pub offset: usize,
     pub len: usize,
-    /// Where the tile starts in its block.
-    pub in_block: usize,
-    /// For a block of columns: their length, and how many there are.
-    pub column: usize,
-    pub columns: usize,
+    /// In a slab of columns: the first row and lane, and how many lanes there are.
+    pub row: usize,
+    pub lane: usize,
+    pub width: usize,
 }
 
 /// Everything that a region reads.
@@ -133,7 +142,7 @@ pub fn run<T: Real>(
             Code::LoadStream { stream, re, im } => {
                 let slots = &mut workspace.slots;
                 let mut real = std::mem::take(&mut slots[*re]);
-                from_block(&workspace.blocks[*stream], tile, &mut real, &mut slots[*im]);
+                from_slab(&workspace.slabs[*stream], tile, &mut real, &mut slots[*im]);
                 slots[*re] = real;
             }
             Code::Combine { basis, coefficients, out } => {
@@ -187,8 +196,8 @@ pub fn copy_complex<T: Real>(
     join(re, sources.argument(im, tile, &workspace.slots), out);
 }
 
-/// Hands the cotangents of a tile to block `stream`.
-pub fn copy_to_block<T: Real>(
+/// Hands the cotangents of a tile to the slab of `stream`.
+pub fn copy_to_slab<T: Real>(
     re: Operand,
     im: Operand,
     sources: &Sources<T>,
@@ -196,9 +205,9 @@ pub fn copy_to_block<T: Real>(
     workspace: &mut Workspace<T>,
     stream: usize,
 ) {
-    let Workspace { slots, blocks, .. } = workspace;
+    let Workspace { slots, slabs, .. } = workspace;
     let (re, im) = (sources.argument(re, tile, slots), sources.argument(im, tile, slots));
-    to_block(re, im, tile, &mut blocks[stream]);
+    to_slab(re, im, tile, &mut slabs[stream]);
 }
 
 /// The sums of a tile, in `f64`: those of single results first, then the projections.

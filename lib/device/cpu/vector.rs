@@ -2,6 +2,7 @@
 //! by itself there, and what makes them three times as fast.
 
 use super::Real;
+use rustfft::num_complex::Complex;
 
 /// One vector in memory, and a complex number a lane in two of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,6 +10,29 @@ use super::Real;
 pub struct Batch<T: Real> {
     pub re: T::Wide,
     pub im: T::Wide,
+}
+
+impl<T: Real> Batch<T> {
+    pub fn get(&self, lane: usize) -> Complex<T> {
+        Complex::new(self.re.as_ref()[lane], self.im.as_ref()[lane])
+    }
+
+    pub fn set(&mut self, lane: usize, z: Complex<T>) {
+        self.re.as_mut()[lane] = z.re;
+        self.im.as_mut()[lane] = z.im;
+    }
+}
+
+/// Asks for values that will be read soon, so that they are on their way from memory meanwhile.
+pub fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks((64 / size_of::<T>()).max(1)) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which no address can make wrong; every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// A vector in registers.

@@ -1,0 +1,228 @@
+//! One axis of a Fourier transform, a line a lane: a fast transform, a matrix, or any length.
+//!
+//! The outputs come in *slabs*, small enough to stay in the first cache, and the adjoint takes them back
+//! in the same slabs: `begin`, then `forward` and `adjoint` of every slab, then `end`. What is kept in
+//! between is the *state*. Adjoint numbers have their real and imaginary parts exchanged.
+
+use super::Real;
+use super::fft::Lanes;
+use super::matrix::{self, Matrix};
+use super::vector::Batch;
+use crate::device::fourier::{Axis, split};
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most outputs of a slab, unless one part of a transform has more.
+const SLAB: usize = 64;
+
+/// One axis, for inputs in `used` only.
+pub struct Line<T: Real> {
+    pub used: Range<usize>,
+    pub outputs: usize,
+    /// Outputs of every slab but the last, which may have fewer.
+    pub slab: usize,
+    kernel: Kernel<T>,
+}
+
+enum Kernel<T: Real> {
+    Lanes {
+        lanes: Lanes<T>,
+        inner: usize,
+    },
+    Matrix {
+        forward: Matrix<T>,
+        adjoint: Matrix<T>,
+    },
+    /// Lengths with a large prime factor, a lane at a time.
+    Other {
+        fft: Arc<dyn Fft<T>>,
+        outer: usize,
+        inner: usize,
+    },
+}
+
+impl<T: Real> Line<T> {
+    pub fn new(axis: &Axis, used: Range<usize>) -> Self {
+        let outputs = axis.outputs();
+        let (kernel, slab) = match axis {
+            Axis::Fft { points } => {
+                let (outer, inner) = split(*points);
+                let kernel = Lanes::new(*points).map_or_else(
+                    || Kernel::Other {
+                        fft: FftPlanner::new().plan_fft_forward(*points),
+                        outer,
+                        inner,
+                    },
+                    |lanes| Kernel::Lanes { lanes, inner },
+                );
+                (kernel, (SLAB / inner).max(1) * inner)
+            }
+            Axis::Matrix(values) => {
+                let values = values.slice(ndarray::s![.., used.clone()]);
+                let kernel = Kernel::Matrix {
+                    forward: Matrix::new(values),
+                    // Exchanging the parts of what goes in and comes out takes the conjugate.
+                    adjoint: Matrix::new(values.reversed_axes()),
+                };
+                (kernel, SLAB)
+            }
+        };
+        Line { outputs, used, slab: slab.min(outputs).max(1), kernel }
+    }
+
+    /// The number of slabs.
+    pub fn slabs(&self) -> usize {
+        self.outputs.div_ceil(self.slab)
+    }
+
+    /// The outputs of a slab.
+    pub fn range(&self, slab: usize) -> Range<usize> {
+        slab * self.slab..((slab + 1) * self.slab).min(self.outputs)
+    }
+
+    /// What two lines need to have in common for the one's state and slabs to serve the other.
+    pub fn shape(&self) -> (usize, usize, u8) {
+        let kind = match &self.kernel {
+            Kernel::Lanes { .. } => 0,
+            Kernel::Matrix { .. } => 1,
+            Kernel::Other { .. } => 2,
+        };
+        (self.outputs, self.slab, kind)
+    }
+
+    pub fn state_len(&self) -> usize {
+        match &self.kernel {
+            Kernel::Lanes { lanes, .. } => lanes.state_len(),
+            Kernel::Matrix { .. } => 2 * self.used.len(),
+            Kernel::Other { .. } => self.outputs,
+        }
+    }
+
+    /// The room that a step needs for itself, in batches and in single numbers.
+    pub fn scratch_len(&self) -> (usize, usize) {
+        match &self.kernel {
+            Kernel::Lanes { lanes, .. } => (lanes.scratch_len(), 0),
+            Kernel::Matrix { .. } => (0, 0),
+            Kernel::Other { fft, .. } => (0, self.outputs + fft.get_inplace_scratch_len()),
+        }
+    }
+
+    /// Takes the used `input` of every lane.
+    pub fn begin(&self, input: &[Batch<T>], state: &mut [Batch<T>], scratch: &mut Scratch<T>) {
+        match &self.kernel {
+            Kernel::Lanes { lanes, .. } => {
+                lanes.begin(input, self.used.start, state, &mut scratch.batches);
+            }
+            Kernel::Matrix { .. } => {
+                state[..input.len()].copy_from_slice(input);
+                self.begin_adjoint(state);
+            }
+            Kernel::Other { fft, .. } => {
+                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
+                for lane in 0..T::LANES {
+                    line.fill(Complex::default());
+                    for (z, batch) in line[self.used.clone()].iter_mut().zip(input) {
+                        *z = batch.get(lane);
+                    }
+                    fft.process_with_scratch(line, rest);
+                    for (batch, z) in state.iter_mut().zip(&*line) {
+                        batch.set(lane, *z);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a state ready to take slabs back, where no forward transform began it.
+    pub fn begin_adjoint(&self, state: &mut [Batch<T>]) {
+        if let Kernel::Matrix { .. } = &self.kernel {
+            state[self.used.len()..2 * self.used.len()].fill(Batch::default());
+        }
+    }
+
+    /// The outputs of one slab.
+    pub fn forward(
+        &self,
+        slab: usize,
+        state: &[Batch<T>],
+        out: &mut [Batch<T>],
+        scratch: &mut Scratch<T>,
+    ) {
+        let range = self.range(slab);
+        match &self.kernel {
+            Kernel::Lanes { lanes, inner } => {
+                for (k, out) in out[..range.len()].chunks_exact_mut(*inner).enumerate() {
+                    lanes.part(range.start / inner + k, state, out, &mut scratch.batches);
+                }
+            }
+            Kernel::Matrix { forward, .. } => {
+                let input = &state[..self.used.len()];
+                matrix::times(forward, range.start, input, &mut out[..range.len()]);
+            }
+            Kernel::Other { outer, inner, .. } => {
+                for (out, position) in out.iter_mut().zip(range) {
+                    *out = state[position % inner * outer + position / inner];
+                }
+            }
+        }
+    }
+
+    /// Takes `data` of all outputs of one slab back.
+    pub fn adjoint(
+        &self,
+        slab: usize,
+        data: &[Batch<T>],
+        state: &mut [Batch<T>],
+        scratch: &mut Scratch<T>,
+    ) {
+        let range = self.range(slab);
+        match &self.kernel {
+            Kernel::Lanes { lanes, inner } => {
+                for (k, data) in data[..range.len()].chunks_exact(*inner).enumerate() {
+                    lanes.part_adjoint(range.start / inner + k, data, state, &mut scratch.batches);
+                }
+            }
+            Kernel::Matrix { adjoint, .. } => {
+                let sums = &mut state[self.used.len()..2 * self.used.len()];
+                matrix::add_times(adjoint, range.start, &data[..range.len()], sums);
+            }
+            Kernel::Other { outer, inner, .. } => {
+                for (data, position) in data.iter().zip(range) {
+                    state[position % inner * outer + position / inner] = *data;
+                }
+            }
+        }
+    }
+
+    /// Gives the used inputs of the adjoint.
+    pub fn end(&self, state: &[Batch<T>], out: &mut [Batch<T>], scratch: &mut Scratch<T>) {
+        match &self.kernel {
+            Kernel::Lanes { lanes, .. } => {
+                lanes.end(state, self.used.start, out, &mut scratch.batches);
+            }
+            Kernel::Matrix { .. } => {
+                out.copy_from_slice(&state[self.used.len()..2 * self.used.len()]);
+            }
+            Kernel::Other { fft, .. } => {
+                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
+                for lane in 0..T::LANES {
+                    for (z, batch) in line.iter_mut().zip(state) {
+                        *z = batch.get(lane);
+                    }
+                    fft.process_with_scratch(line, rest);
+                    for (batch, z) in out.iter_mut().zip(&line[self.used.clone()]) {
+                        batch.set(lane, *z);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Room for the steps of a line.
+pub struct Scratch<T: Real> {
+    pub batches: Vec<Batch<T>>,
+    pub numbers: Vec<Complex<T>>,
+}
