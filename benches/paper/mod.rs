@@ -1,5 +1,7 @@
 //! The paper's case (arXiv:1805.07439), which the benches measure on: three maps, random aberrations.
 
+#![allow(dead_code, reason = "no bench uses all of it")]
+
 use oof::device::Precision;
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
