@@ -5,7 +5,7 @@
 //! * `measurement`: what one process of ours measures; `baseline`: what other packages do;
 //! * `work`: measuring a group; `process`: running either; `processor`: what they ran on;
 //! * `commit`: what the program was built from;
-//! * `sheet`: the CSV file.
+//! * `row`, `sheet`: the CSV file.
 
 mod baseline;
 mod case;
@@ -13,6 +13,7 @@ mod commit;
 mod measurement;
 mod process;
 mod processor;
+mod row;
 mod shard;
 mod sheet;
 mod table;

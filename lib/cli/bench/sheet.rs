@@ -1,114 +1,15 @@
 //! The CSV file: a row a measurement, appended at once, so that a job that ends early has lost little.
-//!
-//! A row is judged by the best likelihood that is known when it is written. It says by when its fit was
-//! how good, so that it can be judged anew when a later one of its case ends better.
 
-use super::measurement::{Measurement, NEAR};
-use super::processor;
+use super::row::{HEADER, Row};
 use super::table::Key;
 use crate::error::{Error, Result};
 use crate::io::sink::{Content, Destination};
 use crate::io::source;
 use crate::io::trouble::plain;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-
-/// The first line.
-pub const HEADER: &str = "implementation,backend,precision,threads,case,grid,order,parameters,repeat,seconds_forward,seconds_gradient,seconds_solution,evaluations,evaluations_coarse,negative_log_likelihood,best_negative_log_likelihood,approach,peak_rss_bytes,note,seed,machine,version,commit\n";
-
-/// A measurement with all that it is a measurement of. What was not measured is empty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    key: Key,
-    seconds_forward: Option<f64>,
-    seconds_gradient: Option<f64>,
-    seconds_solution: Option<f64>,
-    evaluations: Option<u64>,
-    evaluations_coarse: Option<u64>,
-    negative_log_likelihood: Option<f64>,
-    /// Of all implementations on the same case.
-    best_negative_log_likelihood: Option<f64>,
-    /// The end of the fit, `seconds:negative log-likelihood` and so on, better and better.
-    #[serde(with = "approach")]
-    approach: Vec<(f64, f64)>,
-    peak_rss_bytes: Option<u64>,
-    note: String,
-    seed: u64,
-    machine: String,
-    version: String,
-    commit: String,
-}
-
-/// In a row judged by likelihoods that it did not come near.
-const NOT_REACHED: &str = "not reached";
-
-impl Row {
-    /// A row that is not judged yet. `commit` is the program's.
-    pub fn new(key: &Key, seed: u64, found: Measurement, commit: &str) -> Self {
-        let solution = found.solution.as_ref();
-        Row {
-            key: key.clone(),
-            note: found.note,
-            seconds_forward: found.seconds_forward,
-            seconds_gradient: found.seconds_gradient,
-            seconds_solution: solution.and_then(|s| s.extrapolated),
-            evaluations: solution.and_then(|s| s.evaluations),
-            evaluations_coarse: solution.and_then(|s| s.evaluations_coarse),
-            negative_log_likelihood: solution.and_then(|s| s.reached()),
-            best_negative_log_likelihood: None,
-            approach: match solution {
-                Some(solution) if solution.extrapolated.is_none() => solution.approach(),
-                _ => Vec::new(),
-            },
-            peak_rss_bytes: found.peak_rss_bytes,
-            seed,
-            machine: processor::name(),
-            version: found.version,
-            commit: commit.into(),
-        }
-    }
-
-    /// Whether it is of the same maps and the same start.
-    fn has_case_of(&self, key: &Key, seed: u64) -> bool {
-        self.seed == seed && self.key.has_case_of(key)
-    }
-
-    /// Says when the fit was near the `best` likelihood of its case.
-    fn judge(&mut self, best: Option<f64>) {
-        self.best_negative_log_likelihood = best;
-        let Some(best) = best.filter(|_| !self.approach.is_empty()) else {
-            return;
-        };
-        let near = self.approach.iter().find(|point| point.1 <= best + NEAR);
-        self.seconds_solution = near.map(|point| point.0);
-        let notes = self.note.split("; ").filter(|note| ![NOT_REACHED, ""].contains(note));
-        let missed = near.is_none().then_some(NOT_REACHED);
-        self.note = missed.into_iter().chain(notes).collect::<Vec<_>>().join("; ");
-    }
-}
-
-/// Points as text: `0.25:101.5 0.5:101.25`.
-mod approach {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(points: &[(f64, f64)], to: S) -> Result<S::Ok, S::Error> {
-        let words = points.iter().map(|(seconds, value)| format!("{seconds}:{value}"));
-        to.serialize_str(&words.collect::<Vec<_>>().join(" "))
-    }
-
-    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<(f64, f64)>, D::Error> {
-        let text = String::deserialize(from)?;
-        let point = |word: &str| {
-            let (seconds, value) = word.split_once(':')?;
-            Some((seconds.parse().ok()?, value.parse().ok()?))
-        };
-        let points: Option<Vec<_>> = text.split_whitespace().map(point).collect();
-        let wrong = || D::Error::custom(format!("'{text}', expected seconds:likelihood ..."));
-        points.ok_or_else(wrong)
-    }
-}
 
 /// The file: the rows that it has, and where others go.
 #[derive(Debug)]
@@ -259,7 +160,7 @@ pub fn table<R: Serialize>(rows: impl IntoIterator<Item = R>, header: bool) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::super::measurement::Solution;
+    use super::super::measurement::{Measurement, Solution};
     use super::super::table::CaseKind;
     use super::*;
 
@@ -341,6 +242,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_something_else_or_with_half_a_row_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let said = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Sheet::read(&path).map(|s| s.rows.len()).map_err(|e| e.to_string())
+        };
+        assert!(said("name,value\n").unwrap_err().contains("first line"));
+        assert!(said(&format!("{HEADER}oof,cpu,f6")).unwrap_err().contains("not whole"));
+        assert!(said(&format!("{HEADER}oof,cpu\n")).unwrap_err().contains("row 1"));
+        assert_eq!(said(HEADER), Ok(0));
+        assert_eq!(said(""), Ok(0));
+    }
+
+    #[test]
     fn an_extrapolated_time_needs_no_best_likelihood() {
         let found = Measurement {
             solution: Some(Solution { extrapolated: Some(900.0), ..Solution::default() }),
@@ -361,20 +277,5 @@ mod tests {
         assert!(places.collect::<Vec<_>>().is_sorted(), "{row}");
         let columns = HEADER.split(',').count();
         assert_eq!(row.matches("\":").count(), columns + 1, "the key has a name too");
-    }
-
-    #[test]
-    fn a_file_of_something_else_or_with_half_a_row_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        let said = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            Sheet::read(&path).map(|s| s.rows.len()).map_err(|e| e.to_string())
-        };
-        assert!(said("name,value\n").unwrap_err().contains("first line"));
-        assert!(said(&format!("{HEADER}oof,cpu,f6")).unwrap_err().contains("not whole"));
-        assert!(said(&format!("{HEADER}oof,cpu\n")).unwrap_err().contains("row 1"));
-        assert_eq!(said(HEADER), Ok(0));
-        assert_eq!(said(""), Ok(0));
     }
 }

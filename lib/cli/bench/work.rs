@@ -6,7 +6,7 @@ use super::case::Loaded;
 use super::commit;
 use super::measurement::Measurement;
 use super::process;
-use super::sheet::Row;
+use super::row::Row;
 use super::table::Key;
 use crate::cli::program::say;
 use crate::cli::signal::Stop;
