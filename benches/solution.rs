@@ -1,14 +1,14 @@
 //! Time of a whole fit of the benchmark's cold case and where it goes, for each grid:
 //! `cargo bench --bench solution`. Arguments: grids, then `order=N`, `repeats=N`.
 
+mod paper;
+mod stopwatch;
+
 use oof::device::Precision;
-use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::{FitResult, Progress, fit};
-use oof::optics::beam_map::{MapSet, Noise};
-use oof::optics::simulate::{SimulateOptions, simulate};
-use oof::optics::telescope::Telescope;
-use oof::optics::zernike;
+use paper::Paper;
 use std::time::Instant;
+use stopwatch::words;
 
 /// Milliseconds: through the orders, through the levels, on the whole maps, errors and the rest.
 type Times = [f64; 4];
@@ -20,7 +20,7 @@ fn main() {
 }
 
 fn run() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = words();
     let named = |name: &str, otherwise: usize| {
         let found =
             words.iter().find_map(|w| w.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
@@ -31,12 +31,11 @@ fn run() {
     let grids = if asked.is_empty() { vec![32, 64, 128, 256, 512, 1024] } else { asked };
     println!("grid, orders ms, levels ms, whole ms, rest ms, all ms, coarse and full evaluations");
     for points in grids {
-        let telescope = Telescope::named("nikolic2018").expect("a telescope of our own");
-        let (maps, options) = cold_case(&telescope, points, order);
+        let paper = Paper::new(points, order, Precision::F64);
         let mut every: Vec<Times> = Vec::new();
         let mut last = None;
         for _ in 0..repeats {
-            let (times, result) = timed(&telescope, &maps, &options);
+            let (times, result) = timed(&paper);
             every.push(times);
             last = Some(result);
         }
@@ -53,34 +52,8 @@ fn run() {
     }
 }
 
-/// Maps with 0.3 rad in every coefficient and the paper's noise, and how the paper fits them.
-fn cold_case(telescope: &Telescope, points: usize, order: u32) -> (MapSet, FitOptions) {
-    let mut grid = telescope.aperture;
-    grid.points = points;
-    let coefficients = zernike::count(order) - 1;
-    let simulated = SimulateOptions {
-        wavelength: telescope.wavelength,
-        defocus: telescope.defocus.clone(),
-        grid,
-        order,
-        // About what 0.3 rad in each gives.
-        parameters: Vec::new(),
-        rms: Some(0.13 * (coefficients as f64).sqrt()),
-        seed: 1,
-        noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
-        precision: Precision::F64,
-    };
-    let maps = simulate(telescope, &simulated).expect("a simulation of the paper's case");
-    let options = FitOptions {
-        order,
-        nuisance: Nuisance::NONE,
-        aperture: Some(grid),
-        ..FitOptions::default()
-    };
-    (maps, options)
-}
-
-fn timed(telescope: &Telescope, maps: &MapSet, options: &FitOptions) -> (Times, FitResult) {
+fn timed(paper: &Paper) -> (Times, FitResult) {
+    let Paper { telescope, maps, options } = paper;
     let begun = Instant::now();
     let now = || begun.elapsed().as_secs_f64() * 1e3;
     // When the first iteration after the orders and the first on the whole maps, and the last, came.

@@ -52,6 +52,8 @@ fn every_row_has_its_times_and_the_solution_is_judged_by_the_best() {
         // Zernikes 1 to 5, x0, y0, amp
         assert_eq!((row["parameters"].as_str(), row["seed"].as_str()), ("8", "3"));
         assert_eq!(row["version"], env!("CARGO_PKG_VERSION"));
+        // Ends with the best of its own.
+        assert!(row["approach"].ends_with(&format!(":{}", row["negative_log_likelihood"])));
         assert!(number(row, "peak_rss_bytes") > 1e6 && !row["machine"].is_empty());
         assert_eq!(row["note"], "");
     }
@@ -155,17 +157,29 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_signal_ends_the_measurement_with_the_program() {
+fn a_signal_ends_the_measurement_and_the_rows_so_far_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program("oof-bench", folder.path());
-    command.args(["--grid", "256", "--order", "9", "--repeat", "100", "-j", "1"]);
+    command.args(["--grid", "64", "--order", "2", "--repeat", "100", "-j", "1"]);
     command.args(["-o", "a.csv", "--quiet"]).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1000));
+    let begun = std::time::Instant::now();
+    let read = || std::fs::read(folder.path().join("a.csv")).unwrap_or_default();
+    while read().iter().filter(|&&byte| byte == b'\n').count() < 3 {
+        assert!(begun.elapsed().as_secs() < 60, "no rows");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     // SAFETY: a signal to a child that is not waited for yet, so its number is still its own.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
     let output = child.wait_with_output().unwrap();
     assert_refused(&output, 143, "oof-bench", "signal 15", "SIGTERM");
+    let found = rows(&read());
+    assert!(found.len() >= 2 && found.len() < 100, "{} rows", found.len());
+    assert!(found.iter().all(|row| number(row, "seconds_solution") > 0.0));
+    let (measured, line) =
+        (found.len(), "oof-bench --grid 64 --order 2 --repeat 100 -j 1 -o a.csv");
+    let left = shell(&format!("{line} --resume --dry-run"), folder.path());
+    assert_eq!(text(&left.stdout).lines().count() - 1, 100 - measured);
 }
 
 /// Compares with the baseline of the tests; `None` where there is no Python.

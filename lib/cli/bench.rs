@@ -4,13 +4,16 @@
 //! * `case`: the maps, as files that every implementation reads;
 //! * `measurement`: what one process of ours measures; `baseline`: what other packages do;
 //! * `work`: measuring a group; `process`: running either; `processor`: what they ran on;
-//! * `sheet`: the CSV file.
+//! * `commit`: what the program was built from;
+//! * `row`, `sheet`: the CSV file.
 
 mod baseline;
 mod case;
+mod commit;
 mod measurement;
 mod process;
 mod processor;
+mod row;
 mod shard;
 mod sheet;
 mod table;
@@ -34,8 +37,8 @@ use work::Work;
 /// for value and gradient, and from maps in memory to the solution; evaluations, likelihood and peak
 /// memory. All coefficients are random, 0.3 rad each. A solution is found when the log-likelihood is
 /// within 0.01 of the best that any implementation found for the same case. Each measurement has its
-/// own process. Writes CSV, a row a measurement; the rows of one case, grid and order are appended when
-/// all of them are measured.
+/// own process. Writes CSV, a row a measurement, each appended when it is there; the rows of one case, grid
+/// and order are judged once more when all of them are there.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "oof-bench", version, after_help = example::help("oof-bench"))]
 pub struct BenchArgs {
@@ -85,21 +88,22 @@ pub fn run(args: BenchArgs, _history: &[String]) -> Result<()> {
     }
     let mut sheet = Sheet::read(&path)?;
     let mut groups = args.table.groups(&args.compare)?;
+    // Where there is nothing left to measure, rows may still have to be judged.
+    let cases: Vec<_> = groups.iter().map(|group| group[0].clone()).collect();
     for group in &mut groups {
         group.retain(|key| !(args.resume && sheet.has(key, args.table.seed)));
     }
-    groups.retain(|group| !group.is_empty());
     if args.dry_run {
         return Destination::Stdout.write(&sheet::table(groups.iter().flatten(), true)?);
     }
     let total = groups.iter().map(Vec::len).sum();
     let mut work = Work::new(&args, total)?;
     sheet.begin()?;
-    for group in &groups {
-        let known = sheet.best(&group[0], args.table.seed);
-        for row in work.measure(group, known)? {
-            sheet.append(&row)?;
+    for (group, case) in groups.iter().zip(&cases) {
+        if !group.is_empty() {
+            work.measure(group, |row| sheet.append(row))?;
         }
+        sheet.settle(case, args.table.seed)?;
     }
     work.verdict()
 }

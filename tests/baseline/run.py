@@ -85,10 +85,11 @@ print(json.dumps({
     "gradient": gradient,
     "seconds_forward": [0.25] * args.repeat,
     "seconds_gradient": [0.5] * args.repeat,
-    "trace": [[1.0, value], [2.0, reached]] if args.solve else [],
-    "evaluations": 99 if args.solve else 0,
+    "fits": [{
+        "trace": [[1.0, value], [2.0, reached]],
+        "evaluations": 99,
+        "negative_log_likelihood": reached,
+    }] * (args.repeat if args.solve else 0),
     "evaluation_kind": "gradient",
-    "seconds_solution_extrapolated": None,
-    "negative_log_likelihood": reached if args.solve else None,
     "peak_rss_bytes": 1 << 20,
 }))

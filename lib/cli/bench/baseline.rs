@@ -36,14 +36,22 @@ pub struct Report {
     seconds_forward: Vec<f64>,
     seconds_gradient: Vec<f64>,
     #[serde(default)]
-    trace: Vec<(f64, f64)>,
+    fits: Vec<Fit>,
+    /// That a fit would take, where it was not done.
     evaluations: Option<u64>,
     /// `forward` or `gradient`.
     evaluation_kind: Option<String>,
     seconds_solution_extrapolated: Option<f64>,
-    negative_log_likelihood: Option<f64>,
     peak_rss_bytes: Option<u64>,
     note: Option<String>,
+}
+
+/// One fit of several, which are repeats.
+#[derive(Debug, Clone, Deserialize)]
+struct Fit {
+    trace: Vec<(f64, f64)>,
+    evaluations: u64,
+    negative_log_likelihood: f64,
 }
 
 impl Baselines {
@@ -137,27 +145,32 @@ impl Report {
         Ok(())
     }
 
-    /// Repeat `repeat`, from 1. There is one fit, which counts for all of them.
+    /// Repeat `repeat`, from 1. What was not repeated so often is empty.
     pub fn measurement(&self, repeat: usize) -> Measurement {
         let extrapolated = self.seconds_solution_extrapolated;
-        let solved = extrapolated.is_some() || !self.trace.is_empty();
+        let fit = self.fits.get(repeat - 1);
+        let reckoned = extrapolated.map(|seconds| Solution {
+            evaluations: self.evaluations,
+            extrapolated: Some(seconds),
+            ..Solution::default()
+        });
         let own = self.note.clone().unwrap_or_default();
         let note = match extrapolated {
             Some(_) if !own.contains("extrapolated") => format!("extrapolated; {own}"),
             _ => own,
         };
+        let fitted = fit.map(|fit| Solution {
+            seconds: fit.trace.last().map(|point| point.0),
+            trace: fit.trace.clone(),
+            evaluations: Some(fit.evaluations),
+            negative_log_likelihood: Some(fit.negative_log_likelihood),
+            ..Solution::default()
+        });
         Measurement {
             version: self.version.clone(),
             seconds_forward: self.seconds_forward.get(repeat - 1).copied(),
             seconds_gradient: self.seconds_gradient.get(repeat - 1).copied(),
-            solution: solved.then(|| Solution {
-                trace: self.trace.clone(),
-                seconds: self.trace.last().map(|point| point.0),
-                evaluations: self.evaluations,
-                evaluations_coarse: None,
-                negative_log_likelihood: self.negative_log_likelihood,
-                extrapolated,
-            }),
+            solution: reckoned.or(fitted),
             peak_rss_bytes: self.peak_rss_bytes,
             note: note.trim_end_matches("; ").to_string(),
         }
@@ -172,8 +185,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "version": "2", "threads": 1, "value": value,
             "gradient": gradient, "seconds_forward": [1.0, 2.0], "seconds_gradient": [3.0],
-            "trace": [], "evaluations": 40, "evaluation_kind": kind,
-            "seconds_solution_extrapolated": 900.0, "negative_log_likelihood": null,
+            "evaluations": 40, "evaluation_kind": kind, "seconds_solution_extrapolated": 900.0,
             "peak_rss_bytes": 1, "note": "slow"
         }))
         .unwrap()
@@ -198,10 +210,16 @@ mod tests {
 
     #[test]
     fn a_fit_that_was_not_done_says_so_and_missing_repeats_stay_empty() {
-        let report = report(1.0, &[1.0], "gradient");
+        let mut report = report(1.0, &[1.0], "gradient");
         let second = report.measurement(2);
         assert_eq!(second.note, "extrapolated; slow");
         assert_eq!((second.seconds_forward, second.seconds_gradient), (Some(2.0), None));
-        assert_eq!(second.solution.unwrap().seconds_to(0.0), Some(900.0));
+        let solution = second.solution.unwrap();
+        assert_eq!((solution.extrapolated, solution.evaluations), (Some(900.0), Some(40)));
+        report.seconds_solution_extrapolated = None;
+        let trace = vec![(1.0, 5.0), (2.0, 4.0)];
+        report.fits = vec![Fit { trace, evaluations: 3, negative_log_likelihood: 4.0 }];
+        let [first, second] = [1, 2].map(|repeat| report.measurement(repeat).solution);
+        assert_eq!((first.unwrap().seconds, second.is_none()), (Some(2.0), true));
     }
 }

@@ -41,14 +41,24 @@ pub struct Solution {
     pub extrapolated: Option<f64>,
 }
 
+/// Points that improve by less are not kept.
+const STEP: f64 = 1e-3 * NEAR;
+
 impl Solution {
-    /// Seconds until the likelihood was [`NEAR`] the best one; `None` where it never was.
-    pub fn seconds_to(&self, best: f64) -> Option<f64> {
-        let near = |value: f64| value <= best + NEAR;
-        let found = self.trace.iter().find(|(_, value)| near(*value));
+    /// The points of the trace by which a row can be judged, whatever the best likelihood turns out to be:
+    /// those that are [`NEAR`] the fit's own best, each better than the last.
+    pub fn approach(&self) -> Vec<(f64, f64)> {
         let end = self.seconds.zip(self.negative_log_likelihood);
-        let found = found.copied().or(end.filter(|(_, value)| near(*value)));
-        self.extrapolated.or(found.map(|(seconds, _)| seconds))
+        let points = || self.trace.iter().copied().chain(end);
+        let own = points().map(|point| point.1).fold(f64::INFINITY, f64::min);
+        let mut kept: Vec<(f64, f64)> = Vec::new();
+        for point in points().filter(|point| point.1 <= own + NEAR) {
+            let gain = kept.last().map_or(f64::INFINITY, |last| last.1 - point.1);
+            if gain >= STEP || (gain > 0.0 && point.1 == own) {
+                kept.push(point);
+            }
+        }
+        kept
     }
 
     /// The likelihood that was reached, where it was.
@@ -162,19 +172,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_solution_is_found_when_it_is_near_the_best_one() {
+    fn what_a_row_is_judged_by_is_the_end_of_the_trace() {
         let mut solution = Solution {
             trace: vec![(1.0, 20.0), (2.0, 10.02), (3.0, 10.005), (4.0, 10.0)],
             seconds: Some(5.0),
             negative_log_likelihood: Some(9.99),
             ..Solution::default()
         };
-        assert_eq!(solution.seconds_to(10.0), Some(3.0));
-        assert_eq!(solution.seconds_to(9.985), Some(5.0));
-        assert_eq!(solution.seconds_to(9.0), None);
+        // What is within 0.01 of 9.99, and each better than the last.
+        assert_eq!(solution.approach(), [(4.0, 10.0), (5.0, 9.99)]);
+        solution.trace.push((4.5, 9.9955));
+        solution.trace.push((4.6, 9.9954999));
+        solution.trace.push((4.7, 9.9961));
+        assert_eq!(solution.approach(), [(4.0, 10.0), (4.5, 9.9955), (5.0, 9.99)]);
+        // No end where the time was up.
+        solution.seconds = None;
+        assert_eq!(solution.approach().last(), Some(&(4.6, 9.9954999)));
         assert_eq!(solution.reached(), Some(9.99));
         solution.extrapolated = Some(77.0);
-        assert_eq!(solution.seconds_to(9.0), Some(77.0));
         assert_eq!(solution.reached(), None);
     }
 
@@ -193,8 +208,7 @@ mod tests {
         let best = double.reached().unwrap();
         // Both end within a tenth of the tolerance of the minimiser's own stop at 1e-4.
         assert!((single.reached().unwrap() - best).abs() < 0.01);
-        let judged_alone = single.reached().unwrap() == single.trace.last().unwrap().1;
-        assert!(judged_alone || single.seconds_to(best).is_some());
+        assert!(single.approach().iter().any(|point| point.1 <= best + NEAR));
         let late = measure(&case, Precision::F64, Some(0.0)).unwrap();
         assert_eq!(late.note, "time limit");
         assert!(late.solution.unwrap().seconds.is_none());

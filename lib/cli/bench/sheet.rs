@@ -1,75 +1,28 @@
-//! The CSV file: a row a measurement, appended, so that a job that ends early has lost little.
+//! The CSV file: a row a measurement, appended at once, so that a job that ends early has lost little.
 
-use super::measurement::Measurement;
-use super::processor;
+use super::row::{HEADER, Row};
 use super::table::Key;
 use crate::error::{Error, Result};
-use crate::io::sink::Destination;
+use crate::io::sink::{Content, Destination};
 use crate::io::source;
 use crate::io::trouble::plain;
-use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use serde::Serialize;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// The first line.
-pub const HEADER: &str = "implementation,backend,precision,threads,case,grid,order,parameters,repeat,seconds_forward,seconds_gradient,seconds_solution,evaluations,evaluations_coarse,negative_log_likelihood,best_negative_log_likelihood,peak_rss_bytes,note,seed,machine,version,commit\n";
-
-/// A measurement with all that it is a measurement of. What was not measured is empty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    key: Key,
-    seconds_forward: Option<f64>,
-    seconds_gradient: Option<f64>,
-    seconds_solution: Option<f64>,
-    evaluations: Option<u64>,
-    evaluations_coarse: Option<u64>,
-    negative_log_likelihood: Option<f64>,
-    /// Of all implementations on the same case.
-    best_negative_log_likelihood: Option<f64>,
-    peak_rss_bytes: Option<u64>,
-    note: String,
-    seed: u64,
-    machine: String,
-    version: String,
-    commit: String,
-}
-
-impl Row {
-    /// A row, judged by the `best` likelihood.
-    pub fn new(key: &Key, seed: u64, found: Measurement, best: Option<f64>) -> Self {
-        let solution = found.solution.as_ref();
-        let seconds = solution.and_then(|s| s.seconds_to(best.unwrap_or(f64::NEG_INFINITY)));
-        let missed = (solution.is_some() && seconds.is_none()).then_some("not reached");
-        let notes = missed.into_iter().chain([&*found.note]);
-        let notes: Vec<&str> = notes.filter(|note| !note.is_empty()).collect();
-        Row {
-            key: key.clone(),
-            note: notes.join("; "),
-            seconds_forward: found.seconds_forward,
-            seconds_gradient: found.seconds_gradient,
-            seconds_solution: seconds,
-            evaluations: solution.and_then(|s| s.evaluations),
-            evaluations_coarse: solution.and_then(|s| s.evaluations_coarse),
-            negative_log_likelihood: solution.and_then(|s| s.reached()),
-            best_negative_log_likelihood: best,
-            peak_rss_bytes: found.peak_rss_bytes,
-            seed,
-            machine: processor::name(),
-            version: found.version,
-            // Given when the program is built.
-            commit: option_env!("OOF_COMMIT").unwrap_or_default().into(),
-        }
-    }
-}
-
-/// The file: the rows that it had, and where others go.
+/// The file: the rows that it has, and where others go.
 #[derive(Debug)]
 pub struct Sheet {
     rows: Vec<Row>,
     path: PathBuf,
+    /// Bytes that the file has, as far as we know.
+    length: u64,
     /// Nothing for standard output.
     file: Option<File>,
+    /// Rows that are not written yet: what cannot be written anew, such as a pipe, gets the rows of a case
+    /// when they are judged.
+    held: usize,
 }
 
 impl Sheet {
@@ -78,7 +31,8 @@ impl Sheet {
     /// # Errors
     /// A file with other columns, or with a row that is not whole.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut sheet = Sheet { rows: Vec::new(), path: path.to_path_buf(), file: None };
+        let mut sheet =
+            Sheet { rows: Vec::new(), path: path.to_path_buf(), length: 0, file: None, held: 0 };
         let there = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() > 0);
         if !there {
             return Ok(sheet);
@@ -99,6 +53,7 @@ impl Sheet {
             let row = row.map_err(|e| Error::input(format!("{place}, row {}", i + 1), e))?;
             sheet.rows.push(row);
         }
+        sheet.length = bytes.len() as u64;
         Ok(sheet)
     }
 
@@ -113,17 +68,61 @@ impl Sheet {
             ErrorKind::IsADirectory => Error::input(&place, "is a folder, expected a file"),
             _ => Error::open(&place, plain(e)),
         })?;
-        let new = file.metadata().is_ok_and(|about| about.len() == 0);
+        // Another's rows would be lost when the file is written anew. Where there are no locks, we trust.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let what = "another oof-bench is writing it; give each a file of its own";
+            return Err(Error::usage(format!("{place}: {what}")));
+        }
+        let about = file.metadata().map_err(|e| Error::transfer(&place, plain(e)))?;
+        if about.is_file() && about.len() != self.length {
+            return Err(Error::usage(format!("{place}: has changed since it was read; try again")));
+        }
         self.file = Some(file);
-        match new {
-            true => self.write(HEADER.as_bytes()),
-            false => Ok(()),
+        match about.len() {
+            0 => self.write(HEADER.as_bytes()),
+            _ => Ok(()),
         }
     }
 
     /// Appends a row, at once and whole.
-    pub fn append(&mut self, row: &Row) -> Result<()> {
-        self.write(&table([row], false)?)
+    pub fn append(&mut self, mut row: Row) -> Result<()> {
+        let known = self.best(&row.key, row.seed).into_iter().chain(row.negative_log_likelihood);
+        row.judge(known.reduce(f64::min));
+        if self.is_file() {
+            self.write(&table([&row], false)?)?;
+        } else {
+            self.held += 1;
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Judges all rows of a case by the best of them.
+    pub fn settle(&mut self, key: &Key, seed: u64) -> Result<()> {
+        let best = self.best(key, seed);
+        let mut changed = false;
+        for row in self.rows.iter_mut().filter(|row| row.has_case_of(key, seed)) {
+            let before = row.clone();
+            row.judge(best);
+            changed |= *row != before;
+        }
+        if !self.is_file() {
+            let first = self.rows.len() - std::mem::take(&mut self.held);
+            return self.write(&table(&self.rows[first..], false)?);
+        }
+        if changed {
+            let all = [HEADER.as_bytes(), &table(&self.rows, false)?].concat();
+            Destination::prepare(&self.path, Content::Text, true)?.write(&all)?;
+            self.length = all.len() as u64;
+            self.begin()?;
+        }
+        Ok(())
+    }
+
+    /// Whether rows can be written anew.
+    fn is_file(&self) -> bool {
+        let about = self.file.as_ref().and_then(|file| file.metadata().ok());
+        about.is_some_and(|about| about.is_file())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -131,7 +130,9 @@ impl Sheet {
             return Destination::Stdout.write(bytes);
         };
         let broken = |e| Error::transfer(source::name(&self.path), plain(e));
-        file.write_all(bytes).map_err(broken)
+        file.write_all(bytes).map_err(broken)?;
+        self.length += bytes.len() as u64;
+        Ok(())
     }
 
     /// Whether the measurement is there. Another seed makes other maps.
@@ -141,8 +142,7 @@ impl Sheet {
 
     /// The best likelihood that is known for the case of `key`.
     pub fn best(&self, key: &Key, seed: u64) -> Option<f64> {
-        let same = |row: &&Row| row.seed == seed && row.key.has_case_of(key);
-        let rows = self.rows.iter().filter(same);
+        let rows = self.rows.iter().filter(|row| row.has_case_of(key, seed));
         let known = rows.flat_map(|r| [r.negative_log_likelihood, r.best_negative_log_likelihood]);
         known.flatten().reduce(f64::min)
     }
@@ -160,7 +160,7 @@ pub fn table<R: Serialize>(rows: impl IntoIterator<Item = R>, header: bool) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::super::measurement::Solution;
+    use super::super::measurement::{Measurement, Solution};
     use super::super::table::CaseKind;
     use super::*;
 
@@ -178,57 +178,67 @@ mod tests {
         }
     }
 
-    fn row(repeat: usize, reached: f64, best: f64) -> Row {
+    /// A row of a fit that came within 0.005 after a second, and ended after two.
+    fn row(repeat: usize, reached: f64) -> Row {
         let found = Measurement {
             version: "1".into(),
             seconds_forward: Some(0.5),
             solution: Some(Solution {
-                trace: vec![(1.0, reached)],
+                trace: vec![(1.0, reached + 0.005), (2.0, reached)],
                 negative_log_likelihood: Some(reached),
                 ..Solution::default()
             }),
+            note: "suspect".into(),
             ..Measurement::default()
         };
-        Row::new(&key(repeat), 7, found, Some(best))
+        Row::new(&key(repeat), 7, found, "abc")
+    }
+
+    /// Time to solution and note of every row.
+    fn judged(sheet: &Sheet) -> Vec<(Option<f64>, &str)> {
+        sheet.rows.iter().map(|row| (row.seconds_solution, &*row.note)).collect()
     }
 
     #[test]
-    fn rows_are_appended_under_one_header_and_read_again() {
+    fn rows_are_there_at_once_and_judged_anew_when_the_case_is_settled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
-        let rows = [row(1, 10.0, 10.0), row(2, 11.0, 10.0)];
-        for row in &rows {
-            let mut sheet = Sheet::read(&path).unwrap();
-            sheet.begin().unwrap();
-            sheet.append(row).unwrap();
+        let mut sheet = Sheet::read(&path).unwrap();
+        sheet.begin().unwrap();
+        for (repeat, reached) in [(1, 10.007), (2, 11.0), (3, 10.0)] {
+            sheet.append(row(repeat, reached)).unwrap();
+            assert_eq!(Sheet::read(&path).unwrap().rows, sheet.rows);
         }
+        let first =
+            [(Some(1.0), "suspect"), (None, "not reached; suspect"), (Some(1.0), "suspect")];
+        assert_eq!(judged(&sheet), first);
+        sheet.settle(&key(9), 7).unwrap();
+        let settled = [(Some(2.0), "suspect"), first[1], first[2]];
+        assert_eq!(judged(&sheet), settled);
+        assert!(sheet.rows.iter().all(|row| row.best_negative_log_likelihood == Some(10.0)));
+        // The file is the same, and still appended to.
+        sheet.append(row(4, 10.001)).unwrap();
+        drop(sheet);
         let sheet = Sheet::read(&path).unwrap();
-        assert_eq!(sheet.rows, rows);
-        assert!(sheet.has(&key(2), 7) && !sheet.has(&key(3), 7) && !sheet.has(&key(2), 8));
+        assert_eq!(judged(&sheet)[..3], settled);
+        assert!(sheet.has(&key(4), 7) && !sheet.has(&key(5), 7) && !sheet.has(&key(2), 8));
         let best = |case| sheet.best(&Key { case, ..key(9) }, 7);
         assert_eq!((best(CaseKind::Cold), best(CaseKind::Paper)), (Some(10.0), None));
-        assert_eq!((rows[0].seconds_solution, rows[0].note.as_str()), (Some(1.0), ""));
-        assert_eq!((rows[1].seconds_solution, rows[1].note.as_str()), (None, "not reached"));
     }
 
     #[test]
-    fn an_extrapolated_time_needs_no_best_likelihood() {
-        let found = Measurement {
-            solution: Some(Solution { extrapolated: Some(900.0), ..Solution::default() }),
-            ..Measurement::default()
-        };
-        let row = Row::new(&key(1), 7, found, None);
-        assert_eq!((row.seconds_solution, row.note.as_str()), (Some(900.0), ""));
-    }
-
-    #[test]
-    fn the_header_names_the_columns_in_their_order() {
-        let row = serde_json::to_string(&row(1, 1.0, 1.0)).unwrap();
-        let names = HEADER.trim_end().split(',');
-        let places = names.map(|name| row.find(&format!("\"{name}\":")).expect(name));
-        assert!(places.collect::<Vec<_>>().is_sorted(), "{row}");
-        let columns = HEADER.split(',').count();
-        assert_eq!(row.matches("\":").count(), columns + 1, "the key has a name too");
+    fn another_program_cannot_write_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let mut first = Sheet::read(&path).unwrap();
+        first.begin().unwrap();
+        // Settling makes a new file, which is held as well.
+        (1..3).for_each(|i| first.append(row(i, 10.0 - 0.007 * i as f64)).unwrap());
+        first.settle(&key(1), 7).unwrap();
+        let refused = Sheet::read(&path).unwrap().begin().unwrap_err().to_string();
+        assert!(refused.contains("a.csv: another oof-bench"), "{refused}");
+        drop(first);
+        Sheet::read(&path).unwrap().begin().unwrap();
     }
 
     #[test]
@@ -244,5 +254,28 @@ mod tests {
         assert!(said(&format!("{HEADER}oof,cpu\n")).unwrap_err().contains("row 1"));
         assert_eq!(said(HEADER), Ok(0));
         assert_eq!(said(""), Ok(0));
+    }
+
+    #[test]
+    fn an_extrapolated_time_needs_no_best_likelihood() {
+        let found = Measurement {
+            solution: Some(Solution { extrapolated: Some(900.0), ..Solution::default() }),
+            ..Measurement::default()
+        };
+        let mut row = Row::new(&key(1), 7, found, "");
+        for best in [None, Some(1.0)] {
+            row.judge(best);
+            assert_eq!((row.seconds_solution, row.note.as_str()), (Some(900.0), ""));
+        }
+    }
+
+    #[test]
+    fn the_header_names_the_columns_in_their_order() {
+        let row = serde_json::to_string(&row(1, 1.0)).unwrap();
+        let names = HEADER.trim_end().split(',');
+        let places = names.map(|name| row.find(&format!("\"{name}\":")).expect(name));
+        assert!(places.collect::<Vec<_>>().is_sorted(), "{row}");
+        let columns = HEADER.split(',').count();
+        assert_eq!(row.matches("\":").count(), columns + 1, "the key has a name too");
     }
 }

@@ -3,9 +3,10 @@
 use super::BenchArgs;
 use super::baseline::{Baselines, Report};
 use super::case::Loaded;
-use super::measurement::{Measurement, NEAR};
+use super::commit;
+use super::measurement::Measurement;
 use super::process;
-use super::sheet::Row;
+use super::row::Row;
 use super::table::Key;
 use crate::cli::program::say;
 use crate::cli::signal::Stop;
@@ -27,6 +28,7 @@ pub struct Work<'a> {
     program: PathBuf,
     baselines: Option<Baselines>,
     stop: Stop,
+    commit: String,
     total: usize,
     done: usize,
     failures: usize,
@@ -48,15 +50,19 @@ impl<'a> Work<'a> {
             program: program.map_err(|e| Error::failed(format!("cannot find myself: {e}")))?,
             baselines,
             stop: Stop::listen()?,
+            commit: commit::of_program(),
             total,
             done: 0,
             failures: 0,
         })
     }
 
-    /// Measures `keys`, which are of one case. `known` is the best likelihood that an earlier run
-    /// found. The rows have to wait for the best likelihood of all.
-    pub fn measure(&mut self, keys: &[Key], known: Option<f64>) -> Result<Vec<Row>> {
+    /// Measures `keys`, which are of one case, and hands over each row as it is found.
+    pub fn measure(
+        &mut self,
+        keys: &[Key],
+        mut append: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         let (case, grid, order) = (keys[0].case, keys[0].grid, keys[0].order);
         let seed = self.args.table.seed;
         let folder = tempfile::tempdir()
@@ -73,7 +79,6 @@ impl<'a> Work<'a> {
             let small = Loaded::simulate(case, SMALL, order, seed)?;
             small.write(&folder.join("small"))?;
         }
-        let mut found: Vec<(&Key, Measurement)> = Vec::new();
         let mut reports: HashMap<(&str, usize), Option<Report>> = HashMap::new();
         for key in keys {
             self.done += 1;
@@ -92,21 +97,12 @@ impl<'a> Work<'a> {
             match measured {
                 Some(measured) => {
                     self.tell(key, &measured);
-                    found.push((key, measured));
+                    append(Row::new(key, seed, measured, &self.commit))?;
                 }
                 None => self.failures += 1,
             }
         }
-        let solutions = found.iter().filter_map(|(_, m)| m.solution.as_ref());
-        let reached = solutions.filter_map(|solution| solution.reached());
-        let best = reached.chain(known).reduce(f64::min);
-        if best < known.map(|known| known - NEAR) {
-            let what = "the rows that are there were judged by a worse likelihood";
-            let what = format!("{case:?}, grid {grid}, order {order}: {what}; measure them again");
-            say("oof-bench", &what);
-        }
-        let rows = found.into_iter();
-        Ok(rows.map(|(key, m)| Row::new(key, seed, m, best)).collect())
+        Ok(())
     }
 
     /// An error where something failed.
