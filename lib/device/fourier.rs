@@ -25,8 +25,54 @@ const PARTS: usize = 4;
 /// Part `k1 < outer` has the frequencies `k1 + outer k2` for `k2 < inner`.
 pub fn split(points: usize) -> (usize, usize) {
     let fits = |inner: &usize| points.is_multiple_of(*inner) && points / inner >= PARTS;
-    let inner = (2..=PART).rev().find(fits).unwrap_or(points);
-    (points / inner, inner)
+    let inner = match points {
+        0..=PART => points,
+        _ => (2..=PART).rev().find(fits).unwrap_or(points),
+    };
+    (points / inner.max(1), inner)
+}
+
+/// The largest prime that a fast transform takes by its plain sum.
+const LARGEST: usize = 13;
+
+/// The radices of the passes of a fast transform; `None` when the length has too large a prime factor.
+pub fn radices(points: usize) -> Option<Vec<usize>> {
+    let mut rest = points;
+    let twos = points.trailing_zeros() as usize;
+    rest >>= twos;
+    // As few passes as possible, with a 4 among them where there is a choice: it comes first, where part of
+    // the line is left out.
+    let (eights, fours, two) = match (twos / 3, twos % 3) {
+        (_, 0) => (twos / 3, 0, 0),
+        (0, 1) => (0, 0, 1),
+        (e, 1) => (e - 1, 2, 0),
+        (e, _) => (e, 1, 0),
+    };
+    let mut radices = vec![4; fours.min(1)];
+    radices.extend(vec![8; eights]);
+    for prime in [5, 3, 7, 11, LARGEST] {
+        while rest.is_multiple_of(prime) {
+            radices.push(prime);
+            rest /= prime;
+        }
+    }
+    radices.extend(vec![4; fours.saturating_sub(1)]);
+    radices.extend(vec![2; two]);
+    (rest == 1).then_some(radices)
+}
+
+/// The frequencies of a fast transform in the order in which it makes them: part after part, and in each
+/// those together that one butterfly of the last pass makes.
+pub fn order(points: usize) -> Vec<usize> {
+    let (outer, inner) = split(points);
+    let last = radices(inner).and_then(|r| r.last().copied()).unwrap_or(1);
+    let butterflies = inner / last;
+    let of_part = |k1: usize| {
+        let of_butterfly =
+            move |q: usize| (0..last).map(move |j| k1 + outer * (q + butterflies * j));
+        (0..butterflies).flat_map(of_butterfly)
+    };
+    (0..outer).flat_map(of_part).collect()
 }
 
 /// The kernel along one axis.
@@ -55,14 +101,11 @@ impl Axis {
         }
     }
 
-    /// Where frequency `k` stands among the outputs.
-    fn position(&self, k: usize) -> usize {
+    /// The frequencies in the order of the outputs.
+    fn order(&self) -> Vec<usize> {
         match self {
-            Axis::Fft { points } => {
-                let (outer, inner) = split(*points);
-                k % outer * inner + k / outer
-            }
-            Axis::Matrix(_) => k,
+            Axis::Fft { points } => order(*points),
+            Axis::Matrix(kernel) => (0..kernel.nrows()).collect(),
         }
     }
 
@@ -86,6 +129,8 @@ pub struct Fourier {
     pub y: Axis,
     /// The pixels as (row y, column x), in row-major order.
     pixels: Vec<(u32, u32)>,
+    /// Where every frequency stands along x and y.
+    places: (Vec<usize>, Vec<usize>),
 }
 
 impl Fourier {
@@ -99,7 +144,13 @@ impl Fourier {
             (row as usize) < y.inputs() && (column as usize) < x.inputs()
         };
         assert!(pixels.iter().all(inside), "a pixel lies outside the grid");
-        Fourier { x, y, pixels }
+        let places = |axis: &Axis| {
+            let mut places = vec![0; axis.outputs()];
+            axis.order().into_iter().enumerate().for_each(|(place, k)| places[k] = place);
+            places
+        };
+        let places = (places(&x), places(&y));
+        Fourier { x, y, pixels, places }
     }
 
     /// The pixels as (row y, column x).
@@ -114,7 +165,7 @@ impl Fourier {
 
     /// The index among the outputs of frequency `a` along x and `b` along y.
     pub fn place(&self, a: usize, b: usize) -> usize {
-        let (a, b) = (self.x.position(a), self.y.position(b));
+        let (a, b) = (self.places.0[a], self.places.1[b]);
         let group = a / GROUP;
         // The last group may be short.
         let width = GROUP.min(self.x.outputs() - group * GROUP);

@@ -26,18 +26,15 @@
 use super::Real;
 use super::isa::{Machine, vectorised};
 use super::vector::{Batch, Complexes, Vector};
-use crate::device::fourier::split;
+use crate::device::fourier::{radices, split};
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use std::ops::Range;
-
-/// The largest prime that is transformed by its plain sum.
-const LARGEST: usize = 13;
 
 /// A transform of `outer * inner` points.
 pub struct Lanes<T> {
     outer: Steps<T>,
     inner: Steps<T>,
-    /// `w^(n2 k1)` as `[k1][n2]`.
+    /// `w^(n2 k1)` in the order of the state's rows.
     twiddles: Vec<(T, T)>,
 }
 
@@ -66,32 +63,6 @@ pub struct Pass<T> {
 fn root<T: Real>(turns: usize, of: usize) -> (T, T) {
     let angle = -TAU * (turns % of) as f64 / of as f64;
     (T::of(angle.cos()), T::of(angle.sin()))
-}
-
-/// The radices of a length; `None` when it has too large a prime factor.
-fn radices(points: usize) -> Option<Vec<usize>> {
-    let mut rest = points;
-    let twos = points.trailing_zeros() as usize;
-    rest >>= twos;
-    // As few passes as possible, with a 4 among them where there is a choice: it comes first, where part of
-    // the line is left out.
-    let (eights, fours, two) = match (twos / 3, twos % 3) {
-        (_, 0) => (twos / 3, 0, 0),
-        (0, 1) => (0, 0, 1),
-        (e, 1) => (e - 1, 2, 0),
-        (e, _) => (e, 1, 0),
-    };
-    let mut radices = vec![4; fours.min(1)];
-    radices.extend(vec![8; eights]);
-    for prime in [5, 3, 7, 11, LARGEST] {
-        while rest.is_multiple_of(prime) {
-            radices.push(prime);
-            rest /= prime;
-        }
-    }
-    radices.extend(vec![4; fours.saturating_sub(1)]);
-    radices.extend(vec![2; two]);
-    (rest == 1).then_some(radices)
 }
 
 impl<T: Real> Steps<T> {
@@ -131,18 +102,32 @@ impl<T: Real> Lanes<T> {
     /// Prepares a transform; `None` for lengths with a prime factor above 13.
     pub fn new(points: usize) -> Option<Self> {
         let (outer, inner) = split(points);
-        let twiddle = |k1: usize| (0..inner).map(move |n2| root(n2 * k1, points));
-        Some(Lanes {
+        let mut lanes = Lanes {
             outer: Steps::new(outer)?,
             inner: Steps::new(inner)?,
-            twiddles: (0..outer).flat_map(twiddle).collect(),
-        })
+            twiddles: vec![(T::one(), T::zero()); points],
+        };
+        for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
+            let place = k1 * inner + lanes.places().of(n2);
+            lanes.twiddles[place] = root(n2 * k1, points);
+        }
+        Some(lanes)
     }
 
     /// From one row of the state to the next. Rows a power of two apart would share the same few places
     /// of the first cache.
     fn pitch(&self) -> usize {
         self.inner.points + 1
+    }
+
+    /// Where the numbers of a row stand: what a butterfly of the second step's first pass reads is together.
+    fn places(&self) -> Places {
+        let together = self.inner.forward.first().map_or(1, |pass| pass.radix);
+        Places { together, apart: self.inner.points / together }
+    }
+
+    fn part_of(&self, first: usize, n2s: Range<usize>) -> Part {
+        Part { first, stride: self.inner.points, n2s, places: self.places() }
     }
 
     /// How much is kept between the two steps.
@@ -164,21 +149,23 @@ impl<T: Real> Lanes<T> {
         scratch: &mut [Batch<T>],
     ) {
         let (inner, pitch) = (self.inner.points, self.pitch());
-        let part = |n2s: Range<usize>| Part { first, stride: inner, n2s };
         let Some((start, rest)) = self.outer.forward.split_first() else {
             state[..inner].fill(Batch::default());
-            state[first..first + input.len()].copy_from_slice(input);
+            for (n2, value) in (first..).zip(input) {
+                state[self.places().of(n2)] = *value;
+            }
             return;
         };
         if rest.is_empty() {
-            return from_part(start, input, &part(0..inner), pitch, state);
+            return from_part(start, input, &self.part_of(first, 0..inner), pitch, state);
         }
         for n2 in 0..inner {
             let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
-            from_part(start, input, &part(n2..n2 + 1), 1, from);
+            from_part(start, input, &self.part_of(first, n2..n2 + 1), 1, from);
+            let place = self.places().of(n2);
             for (i, pass) in rest.iter().enumerate() {
                 if i + 1 == rest.len() {
-                    whole(pass, from, pitch, &mut state[n2..]);
+                    whole(pass, from, pitch, &mut state[place..]);
                 } else {
                     whole(pass, from, 1, to);
                     (from, to) = (to, from);
@@ -187,7 +174,7 @@ impl<T: Real> Lanes<T> {
         }
     }
 
-    /// The second step: the outputs of `k1`, `k2` after `k2`.
+    /// The second step: the outputs of `k1` in the order of [`order`](crate::device::fourier::order).
     pub fn part(
         &self,
         k1: usize,
@@ -200,19 +187,16 @@ impl<T: Real> Lanes<T> {
         let Some((start, rest)) = self.inner.forward.split_first() else {
             return out[..1].copy_from_slice(row);
         };
-        if rest.is_empty() {
-            return turned(start, row, twiddles, out);
-        }
+        let Some((end, rest)) = rest.split_last() else {
+            return open(start, row, Some(twiddles), out);
+        };
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
-        turned(start, row, twiddles, from);
-        for (i, pass) in rest.iter().enumerate() {
-            if i + 1 == rest.len() {
-                whole(pass, from, 1, out);
-            } else {
-                whole(pass, from, 1, to);
-                (from, to) = (to, from);
-            }
+        open(start, row, Some(twiddles), from);
+        for pass in rest {
+            whole(pass, from, 1, to);
+            (from, to) = (to, from);
         }
+        close(end, from, None, out);
     }
 
     /// The adjoint of the second step, from `data` in the order of [`part`](Lanes::part).
@@ -228,12 +212,16 @@ impl<T: Real> Lanes<T> {
         let Some((end, rest)) = self.inner.adjoint.split_last() else {
             return row.copy_from_slice(&data[..1]);
         };
+        let Some((start, rest)) = rest.split_first() else {
+            return close(end, data, Some(twiddles), row);
+        };
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
-        for (i, pass) in rest.iter().enumerate() {
-            whole(pass, if i == 0 { data } else { from }, 1, to);
+        open(start, data, None, from);
+        for pass in rest {
+            whole(pass, from, 1, to);
             (from, to) = (to, from);
         }
-        turned_out(end, if rest.is_empty() { data } else { from }, twiddles, row);
+        close(end, from, Some(twiddles), row);
     }
 
     /// The adjoint of the first step: the inputs from `first` on, as far as there is room in `out`.
@@ -245,24 +233,27 @@ impl<T: Real> Lanes<T> {
         scratch: &mut [Batch<T>],
     ) {
         let (inner, pitch) = (self.inner.points, self.pitch());
-        let part = |n2s: Range<usize>| Part { first, stride: inner, n2s };
         let Some((end, rest)) = self.outer.adjoint.split_last() else {
-            return out.copy_from_slice(&state[first..first + out.len()]);
+            for (n2, out) in (first..).zip(out) {
+                *out = state[self.places().of(n2)];
+            }
+            return;
         };
         if rest.is_empty() {
-            return to_part(end, state, pitch, &part(0..inner), out);
+            return to_part(end, state, pitch, &self.part_of(first, 0..inner), out);
         }
         for n2 in 0..inner {
+            let place = self.places().of(n2);
             let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
             for (i, pass) in rest.iter().enumerate() {
                 if i == 0 {
-                    column(pass, &state[n2..], pitch, to);
+                    column(pass, &state[place..], pitch, to);
                 } else {
                     whole(pass, from, 1, to);
                 }
                 (from, to) = (to, from);
             }
-            to_part(end, from, 1, &part(n2..n2 + 1), out);
+            to_part(end, from, 1, &self.part_of(first, n2..n2 + 1), out);
         }
     }
 
@@ -274,30 +265,51 @@ impl<T: Real> Lanes<T> {
     }
 }
 
-/// Every `stride`-th number of a line, from each of `n2s` on, where a buffer holds the numbers from `first`
+/// How the numbers of a row stand: `together` of them that lie `apart` from each other.
+#[derive(Clone, Copy)]
+struct Places {
+    together: usize,
+    apart: usize,
+}
+
+impl Places {
+    #[inline(always)]
+    fn of(self, n2: usize) -> usize {
+        n2 % self.apart * self.together + n2 / self.apart
+    }
+}
+
+/// Every `stride`-th number of a line from each of `n2s` on, where a buffer holds the numbers from `first`
 /// on as far as it goes; the others are zero, or nobody asks for them.
 pub struct Part {
     first: usize,
     stride: usize,
     n2s: Range<usize>,
+    places: Places,
 }
 
 impl Part {
-    /// Where number `i` of `n2` stands in the buffer; beyond its end where it holds none.
+    /// Where number `i` from `n2` on stands in the buffer; beyond its end where it holds none.
     #[inline(always)]
     fn place(&self, n2: usize, i: usize) -> usize {
         (i * self.stride + n2).wrapping_sub(self.first)
     }
+
+    /// The column of `n2`, which is the first where there is one only.
+    #[inline(always)]
+    fn column(&self, n2: usize) -> usize {
+        if self.n2s.len() == 1 { 0 } else { self.places.of(n2) }
+    }
 }
 
 vectorised!(
-    /// The first pass over parts, each to a column of `out` with this pitch.
+    /// The first pass of a part, to columns of `out` with this pitch.
     pub fn from_part(
         pass: &Pass<T>, input: &[Batch<T>], part: &Part, pitch: usize, out: &mut [Batch<T>],
     ) = from_part_inline
 );
 vectorised!(
-    /// The last pass from columns of `input` with this pitch to parts.
+    /// The last pass, from columns of `input` with this pitch to a part.
     pub fn to_part(
         pass: &Pass<T>, input: &[Batch<T>], pitch: usize, part: &Part, out: &mut [Batch<T>],
     ) = to_part_inline
@@ -311,13 +323,16 @@ vectorised!(
     pub fn column(pass: &Pass<T>, input: &[Batch<T>], pitch: usize, out: &mut [Batch<T>]) = column_inline
 );
 vectorised!(
-    /// The first pass over a row that is multiplied by twiddle factors.
-    pub fn turned(pass: &Pass<T>, row: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>]) = turned_inline
+    /// The first pass over numbers that lie in the order of its butterflies, each multiplied by a factor.
+    pub fn open(
+        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+    ) = open_inline
 );
 vectorised!(
-    /// The last pass to a row that is multiplied by twiddle factors.
-    pub fn turned_out(pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], row: &mut [Batch<T>]) =
-        turned_out_inline
+    /// The last pass, to numbers in the order of its butterflies, each multiplied by a factor.
+    pub fn close(
+        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+    ) = close_inline
 );
 
 /// Calls a macro with the radix of a pass and its butterfly.
@@ -336,30 +351,44 @@ macro_rules! by_radix {
     };
 }
 
-/// Runs all butterflies of a pass: `load!(i)` is input `i`, `store!(i, value)` takes output `i`.
-/// These are macros, because closures are compiled for the instruction set of where they are written.
+/// Runs all butterflies of a pass, from every `$from`-th to every `$to`-th number. (A macro, because
+/// closures are compiled for the instruction set of where they are written.)
 macro_rules! butterflies {
-    ($pass:expr, $radix:literal, $butterfly:ident, $load:ident, $store:ident) => {{
+    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
         let (s, m) = ($pass.s, $pass.n / $radix);
-        for p in 0..m {
+        let (skip, span) = (s * m * $from, s * $to);
+        for (p, w) in $pass.twiddles.chunks_exact($radix - 1).enumerate() {
             for q in 0..s {
-                let (from, to) = (q + s * p, q + s * $radix * p);
                 let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                let input = &$input[(q + s * p) * $from..];
                 for k in 0..$radix {
-                    x[k] = $load!(from + s * m * k);
+                    x[k] = Complexes::load(&input[skip * k]);
                 }
                 let y = $butterfly(x, &$pass.roots);
-                $store!(to, y[0]);
-                if m == 1 {
-                    for j in 1..$radix {
-                        $store!(to + s * j, y[j]);
-                    }
-                } else {
-                    let w = &$pass.twiddles[p * ($radix - 1)..(p + 1) * ($radix - 1)];
-                    for j in 1..$radix {
-                        $store!(to + s * j, y[j].times(w[j - 1]));
-                    }
+                let out = &mut $out[(q + s * $radix * p) * $to..];
+                y[0].store(&mut out[0]);
+                for j in 1..$radix {
+                    y[j].times(w[j - 1]).store(&mut out[span * j]);
                 }
+            }
+        }
+    }};
+}
+
+/// The butterflies of the last pass, which has no twiddle factors.
+macro_rules! last {
+    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
+        let s = $pass.s;
+        for q in 0..s {
+            let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+            let input = &$input[q * $from..];
+            for k in 0..$radix {
+                x[k] = Complexes::load(&input[s * $from * k]);
+            }
+            let y = $butterfly(x, &$pass.roots);
+            let out = &mut $out[q * $to..];
+            for j in 0..$radix {
+                y[j].store(&mut out[s * $to * j]);
             }
         }
     }};
@@ -372,20 +401,13 @@ fn whole_inline<T: Real, M: Machine>(
     pitch: usize,
     out: &mut [Batch<T>],
 ) {
-    let input = &input[..pass.s * pass.n];
-    macro_rules! load {
-        ($i:expr) => {
-            Complexes::load(&input[$i])
-        };
-    }
-    macro_rules! store {
-        ($i:expr, $value:expr) => {
-            $value.store(&mut out[($i) * pitch])
-        };
-    }
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {
-            butterflies!(pass, $radix, $butterfly, load, store)
+            if pass.n == $radix {
+                last!(pass, $radix, $butterfly, input, 1, out, pitch)
+            } else {
+                butterflies!(pass, $radix, $butterfly, input, 1, out, pitch)
+            }
         };
     }
     by_radix!(pass, go)
@@ -398,73 +420,102 @@ fn column_inline<T: Real, M: Machine>(
     pitch: usize,
     out: &mut [Batch<T>],
 ) {
-    macro_rules! load {
-        ($i:expr) => {
-            Complexes::load(&input[($i) * pitch])
-        };
-    }
-    macro_rules! store {
-        ($i:expr, $value:expr) => {
-            $value.store(&mut out[$i])
-        };
-    }
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {
-            butterflies!(pass, $radix, $butterfly, load, store)
+            butterflies!(pass, $radix, $butterfly, input, pitch, out, 1)
         };
     }
     by_radix!(pass, go)
 }
 
 #[inline(always)]
-fn turned_inline<T: Real, M: Machine>(
-    pass: &Pass<T>,
-    row: &[Batch<T>],
-    factors: &[(T, T)],
-    out: &mut [Batch<T>],
-) {
-    let (row, factors, out) = (&row[..pass.n], &factors[..pass.n], &mut out[..pass.n]);
-    macro_rules! load {
-        ($i:expr) => {
-            Complexes::load(&row[$i]).times(factors[$i])
-        };
-    }
-    macro_rules! store {
-        ($i:expr, $value:expr) => {
-            $value.store(&mut out[$i])
-        };
-    }
-    macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            butterflies!(pass, $radix, $butterfly, load, store)
-        };
-    }
-    by_radix!(pass, go)
-}
-
-#[inline(always)]
-fn turned_out_inline<T: Real, M: Machine>(
+fn open_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    factors: &[(T, T)],
-    row: &mut [Batch<T>],
+    factors: Option<&[(T, T)]>,
+    out: &mut [Batch<T>],
 ) {
-    let points = pass.s * pass.n;
-    let (input, factors, row) = (&input[..points], &factors[..points], &mut row[..points]);
-    macro_rules! load {
-        ($i:expr) => {
-            Complexes::load(&input[$i])
-        };
-    }
-    macro_rules! store {
-        ($i:expr, $value:expr) => {
-            $value.times(factors[$i]).store(&mut row[$i])
-        };
-    }
     macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            butterflies!(pass, $radix, $butterfly, load, store)
-        };
+        ($radix:literal, $butterfly:ident) => {{
+            let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
+            let chunks = chunks.zip(pass.twiddles.chunks_exact($radix - 1));
+            macro_rules! finish {
+                ($x:expr, $out:expr, $w:expr) => {
+                    let y = $butterfly($x, &pass.roots);
+                    y[0].store(&mut $out[0]);
+                    for j in 1..$radix {
+                        y[j].times($w[j - 1]).store(&mut $out[j]);
+                    }
+                };
+            }
+            match factors {
+                Some(factors) => {
+                    for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
+                        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                        for k in 0..$radix {
+                            x[k] = Complexes::load(&input[k]).times(factors[k]);
+                        }
+                        finish!(x, out, w);
+                    }
+                }
+                None => {
+                    for ((input, out), w) in chunks {
+                        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                        for k in 0..$radix {
+                            x[k] = Complexes::load(&input[k]);
+                        }
+                        finish!(x, out, w);
+                    }
+                }
+            }
+        }};
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn close_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    factors: Option<&[(T, T)]>,
+    out: &mut [Batch<T>],
+) {
+    let s = pass.s;
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            // Of one length, which spares a comparison for each.
+            let mut inputs = [&input[..s]; $radix];
+            for k in 1..$radix {
+                inputs[k] = &input[s * k..][..s];
+            }
+            let mut outs = out.chunks_exact_mut($radix);
+            match factors {
+                Some(factors) => {
+                    for (q, (out, factors)) in (0..s).zip(outs.zip(factors.chunks_exact($radix))) {
+                        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                        for k in 0..$radix {
+                            x[k] = Complexes::load(&inputs[k][q]);
+                        }
+                        let y = $butterfly(x, &pass.roots);
+                        for j in 0..$radix {
+                            y[j].times(factors[j]).store(&mut out[j]);
+                        }
+                    }
+                }
+                None => {
+                    for (q, out) in (0..s).zip(&mut outs) {
+                        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                        for k in 0..$radix {
+                            x[k] = Complexes::load(&inputs[k][q]);
+                        }
+                        let y = $butterfly(x, &pass.roots);
+                        for j in 0..$radix {
+                            y[j].store(&mut out[j]);
+                        }
+                    }
+                }
+            }
+        }};
     }
     by_radix!(pass, go)
 }
@@ -480,9 +531,10 @@ fn from_part_inline<T: Real, M: Machine>(
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
             let m = pass.n / $radix;
-            for (column, n2) in part.n2s.clone().enumerate() {
-                for p in 0..m {
-                    let to = $radix * p;
+            for n2 in part.n2s.clone() {
+                let out = &mut out[part.column(n2)..];
+                for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
+                    let out = &mut out[$radix * p * pitch..];
                     let (mut x, mut some, mut last) =
                         ([Complexes::<T::Vector<M>>::zero(); $radix], 0, 0);
                     for k in 0..$radix {
@@ -497,15 +549,14 @@ fn from_part_inline<T: Real, M: Machine>(
                             Complexes::<T::Vector<M>>::load(&input[part.place(n2, p + m * last)]);
                         let w = &pass.singles[(p * $radix + last) * $radix..][..$radix];
                         for j in 0..$radix {
-                            value.times(w[j]).store(&mut out[(to + j) * pitch + column]);
+                            value.times(w[j]).store(&mut out[j * pitch]);
                         }
                         continue;
                     }
                     let y = $butterfly(x, &pass.roots);
-                    y[0].store(&mut out[to * pitch + column]);
-                    let w = &pass.twiddles[p * ($radix - 1)..(p + 1) * ($radix - 1)];
+                    y[0].store(&mut out[0]);
                     for j in 1..$radix {
-                        y[j].times(w[j - 1]).store(&mut out[(to + j) * pitch + column]);
+                        y[j].times(w[j - 1]).store(&mut out[j * pitch]);
                     }
                 }
             }
@@ -525,9 +576,9 @@ fn to_part_inline<T: Real, M: Machine>(
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
             let s = pass.s;
-            for (column, n2) in part.n2s.clone().enumerate() {
+            for n2 in part.n2s.clone() {
+                let input = &input[part.column(n2)..];
                 for q in 0..s {
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                     let (mut some, mut last) = (0, 0);
                     for j in 0..$radix {
                         if part.place(n2, q + s * j) < out.len() {
@@ -537,8 +588,9 @@ fn to_part_inline<T: Real, M: Machine>(
                     if some == 0 {
                         continue;
                     }
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for k in 0..$radix {
-                        x[k] = Complexes::load(&input[(q + s * k) * pitch + column]);
+                        x[k] = Complexes::load(&input[(q + s * k) * pitch]);
                     }
                     if some == 1 {
                         // One output alone is a plain sum.
@@ -614,6 +666,7 @@ fn any<T: Real, V: Vector<T>, const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::fourier::order;
 
     /// Both directions of one length against the plain sum, with dirty buffers.
     fn check<T: Real>(points: usize, used: Range<usize>) {
@@ -642,13 +695,12 @@ mod tests {
         let input: Vec<_> = used.clone().map(batch).collect();
         let mut state = vec![batch(12345); lanes.state_len()];
         let mut scratch = vec![batch(777); lanes.scratch_len()];
-        let (outer, inner) = split(points);
+        let ((outer, inner), order) = (split(points), order(points));
         lanes.begin(&input, used.start, &mut state, &mut scratch);
         let mut out = vec![batch(4321); inner];
         for k1 in 0..outer {
             lanes.part(k1, &state, &mut out, &mut scratch);
-            for (k2, got) in out.iter().enumerate() {
-                let k = k1 + outer * k2;
+            for (got, &k) in out.iter().zip(&order[k1 * inner..]) {
                 let (re, im) = direct(used.clone(), k, -1.0);
                 assert!(close(got.re.as_ref()[5], re), "{points} {used:?} {k}");
                 assert!(close(got.im.as_ref()[5], im), "{points} {used:?} {k}");
@@ -658,7 +710,8 @@ mod tests {
         let swap = |b: Batch<T>| Batch { re: b.im, im: b.re };
         state.fill(batch(12345));
         for k1 in 0..outer {
-            let data: Vec<_> = (0..inner).map(|k2| swap(batch(k1 + outer * k2))).collect();
+            let order = order[k1 * inner..].iter().take(inner);
+            let data: Vec<_> = order.map(|&k| swap(batch(k))).collect();
             lanes.part_adjoint(k1, &data, &mut state, &mut scratch);
         }
         let mut got = vec![batch(777); used.len()];

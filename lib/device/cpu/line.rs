@@ -8,7 +8,7 @@ use super::Real;
 use super::fft::Lanes;
 use super::matrix::{self, Matrix};
 use super::vector::Batch;
-use crate::device::fourier::{Axis, split};
+use crate::device::fourier::{Axis, order, split};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 use std::ops::Range;
@@ -38,8 +38,8 @@ enum Kernel<T: Real> {
     /// Lengths with a large prime factor, a lane at a time.
     Other {
         fft: Arc<dyn Fft<T>>,
-        outer: usize,
-        inner: usize,
+        /// The frequencies in the order of the outputs.
+        order: Vec<usize>,
     },
 }
 
@@ -48,12 +48,11 @@ impl<T: Real> Line<T> {
         let outputs = axis.outputs();
         let (kernel, slab) = match axis {
             Axis::Fft { points } => {
-                let (outer, inner) = split(*points);
+                let (_, inner) = split(*points);
                 let kernel = Lanes::new(*points).map_or_else(
                     || Kernel::Other {
                         fft: FftPlanner::new().plan_fft_forward(*points),
-                        outer,
-                        inner,
+                        order: order(*points),
                     },
                     |lanes| Kernel::Lanes { lanes, inner },
                 );
@@ -161,9 +160,9 @@ impl<T: Real> Line<T> {
                 let input = &state[..self.used.len()];
                 matrix::times(forward, range.start, input, &mut out[..range.len()]);
             }
-            Kernel::Other { outer, inner, .. } => {
-                for (out, position) in out.iter_mut().zip(range) {
-                    *out = state[position % inner * outer + position / inner];
+            Kernel::Other { order, .. } => {
+                for (out, &k) in out.iter_mut().zip(&order[range]) {
+                    *out = state[k];
                 }
             }
         }
@@ -188,9 +187,9 @@ impl<T: Real> Line<T> {
                 let sums = &mut state[self.used.len()..2 * self.used.len()];
                 matrix::add_times(adjoint, range.start, &data[..range.len()], sums);
             }
-            Kernel::Other { outer, inner, .. } => {
-                for (data, position) in data.iter().zip(range) {
-                    state[position % inner * outer + position / inner] = *data;
+            Kernel::Other { order, .. } => {
+                for (data, &k) in data.iter().zip(&order[range]) {
+                    state[k] = *data;
                 }
             }
         }
