@@ -87,6 +87,17 @@ pub struct Region {
     pub projections: Vec<Projection>,
 }
 
+impl Region {
+    /// What is done with at the end of the code.
+    pub fn results(&self) -> impl Iterator<Item = Operand> {
+        let singles = self.stores.iter().map(|s| s.0).chain(self.sums.iter().map(|s| s.source));
+        let singles = singles.chain(self.projections.iter().map(|p| p.source));
+        let pairs = self.field_stores.iter().map(|s| (s.0, s.1));
+        let pairs = pairs.chain(self.cotangents.iter().copied());
+        singles.chain(pairs.flat_map(|(re, im)| [re, im]))
+    }
+}
+
 /// A transform attached to a region.
 #[derive(Debug, Clone)]
 pub struct Stream {

@@ -11,14 +11,11 @@ use super::isa::{Machine, vectorised};
 use super::line::Line;
 use super::shared::Shared;
 use super::tile::{Workspace, Workspaces};
-use super::vector::Batch;
+use super::vector::{Batch, prefetch};
 use crate::device::fourier::Fourier;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
-
-/// Transforms with fewer numbers in their spectrum are not worth sharing between threads.
-const SHARED_FROM: usize = 4096;
 
 vectorised!(
     /// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
@@ -115,16 +112,22 @@ impl<T: Real> Transform<T> {
         self.starts.len() - 1
     }
 
-    /// Calls `one` for every group of rows, sharing them between threads where it is worth it.
-    fn for_groups(&self, one: impl Fn(Range<usize>) + Sync + Send) {
+    /// Calls `one` for every group of rows, sharing them between threads where that is worth it.
+    fn for_groups(&self, shared: bool, one: impl Fn(Range<usize>) + Sync + Send) {
         let groups = self.rows().div_ceil(T::LANES);
         let range = |group: usize| group * T::LANES..((group + 1) * T::LANES).min(self.rows());
-        if self.spectrum_len() * T::LANES < SHARED_FROM {
+        if !shared {
             (0..groups).for_each(|group| one(range(group)));
         } else {
             let groups = (0..groups).into_par_iter();
             groups.for_each(|group| one(range(group)));
         }
+    }
+
+    /// Calls `one` with the start of every block of the spectrum that begins in a range of outputs.
+    fn each_block(&self, outputs: &Range<usize>, one: impl Fn(usize)) {
+        let blocks = outputs.start.div_ceil(T::LANES)..outputs.end.div_ceil(T::LANES);
+        blocks.for_each(|block| one(block * self.rows()));
     }
 
     /// First pass: the spectrum of every row.
@@ -133,8 +136,9 @@ impl<T: Real> Transform<T> {
         field: &[Complex<T>],
         spectrum: &Shared<Batch<T>>,
         workspaces: &Workspaces<T>,
+        shared: bool,
     ) {
-        self.for_groups(|rows| {
+        self.for_groups(shared, |rows| {
             let mut workspace = workspaces.mine();
             let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
                 &mut *workspace;
@@ -151,6 +155,10 @@ impl<T: Real> Transform<T> {
             let mut turned = 0;
             for slab in 0..self.x.slabs() {
                 let range = self.x.range(slab);
+                // SAFETY: as below; nothing is written.
+                self.each_block(&range, |at| {
+                    prefetch(unsafe { spectrum.part(at + rows.start, rows.len()) })
+                });
                 self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
                 let ready = match range.end == self.x.outputs {
                     true => range.end,
@@ -225,8 +233,9 @@ impl<T: Real> Transform<T> {
         spectrum: &Shared<Batch<T>>,
         field: &Shared<Complex<T>>,
         workspaces: &Workspaces<T>,
+        shared: bool,
     ) {
-        self.for_groups(|rows| {
+        self.for_groups(shared, |rows| {
             let mut workspace = workspaces.mine();
             let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
                 &mut *workspace;
@@ -243,6 +252,11 @@ impl<T: Real> Transform<T> {
                     turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
                     turned += lanes;
                 }
+                let next = self.x.range((slab + 1).min(self.x.slabs() - 1));
+                // SAFETY: as above; nothing is written.
+                self.each_block(&next, |at| {
+                    prefetch(unsafe { spectrum.part(at + rows.start, rows.len()) })
+                });
                 self.x.adjoint(slab, line, state, scratch);
                 line.copy_within(range.len()..turned - range.start, 0);
             }

@@ -11,6 +11,7 @@ mod fourier;
 mod isa;
 mod line;
 mod matrix;
+mod pair;
 mod real;
 mod reduction;
 mod shared;
@@ -20,9 +21,10 @@ mod vector;
 pub use real::Real;
 
 use super::fourier::GROUP;
-use super::program::{Array, Code, Operand, Program, Region, Step, Stream};
+use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier};
 use fourier::Transform;
+use pair::{Instruction, paired};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use shared::Shared;
@@ -32,6 +34,9 @@ use vector::Batch;
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
 pub const TILE: usize = 512;
+
+/// Work on fewer elements is not worth sharing between threads.
+const SHARED_FROM: usize = 4096;
 
 /// A real array as it is held.
 enum Held<T> {
@@ -59,8 +64,8 @@ pub struct Cpu<T: Real> {
     scalars: Vec<f64>,
     arrays: Vec<Held<T>>,
     fields: Vec<Shared<Complex<T>>>,
-    /// How every region is cut, in the order of the steps.
-    layouts: Vec<Layout>,
+    /// The regions, in the order of the steps.
+    prepared: Vec<Prepared>,
     /// Prepared transforms, found by the address of what they were made from.
     transforms: Vec<(Arc<Fourier>, Transform<T>)>,
     /// A spectrum for every stream of the region that has most.
@@ -129,8 +134,9 @@ impl<T: Real> Cpu<T> {
             Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
         });
         let zeros = |n: usize| Shared::new(Complex::default(), n);
-        let layouts: Vec<Layout> = regions().map(|r| Layout::new(r, &transforms)).collect();
-        let partials = regions().zip(&layouts).map(|(r, l)| l.tiles() * r.sum_count());
+        let prepared: Vec<Prepared> =
+            regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
+        let partials = regions().zip(&prepared).map(|(r, p)| p.layout.tiles() * r.sum_count());
         Cpu {
             scalars: program.scalars.clone(),
             arrays: arrays.collect(),
@@ -141,7 +147,7 @@ impl<T: Real> Cpu<T> {
             partials: Shared::new(0.0, partials.max().unwrap_or(0)),
             totals: vec![0.0; most(&Region::sum_count)],
             workspaces: Workspaces::new(rayon::current_num_threads(), needs),
-            layouts,
+            prepared,
             transforms,
             program: Arc::new(program),
         }
@@ -154,7 +160,7 @@ impl<T: Real> Cpu<T> {
 
     fn run_steps(&mut self) {
         let program = Arc::clone(&self.program);
-        let mut layouts = 0..;
+        let mut numbers = 0..;
         for step in &program.steps {
             match step {
                 Step::Scalars(code) => {
@@ -163,33 +169,35 @@ impl<T: Real> Cpu<T> {
                     }
                 }
                 Step::Region(region) => {
-                    let layout = layouts.next().expect("every region has a layout");
-                    self.run_region(region, layout);
+                    let number = numbers.next().expect("every region is prepared");
+                    self.run_region(region, number);
                 }
             }
         }
     }
 
-    fn run_region(&mut self, region: &Region, layout: usize) {
+    fn run_region(&mut self, region: &Region, number: usize) {
+        let shared = self.prepared[number].shared;
         // First pass of every forward transform: the rows.
         for (stream, spectrum) in region.forward.iter().zip(&self.spectra) {
             // SAFETY: nothing else runs, so nobody writes the field.
             let field = unsafe { self.fields[stream.field].read() };
             let transform = self.transform(&stream.transform);
-            transform.rows_forward(field, spectrum, &self.workspaces);
+            transform.rows_forward(field, spectrum, &self.workspaces, shared);
         }
-        let layout = &self.layouts[layout];
-        if region.len <= 2 * TILE {
-            (0..layout.blocks).for_each(|block| self.run_block(region, layout, block));
+        let prepared = &self.prepared[number];
+        let layout = &prepared.layout;
+        if !prepared.shared {
+            (0..layout.blocks).for_each(|block| self.run_block(region, prepared, block));
         } else {
             let blocks = (0..layout.blocks).into_par_iter();
-            blocks.for_each(|block| self.run_block(region, layout, block));
+            blocks.for_each(|block| self.run_block(region, prepared, block));
         }
         // Last pass of every adjoint: the rows.
         for (stream, spectrum) in region.adjoint.iter().zip(&self.spectra) {
             let (transform, field) =
                 (self.transform(&stream.transform), &self.fields[stream.field]);
-            transform.rows_adjoint(spectrum, field, &self.workspaces);
+            transform.rows_adjoint(spectrum, field, &self.workspaces, shared);
         }
         let tiles = layout.tiles();
         self.add_partials(region, tiles);
@@ -197,7 +205,8 @@ impl<T: Real> Cpu<T> {
 
     /// One block of columns through the forward transforms, the code, and the adjoint transforms, slab by
     /// slab; for a region without transforms, one tile.
-    fn run_block(&self, region: &Region, layout: &Layout, block: usize) {
+    fn run_block(&self, region: &Region, prepared: &Prepared, block: usize) {
+        let layout = &prepared.layout;
         let mut workspace = self.workspaces.mine();
         let workspace = &mut *workspace;
         let first = block * layout.per_block;
@@ -205,7 +214,7 @@ impl<T: Real> Cpu<T> {
             let offset = block * TILE;
             let len = TILE.min(region.len - offset);
             let tile = Tile { offset, len, row: 0, lane: 0, width: 1 };
-            self.run_tile(region, tile, first, workspace);
+            self.run_tile(region, prepared, (tile, None), first, workspace);
             return;
         };
         for (i, stream) in region.forward.iter().enumerate() {
@@ -219,14 +228,12 @@ impl<T: Real> Cpu<T> {
         }
         let mut number = first;
         for slab in 0..columns.slabs.len() {
-            for tile in columns.tiles::<T>(block, slab) {
-                self.prefetch(region, tile);
-            }
             for (i, stream) in region.forward.iter().enumerate() {
                 self.transform(&stream.transform).columns_forward(slab, workspace, i);
             }
+            let mut later = columns.tiles::<T>(block, (slab + 1).min(columns.slabs.len() - 1));
             for tile in columns.tiles::<T>(block, slab) {
-                self.run_tile(region, tile, number, workspace);
+                self.run_tile(region, prepared, (tile, later.next()), number, workspace);
                 number += 1;
             }
             for (i, stream) in region.adjoint.iter().enumerate() {
@@ -240,29 +247,19 @@ impl<T: Real> Cpu<T> {
         }
     }
 
-    /// Asks for the arrays that the code will read.
-    fn prefetch(&self, region: &Region, tile: Tile) {
-        for code in &region.code {
-            let operands = match code {
-                Code::Map { a, b, .. } => [*a, *b],
-                _ => continue,
-            };
-            for operand in operands {
-                if let Operand::Array(array) = operand
-                    && let Held::Data(values) = &self.arrays[array]
-                {
-                    vector::prefetch(&values[tile.offset..tile.offset + tile.len]);
-                }
-            }
-        }
-    }
-
-    /// The code on one tile, and what becomes of its results.
-    fn run_tile(&self, region: &Region, tile: Tile, number: usize, workspace: &mut Workspace<T>) {
+    /// The code on one tile, and what becomes of its results; `later` is a tile that will come soon.
+    fn run_tile(
+        &self,
+        region: &Region,
+        prepared: &Prepared,
+        (tile, later): (Tile, Option<Tile>),
+        number: usize,
+        workspace: &mut Workspace<T>,
+    ) {
         let sources =
             Sources { scalars: &self.scalars, arrays: &self.arrays, fields: &self.fields };
         let sums = region.sum_count();
-        tile::run(region, &sources, tile, workspace);
+        tile::run(prepared, &sources, tile, later, workspace);
         // SAFETY: tiles are numbered without overlap and each is worked on once. The region does not read
         // what it stores (asserted when the program was loaded); partial sums are read when it has ended.
         unsafe {
@@ -314,21 +311,49 @@ fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
 
 /// Whether a region reads an array or a field that it also writes.
 fn reads_what_it_writes(region: &Region) -> bool {
-    let stored = |operand: &Operand| {
-        let array = |s: &(Operand, usize)| *operand == Operand::Array(s.1);
+    let stored = |operand: Operand| {
+        let array = |s: &(Operand, usize)| operand == Operand::Array(s.1);
         region.stores.iter().any(array)
     };
     let of_code = region.code.iter().any(|code| match code {
-        Code::Map { a, b, .. } => stored(a) || stored(b),
+        Code::Map { a, b, .. } => stored(*a) || stored(*b),
         Code::LoadField { field, .. } => region.field_stores.iter().any(|s| s.2 == *field),
         Code::LoadStream { .. } | Code::Combine { .. } => false,
     });
-    let singles = region.stores.iter().map(|s| &s.0);
-    let singles = singles.chain(region.sums.iter().map(|s| &s.source));
-    let mut singles = singles.chain(region.projections.iter().map(|p| &p.source));
-    let pairs = region.field_stores.iter().map(|s| (&s.0, &s.1));
-    let mut pairs = pairs.chain(region.cotangents.iter().map(|c| (&c.0, &c.1)));
-    of_code || singles.any(stored) || pairs.any(|(re, im)| stored(re) || stored(im))
+    of_code || region.results().any(stored)
+}
+
+/// A region as this device runs it.
+struct Prepared {
+    code: Vec<Instruction>,
+    /// The data that the code reads.
+    reads: Vec<ArrayId>,
+    layout: Layout,
+    /// Whether it is worth sharing between threads.
+    shared: bool,
+}
+
+impl Prepared {
+    fn new<T: Real>(
+        region: &Region,
+        program: &Program,
+        transforms: &[(Arc<Fourier>, Transform<T>)],
+    ) -> Self {
+        let operands = region.code.iter().flat_map(|code| match code {
+            Code::Map { a, b, .. } => vec![*a, *b],
+            _ => Vec::new(),
+        });
+        let data = |operand: Operand| match operand {
+            Operand::Array(id) => matches!(program.arrays[id], Array::Data(_)).then_some(id),
+            _ => None,
+        };
+        let mut reads: Vec<ArrayId> = operands.filter_map(data).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let layout = Layout::new(region, transforms);
+        let shared = region.len >= SHARED_FROM;
+        Prepared { code: paired(region), reads, layout, shared }
+    }
 }
 
 /// How a region is cut into blocks, and those into tiles.
@@ -409,8 +434,12 @@ impl<T: Real> Executable for Cpu<T> {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
         assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
-        // One way into the pool for all regions: each has a thread wait for another otherwise.
-        rayon::scope(|_| self.run_steps());
+        if self.prepared.iter().any(|p| p.shared) {
+            // One way into the pool for all regions: each has a thread wait for another otherwise.
+            rayon::scope(|_| self.run_steps());
+        } else {
+            self.run_steps();
+        }
         for (output, &scalar) in outputs.iter_mut().zip(&self.program.outputs) {
             *output = self.scalars[scalar];
         }

@@ -2,17 +2,18 @@
 
 use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
 use super::line::Scratch;
+use super::pair::{Instruction, map_pair};
 use super::reduction::{add_up, add_up_ln_1p, combine, project};
 use super::shared::Shared;
-use super::vector::Batch;
-use super::{Held, Real, TILE};
+use super::vector::{Batch, prefetch};
+use super::{Held, Prepared, Real, TILE};
 use crate::device::program::{Code, Operand, Region, Summand};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
 
 /// What a thread needs for itself.
 pub struct Workspace<T: Real> {
-    /// The tile registers.
+    /// The tile registers, and a spare one.
     slots: Vec<Box<[T]>>,
     /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
     pub states: Vec<Vec<Batch<T>>>,
@@ -45,7 +46,7 @@ impl<T: Real> Workspace<T> {
         let zeros = |len: usize| vec![Batch::default(); len];
         let slot = |_| vec![T::zero(); TILE].into();
         Workspace {
-            slots: (0..needs.slots).map(slot).collect(),
+            slots: (0..needs.slots + 1).map(slot).collect(),
             states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
             slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
             row_state: zeros(needs.state),
@@ -119,14 +120,36 @@ impl<'a, T: Real> Sources<'a, T> {
     }
 }
 
-/// Runs the region's code on one tile; results are left in the registers.
+/// Runs the region's code on one tile; results are left in the registers. Meanwhile asks, a part with
+/// each instruction, for the data that the code will read on a `later` tile.
 pub fn run<T: Real>(
-    region: &Region,
+    prepared: &Prepared,
     sources: &Sources<T>,
     tile: Tile,
+    later: Option<Tile>,
     workspace: &mut Workspace<T>,
 ) {
-    for code in &region.code {
+    let count = prepared.code.len();
+    for (i, code) in prepared.code.iter().enumerate() {
+        if let Some(later) = later {
+            for &array in &prepared.reads {
+                let values = sources.array(array, later);
+                let part = |i| values.len() * i / count;
+                prefetch(&values[part(i)..part(i + 1)]);
+            }
+        }
+        let code = match code {
+            Instruction::Single(code) => code,
+            Instruction::Pair { pair, a, b, c, out } => {
+                // The result may take the place of an operand, so it is made in the spare register.
+                let spare = workspace.slots.len() - 1;
+                let mut result = std::mem::take(&mut workspace.slots[spare]);
+                let [a, b, c] = [*a, *b, *c].map(|o| sources.argument(o, tile, &workspace.slots));
+                map_pair(*pair, a, b, c, &mut result[..tile.len]);
+                workspace.slots[spare] = std::mem::replace(&mut workspace.slots[*out], result);
+                continue;
+            }
+        };
         match code {
             Code::Map { op, a, b, out } => {
                 // Taken out so that the operands can be borrowed; they are other registers.

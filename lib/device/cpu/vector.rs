@@ -23,7 +23,8 @@ impl<T: Real> Batch<T> {
     }
 }
 
-/// Asks for values that will be read soon, so that they are on their way from memory meanwhile.
+/// Asks for values that will be used soon, so that they are on their way from memory meanwhile.
+#[inline(always)]
 pub fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in values.chunks((64 / size_of::<T>()).max(1)) {
