@@ -1,5 +1,5 @@
 //! Time of a whole fit of the benchmark's cold case and where it goes, for each grid:
-//! `cargo bench --bench solution`. Arguments: grids, then `order=N`, `repeats=N`.
+//! `cargo bench --bench solution`. Arguments: grids, then `order=N`, `repeats=N`, `errors`.
 
 mod paper;
 mod stopwatch;
@@ -31,7 +31,8 @@ fn run() {
     let grids = if asked.is_empty() { vec![32, 64, 128, 256, 512, 1024] } else { asked };
     println!("grid, orders ms, levels ms, whole ms, rest ms, all ms, coarse and full evaluations");
     for points in grids {
-        let paper = Paper::new(points, order, Precision::F64);
+        let mut paper = Paper::new(points, order, Precision::F64);
+        paper.options.errors = words.iter().any(|word| word == "errors");
         let mut every: Vec<Times> = Vec::new();
         let mut last = None;
         for _ in 0..repeats {

@@ -1,7 +1,7 @@
 //! The recorded graph: nodes, their shapes, and the simplifications made as they are added.
 
 use crate::device::{Basis, Fourier, Op};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::sync::Arc;
 
 /// Index of a node; inputs always come before the nodes that use them.

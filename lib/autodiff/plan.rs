@@ -9,7 +9,8 @@ use super::graph::{Graph, Id, Node, Shape, SpaceId};
 use super::region::region;
 use crate::device::Op;
 use crate::device::program::{Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Step};
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap as HashMap;
+use std::collections::BTreeMap;
 
 /// Where a node is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,10 +58,10 @@ impl<'g> Planner<'g> {
             readers: vec![Vec::new(); graph.len()],
             level: vec![0; graph.len()],
             program: Program::default(),
-            scalars: HashMap::new(),
-            vectors: HashMap::new(),
-            stored: HashMap::new(),
-            fields: HashMap::new(),
+            scalars: HashMap::default(),
+            vectors: HashMap::default(),
+            stored: HashMap::default(),
+            fields: HashMap::default(),
         };
         for id in planner.computed() {
             for input in graph.inputs(id) {

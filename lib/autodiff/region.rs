@@ -3,7 +3,7 @@
 use super::graph::{Id, Node, SpaceId};
 use super::plan::Planner;
 use crate::device::program::{Code, Operand, Projection, Region, Stream, Sum, Summand};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 /// The region that computes `nodes`, of one home and level, over `space`.
 pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) -> Region {
@@ -16,7 +16,7 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
         planner,
         last_use: last_uses(planner, nodes, arrays),
         region: Region { len: planner.graph.spaces[space], ..Region::default() },
-        slots: HashMap::new(),
+        slots: HashMap::default(),
         free: Vec::new(),
     };
     for (position, &id) in nodes.iter().enumerate() {
@@ -31,7 +31,7 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
 /// For every value that a region computes, the position of the last instruction that reads it; none
 /// for those that are read when the region ends.
 fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Option<usize>> {
-    let mut last = HashMap::new();
+    let mut last = HashMap::default();
     for (position, &id) in nodes.iter().enumerate() {
         if let Some(x) = planner.summed_log(id) {
             last.insert(x, None);

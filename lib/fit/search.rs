@@ -7,6 +7,7 @@ use super::options::{FitOptions, LikelihoodKind};
 use super::problem::{Problem, first_scale};
 use super::quality;
 use super::result::Evaluations;
+use crate::autodiff::Function;
 use crate::error::Result;
 use crate::optics::beam_map::{MapSet, Sigma};
 use crate::optics::telescope::Telescope;
@@ -48,6 +49,9 @@ const ON_THE_WAY: f64 = 1e-2;
 /// How near the last one is.
 const SETTLED: f64 = 1e-4;
 
+/// From so many samples on, an evaluation of the whole maps costs more than a curvature on few of them.
+const LARGE: usize = 30_000;
+
 /// Searches for the optimum of `maps`, by way of `levels`.
 ///
 /// # Errors
@@ -72,24 +76,33 @@ pub fn search<'a>(
         Some(_) => evaluations.coarse += minimum.evaluations,
         None => evaluations.full += minimum.evaluations,
     };
-    let mut at = explore(&problem, maps, &mut |minimum| count(levels.first(), minimum), progress)?;
+    let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
+    let explored =
+        explore(&problem, &rough, &mut |minimum| count(levels.first(), minimum), progress)?;
+    let mut at = explored.at;
     adapt_scales(&mut problem, &at);
-    // Gauss and Newton's curvature, which each level hands to the next with what it learned.
-    let mut inverse = match levels {
-        [] => None,
+    // The curvature, which each level hands to the next with what it learned: Gauss and Newton's where
+    // evaluations of the whole maps are dear, else what was learned on the way.
+    let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
+    let mut inverse = match samples {
+        0..LARGE => None,
         _ => covariance::inverse_curvature(&problem, &which, &at),
     };
+    let stiffer = stiffness(options.likelihood, &problem.scales, &rough);
+    inverse = inverse.or_else(|| {
+        explored.inverse.map(|inverse| inverse.into_iter().map(|v| v / stiffer).collect())
+    });
     for (i, level) in levels.iter().enumerate() {
         let stage = Stage {
             which: &which,
-            kind: options.likelihood,
-            scales: &problem.scales,
             tolerance: NEAR,
             inverse: inverse.as_deref(),
             name: &format!("all parameters, level {} of {}", i + 1, levels.len() + 1),
             full: false,
         };
-        let minimum = stage.descend(&problem, &mut at, progress)?;
+        let mut likelihood =
+            Likelihood::new(&problem, &which, &at, options.likelihood, &problem.scales);
+        let minimum = stage.descend(&mut likelihood, &mut at, progress)?;
         count(Some(level), &minimum);
         // More samples have so much more curvature.
         let next = levels.get(i + 1);
@@ -102,17 +115,11 @@ pub fn search<'a>(
         adapt_scales(&mut problem, &at);
     }
     // A second start, with fresh curvature, where the first did not settle.
+    let mut likelihood =
+        Likelihood::new(&problem, &which, &at, options.likelihood, &problem.scales);
     let mut descend = |inverse: Option<&[f64]>, name| {
-        let stage = Stage {
-            which: &which,
-            kind: options.likelihood,
-            scales: &problem.scales,
-            tolerance: SETTLED,
-            inverse,
-            name,
-            full: true,
-        };
-        stage.descend(&problem, &mut at, progress)
+        let stage = Stage { which: &which, tolerance: SETTLED, inverse, name, full: true };
+        stage.descend(&mut likelihood, &mut at, progress)
     };
     let mut minimum = descend(inverse.as_deref(), "all parameters")?;
     count(None, &minimum);
@@ -120,6 +127,7 @@ pub fn search<'a>(
         minimum = descend(None, "all parameters again")?;
         count(None, &minimum);
     }
+    drop(likelihood);
     Ok(Found { problem, which, at, minimum, evaluations })
 }
 
@@ -134,13 +142,16 @@ const NUDGE: f64 = 0.7;
 /// the best is reached twice; the best is returned.
 fn explore(
     problem: &Problem,
-    whole: &MapSet,
+    rough: &[f64],
     count: &mut dyn FnMut(&Minimum),
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
-) -> Result<Vec<f64>> {
+) -> Result<Explored> {
     let order = problem.options.order;
-    let rough: Vec<f64> = whole.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
-    let mut best: Option<(f64, Vec<f64>)> = None;
+    let all = problem.free_up_to(order);
+    // One function serves all orders: those that are not in yet stand still.
+    let mut likelihood =
+        Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
+    let mut best: Option<(f64, Explored)> = None;
     for start in 0..STARTS {
         let mut at = nudged(problem, start);
         let mut value = 0.0;
@@ -150,8 +161,6 @@ fn explore(
             let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
             let stage = Stage {
                 which: &which,
-                kind: LikelihoodKind::Gaussian,
-                scales: &rough,
                 // On the way to the next order nobody needs the optimum of this one.
                 tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
                 inverse: inverse.as_deref(),
@@ -161,7 +170,7 @@ fn explore(
                 },
                 full: false,
             };
-            let minimum = stage.descend(problem, &mut at, progress)?;
+            let minimum = stage.descend(&mut likelihood, &mut at, progress)?;
             count(&minimum);
             value = minimum.value;
             known = Some((which, minimum.inverse));
@@ -173,13 +182,32 @@ fn explore(
         let mut explained = false;
         if best.as_ref().is_none_or(|(least, _)| value < *least) {
             explained = quality::explains(problem, &at) == Some(true);
-            best = Some((value, at));
+            best = Some((value, Explored { at, inverse: known.map(|(_, inverse)| inverse) }));
         }
         if again || explained {
             break;
         }
     }
-    Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+    let nowhere = || Explored { at: problem.start.clone(), inverse: None };
+    Ok(best.map_or_else(nowhere, |(_, explored)| explored))
+}
+
+/// Where a way through the orders ended.
+struct Explored {
+    at: Vec<f64>,
+    /// The inverse Hessian of rough least squares there.
+    inverse: Option<Vec<f64>>,
+}
+
+/// How much more curved a likelihood is than rough least squares, near the optimum.
+fn stiffness(kind: LikelihoodKind, scales: &[f64], rough: &[f64]) -> f64 {
+    // `ln(1 + r^2)` is twice `r^2 / 2` for the small residuals at the optimum.
+    let factor = match kind {
+        LikelihoodKind::Gaussian => 1.0,
+        LikelihoodKind::Cauchy => 2.0,
+    };
+    let ratios = rough.iter().zip(scales).map(|(rough, scale)| (rough / scale).powi(2));
+    factor * ratios.sum::<f64>() / scales.len().max(1) as f64
 }
 
 /// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others
@@ -220,11 +248,35 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
     at
 }
 
+/// The negative log-likelihood of some parameters, in units of their lengths from an origin.
+struct Likelihood<'p> {
+    problem: &'p Problem<'p>,
+    parameters: Vec<usize>,
+    origin: Vec<f64>,
+    function: Function,
+}
+
+impl<'p> Likelihood<'p> {
+    fn new(
+        problem: &'p Problem,
+        parameters: &[usize],
+        origin: &[f64],
+        kind: LikelihoodKind,
+        scales: &[f64],
+    ) -> Self {
+        Likelihood {
+            problem,
+            parameters: parameters.to_vec(),
+            origin: origin.to_vec(),
+            function: problem.function(parameters, origin, kind, scales),
+        }
+    }
+}
+
 /// One minimisation.
 struct Stage<'s> {
+    /// Some or all of the likelihood's parameters; the others stay where they are.
     which: &'s [usize],
-    kind: LikelihoodKind,
-    scales: &'s [f64],
     tolerance: f64,
     /// The inverse Hessian to start with, in the parameters' lengths, where it is known.
     inverse: Option<&'s [f64]>,
@@ -236,22 +288,34 @@ impl Stage<'_> {
     /// Minimises from, and to, `at`.
     fn descend(
         &self,
-        problem: &Problem,
+        likelihood: &mut Likelihood,
         at: &mut [f64],
         progress: &mut dyn FnMut(&Progress) -> Result<()>,
     ) -> Result<Minimum> {
-        let mut function = problem.function(self.which, at, self.kind, self.scales);
-        let scaled = |i: usize, value: f64| (value - at[i]) / problem.lengths[i];
+        let Likelihood { problem, parameters, origin, function } = likelihood;
+        let scaled = |i: usize, value: f64| (value - origin[i]) / problem.lengths[i];
         let bounds = self.which.iter().map(|&i| {
             let (low, high) = problem.bounds[i];
             (scaled(i, low), scaled(i, high))
         });
         let settings =
             Settings { tolerance: self.tolerance, evaluations: 1500, bounds: bounds.collect() };
+        let start: Vec<f64> = self.which.iter().map(|&i| scaled(i, at[i])).collect();
+        // Where the parameters of this stage stand among those of the likelihood.
+        let places = self.which.iter().map(|i| parameters.iter().position(|p| p == i));
+        let places: Vec<usize> =
+            places.map(|place| place.expect("a parameter of the likelihood")).collect();
+        let mut all: Vec<f64> = parameters.iter().map(|&i| scaled(i, at[i])).collect();
+        let mut gradient = vec![0.0; all.len()];
         let ones = vec![1.0; self.which.len()];
         let minimum = minimise(
-            |x, g| function.value_and_gradient_into(x, g),
-            &vec![0.0; self.which.len()],
+            |x, g| {
+                places.iter().zip(x).for_each(|(&place, &x)| all[place] = x);
+                let value = function.value_and_gradient_into(&all, &mut gradient);
+                places.iter().zip(g).for_each(|(&place, g)| *g = gradient[place]);
+                value
+            },
+            &start,
             self.inverse.map_or(Start::Lengths(&ones), Start::Inverse),
             &settings,
             |evaluations, value| {
@@ -264,7 +328,7 @@ impl Stage<'_> {
             },
         )?;
         for (&i, x) in self.which.iter().zip(&minimum.x) {
-            at[i] += problem.lengths[i] * x;
+            at[i] = origin[i] + problem.lengths[i] * x;
         }
         Ok(minimum)
     }
