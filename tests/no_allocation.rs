@@ -4,7 +4,7 @@ use oof::autodiff::Function;
 use oof::device::Precision;
 use oof::fit::options::{FitOptions, LikelihoodKind, Nuisance};
 use oof::fit::problem::Problem;
-use oof::optics::beam_map::Noise;
+use oof::optics::beam_map::{Noise, Sampling};
 use oof::optics::simulate::{SimulateOptions, simulate};
 use oof::optics::telescope::Telescope;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -57,8 +57,11 @@ fn allocations(function: &mut Function) -> usize {
 #[test]
 fn later_evaluations_do_not_allocate() {
     let telescope = Telescope::named("nikolic2018").unwrap();
-    // An even size, an odd one, and one with a large prime factor.
-    for points in [128, 81, 94] {
+    let place = |i: u32| (3e-3 * (1.3 * f64::from(i)).sin(), 3e-3 * (0.7 * f64::from(i)).cos());
+    let (u, v) = (0..3000).map(place).unzip();
+    let scattered = Sampling::Scattered { u, v };
+    // An even size, an odd one, and one with a large prime factor; and samples anywhere.
+    for (points, sampling) in [(128, None), (81, None), (94, None), (128, Some(scattered))] {
         let mut grid = telescope.aperture;
         grid.points = points;
         let maps = simulate(
@@ -73,6 +76,8 @@ fn later_evaluations_do_not_allocate() {
                 seed: 1,
                 noise: Noise { additive: 0.01, ..Noise::default() },
                 precision: Precision::F64,
+                chop: None,
+                samplings: sampling.map_or(Vec::new(), |sampling| vec![sampling; 3]),
             },
         )
         .unwrap();

@@ -2,6 +2,7 @@
 
 mod programs;
 
+use oof::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use programs::{assert_silent_success, shell};
 use serde_json::Value;
 use std::path::Path;
@@ -102,4 +103,70 @@ fn single_precision_gives_the_answer_of_double() {
     let likelihood = |result: &Value| result["negative_log_likelihood"].as_f64().unwrap();
     let (single, double) = (likelihood(&single), likelihood(&double));
     assert!((single - double).abs() < 0.1, "{single} {double}");
+}
+
+/// A scan in loops about both beams of a dual-beam receiver; what it saw comes back from FITS and, of the
+/// same samples, from text.
+#[test]
+fn scattered_maps_of_two_beams_give_the_truth_within_four_sigma() {
+    let folder = tempfile::tempdir().unwrap();
+    // wavelength / diameter = 7e-5 rad; loops of up to 10 and 7 of them.
+    let loops = |i: u32| {
+        let t = 0.217 * f64::from(i);
+        (7e-4 * (1.37 * t).sin() + 1.4e-4, 5e-4 * (2.11 * t).cos())
+    };
+    let map = |(i, dz): (usize, f64)| {
+        let (u, v): (Vec<f64>, Vec<f64>) = (0..8000 + i as u32).map(loops).unzip();
+        BeamMap {
+            name: format!("MAP{i}"),
+            defocus: dz,
+            power: vec![1.0; u.len()],
+            sampling: Sampling::Scattered { u, v },
+            sigma: Sigma::Unknown,
+        }
+    };
+    let like = MapSet {
+        maps: [0.0, 0.035, -0.035].into_iter().enumerate().map(map).collect(),
+        wavelength: Some(7e-3),
+        telescope: Some("gbt".into()),
+        chop: Some(2.8e-4),
+        ..MapSet::default()
+    };
+    std::fs::write(folder.path().join("like.fits"), programs::fits(&like)).unwrap();
+    let (mut squares, mut judged) = (0.0, 0);
+    for seed in 1..=3 {
+        let line = format!(
+            "oof-simulate --like like.fits --order 5 --rms 0.7rad --seed {seed} --noise additive=0.005 \
+             --set ratio[0]=0.95,ratio[1]=0.9,ratio[2]=1.05 --quiet -o maps.fits --force"
+        );
+        assert_silent_success(&shell(&line, folder.path()), &line);
+        let bytes = std::fs::read(folder.path().join("maps.fits")).unwrap();
+        let maps = oof::io::fits::read_maps(&bytes, "maps").unwrap();
+        assert_eq!(maps.maps[1].sampling, like.maps[1].sampling);
+        let peak = maps.maps[0].peak();
+        assert!(maps.maps[0].power.iter().any(|p| *p < -0.5 * peak));
+        for (i, map) in maps.maps.iter().enumerate() {
+            std::fs::write(folder.path().join(format!("{i}.txt")), programs::lines(map)).unwrap();
+        }
+        for line in [
+            "oof-fit maps.fits --order 5",
+            "oof-fit --telescope gbt --wavelength 7mm --chop 2.8e-4rad --noise additive=0.005 --order 5 \
+             --map 0mm:0.txt --map 35mm:1.txt --map=-35mm:2.txt",
+        ] {
+            for (name, value, sigma) in parameters(&fit(line, folder.path())) {
+                let known = ["z0", "z1", "z2"].contains(&name.as_str());
+                if known || !(name.starts_with('z') || name.starts_with("ratio")) {
+                    continue;
+                }
+                let off = (value - truth(&bytes, &name)) / sigma;
+                assert!(off.abs() < 4.0, "seed {seed}, {line}: {name} is {off:.1} sigma off");
+                squares += off * off;
+                judged += 1;
+            }
+        }
+    }
+    assert_eq!(judged, 2 * 3 * 21);
+    // The errors are the scatter: the mean square of 126 pulls, each of them there twice.
+    let mean = squares / f64::from(judged);
+    assert!((0.6..1.6).contains(&mean), "mean square of the pulls {mean}");
 }

@@ -35,6 +35,8 @@ impl Paper {
             seed: 1,
             noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
             precision: Precision::F64,
+            chop: None,
+            samplings: Vec::new(),
         };
         let maps = simulate(&telescope, &simulated).expect("a simulation of the paper's case");
         let options = FitOptions {

@@ -1,6 +1,6 @@
 //! The recorded graph: nodes, their shapes, and the simplifications made as they are added.
 
-use crate::device::{Basis, Fourier, Op};
+use crate::device::{Basis, Fourier, Op, Scattered};
 use rustc_hash::FxHashMap as HashMap;
 use std::sync::Arc;
 
@@ -54,10 +54,60 @@ pub struct BasisEntry {
     pub space: SpaceId,
 }
 
+/// A Fourier transform: of a full rectangle of frequencies, or of scattered ones.
+#[derive(Debug, Clone)]
+pub enum Transform {
+    Grid(Arc<Fourier>),
+    Scattered(Arc<Scattered>),
+}
+
+impl From<&Arc<Fourier>> for Transform {
+    fn from(transform: &Arc<Fourier>) -> Self {
+        Transform::Grid(transform.clone())
+    }
+}
+
+impl From<&Arc<Scattered>> for Transform {
+    fn from(transform: &Arc<Scattered>) -> Self {
+        Transform::Scattered(transform.clone())
+    }
+}
+
+impl From<&Transform> for Transform {
+    fn from(transform: &Transform) -> Self {
+        transform.clone()
+    }
+}
+
+impl Transform {
+    pub fn inputs(&self) -> usize {
+        match self {
+            Transform::Grid(transform) => transform.pixels().len(),
+            Transform::Scattered(transform) => transform.pixels().len(),
+        }
+    }
+
+    pub fn outputs(&self) -> usize {
+        match self {
+            Transform::Grid(transform) => transform.outputs(),
+            Transform::Scattered(transform) => transform.outputs(),
+        }
+    }
+
+    /// Whether it is the very same transform.
+    pub fn is(&self, other: &Transform) -> bool {
+        match (self, other) {
+            (Transform::Grid(a), Transform::Grid(b)) => Arc::ptr_eq(a, b),
+            (Transform::Scattered(a), Transform::Scattered(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 /// A transform, from the space of its pixels to that of its outputs.
 #[derive(Debug, Clone)]
 pub struct TransformEntry {
-    pub transform: Arc<Fourier>,
+    pub transform: Transform,
     pub input: SpaceId,
     pub output: SpaceId,
 }
@@ -242,6 +292,17 @@ impl Graph {
         assert_eq!(self.shapes[field], Shape::Field(entry.output), "wrong space");
         let shape = Shape::Field(entry.input);
         self.push(Node::Adjoint(transform, field), shape)
+    }
+
+    /// The transform to scattered samples of a transform's node, or of its adjoint's.
+    pub fn scattered(&self, id: Id) -> Option<&Arc<Scattered>> {
+        let (Node::Transform(transform, _) | Node::Adjoint(transform, _)) = self.nodes[id] else {
+            return None;
+        };
+        match &self.transforms[transform].transform {
+            Transform::Scattered(scattered) => Some(scattered),
+            Transform::Grid(_) => None,
+        }
     }
 
     /// The value of a scalar constant.

@@ -34,6 +34,7 @@ mod region;
 pub mod var;
 
 pub use function::{Backend, Function};
+pub use graph::Transform;
 pub use var::{Complex, Space, Tape, Var};
 
 #[cfg(test)]

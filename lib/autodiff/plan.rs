@@ -8,7 +8,9 @@
 use super::graph::{Graph, Id, Node, Shape, SpaceId};
 use super::region::region;
 use crate::device::Op;
-use crate::device::program::{Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Step};
+use crate::device::program::{
+    Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Scatter, Step,
+};
 use rustc_hash::FxHashMap as HashMap;
 use std::collections::BTreeMap;
 
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 enum Home {
     Scalars,
     Space(SpaceId),
+    /// Transforms to scattered samples: no loop over a space, but a step of its own.
+    Scattered,
 }
 
 /// Plans the computation of some scalar and array nodes from `parameters` parameters.
@@ -90,9 +94,13 @@ impl<'g> Planner<'g> {
     /// Whether a node's result is ready only after the region that makes it.
     fn is_barrier(&self, id: Id) -> bool {
         matches!(self.graph.node(id), Node::Sum(_) | Node::Project(..) | Node::Adjoint(..))
+            || self.graph.scattered(id).is_some()
     }
 
     fn home(&self, id: Id) -> Home {
+        if self.graph.scattered(id).is_some() {
+            return Home::Scattered;
+        }
         match self.graph.node(id) {
             // Reductions belong to the region that they end.
             Node::Sum(a) | Node::Project(_, a) | Node::Adjoint(_, a) => self.home(*a),
@@ -195,9 +203,13 @@ impl<'g> Planner<'g> {
                     self.vectors.insert(id, scalars);
                 }
                 Node::Adjoint(..) => self.new_field(id),
+                Node::Transform(..) if home == Home::Scattered => self.new_field(id),
                 Node::Complex(..) => {
-                    let is_transform = |&r: &Id| matches!(self.graph.node(r), Node::Transform(..));
-                    if self.readers[id].iter().any(is_transform) {
+                    let reads_stored = |&r: &Id| {
+                        matches!(self.graph.node(r), Node::Transform(..))
+                            || self.graph.scattered(r).is_some()
+                    };
+                    if self.readers[id].iter().any(reads_stored) {
                         self.new_field(id);
                     }
                 }
@@ -246,12 +258,28 @@ impl<'g> Planner<'g> {
             let step = match home {
                 Home::Scalars => self.scalar_step(&nodes),
                 Home::Space(space) => Some(Step::Region(region(&self, space, &nodes, arrays))),
+                Home::Scattered => Some(self.scattered_step(&nodes)),
             };
             self.program.steps.extend(step);
         }
         self.program.outputs = outputs.iter().map(|id| self.scalars[id]).collect();
         self.program.array_outputs = arrays.iter().map(|id| self.stored[id]).collect();
         self.program
+    }
+
+    fn scattered_step(&self, nodes: &[Id]) -> Step {
+        let one = |id: &Id| match (self.graph.node(*id), self.graph.scattered(*id)) {
+            (node @ (Node::Transform(_, from) | Node::Adjoint(_, from)), Some(transform)) => {
+                Scatter {
+                    transform: transform.clone(),
+                    adjoint: matches!(node, Node::Adjoint(..)),
+                    from: self.fields[from],
+                    to: self.fields[id],
+                }
+            }
+            _ => unreachable!("only transforms are at home here"),
+        };
+        Step::Scattered(nodes.iter().map(one).collect())
     }
 
     fn scalar_step(&self, nodes: &[Id]) -> Option<Step> {

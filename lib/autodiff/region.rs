@@ -1,8 +1,8 @@
 //! One fused region: its instructions, and the tile registers that they work in.
 
-use super::graph::{Id, Node, SpaceId};
+use super::graph::{Id, Node, SpaceId, Transform};
 use super::plan::Planner;
-use crate::device::program::{Code, Operand, Projection, Region, Stream, Sum, Summand};
+use crate::device::program::{Code, FieldId, Operand, Projection, Region, Stream, Sum, Summand};
 use rustc_hash::FxHashMap as HashMap;
 
 /// The region that computes `nodes`, of one home and level, over `space`.
@@ -120,21 +120,23 @@ impl RegionWriter<'_, '_> {
                     out,
                 });
             }
-            Node::Transform(transform, field) => self.region.forward.push(Stream {
-                transform: planner.graph.transforms[*transform].transform.clone(),
-                field: planner.fields[field],
-            }),
+            Node::Transform(transform, field) => {
+                let stream = self.stream(*transform, planner.fields[field]);
+                self.region.forward.push(stream);
+            }
             Node::Re(field) | Node::Im(field) => {
                 let is_re = matches!(planner.graph.node(id), Node::Re(_));
                 let kept = self.new_slot(id);
                 let other = self.spare_slot();
                 let (re, im) = if is_re { (kept, other) } else { (other, kept) };
                 let code = match planner.graph.node(*field) {
-                    Node::Transform(transform, input) => {
-                        let wanted = &planner.graph.transforms[*transform].transform;
-                        let field = planner.fields[input];
+                    Node::Transform(transform, input)
+                        if planner.graph.scattered(*field).is_none() =>
+                    {
+                        let wanted = self.stream(*transform, planner.fields[input]);
                         let stream = self.region.forward.iter().position(|s| {
-                            s.field == field && std::sync::Arc::ptr_eq(&s.transform, wanted)
+                            s.field == wanted.field
+                                && std::sync::Arc::ptr_eq(&s.transform, &wanted.transform)
                         });
                         Code::LoadStream {
                             stream: stream.expect("a transform precedes its parts"),
@@ -147,6 +149,14 @@ impl RegionWriter<'_, '_> {
                 self.merge_load(code, is_re);
             }
             _ => {}
+        }
+    }
+
+    /// A transform that passes by while the region runs.
+    fn stream(&self, transform: usize, field: FieldId) -> Stream {
+        match &self.planner.graph.transforms[transform].transform {
+            Transform::Grid(transform) => Stream { transform: transform.clone(), field },
+            Transform::Scattered(_) => unreachable!("scattered samples are a step of their own"),
         }
     }
 
@@ -224,10 +234,8 @@ impl RegionWriter<'_, '_> {
                     };
                     let parts = (self.operand(*re), self.operand(*im));
                     self.region.cotangents.push(parts);
-                    self.region.adjoint.push(Stream {
-                        transform: planner.graph.transforms[*transform].transform.clone(),
-                        field: planner.fields[&id],
-                    });
+                    let stream = self.stream(*transform, planner.fields[&id]);
+                    self.region.adjoint.push(stream);
                 }
                 _ => {}
             }

@@ -1,8 +1,9 @@
 //! Every adjoint against central differences, and the whole against plain loops.
 
+use super::graph::Transform;
 use super::*;
 use crate::device::fourier::Axis;
-use crate::device::{Basis, Fourier};
+use crate::device::{Basis, Fourier, Scattered};
 use ndarray::Array2;
 use num_complex::Complex64;
 use proptest::prelude::*;
@@ -86,9 +87,9 @@ proptest! {
         x in prop::collection::vec(-1f64..1.0, 5),
         nx in 3usize..12,
         ny in 3usize..12,
-        fft in any::<bool>(),
+        kind in prop::sample::select(vec![Kind::Fft, Kind::Matrix, Kind::Scattered]),
     ) {
-        let mut f = beam(nx, ny, fft);
+        let mut f = beam(nx, ny, kind);
         check_gradient(&mut f, &x);
         // The gradient differentiated again, against differences of the gradient.
         let v = [0.3, -0.2, 0.5, 0.1, -0.4];
@@ -109,19 +110,34 @@ proptest! {
     }
 }
 
+/// The forms of the far field.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Fft,
+    Matrix,
+    Scattered,
+}
+
 /// A little beam-map fit: three phase functions over a few pixels, a gain and a background.
-fn beam(nx: usize, ny: usize, fft: bool) -> Function {
+fn beam(nx: usize, ny: usize, kind: Kind) -> Function {
     let pixels: Vec<(u32, u32)> = (0..ny as u32)
         .flat_map(|r| (0..nx as u32).map(move |c| (r, c)))
         .filter(|(r, c)| (r + 2 * c) % 4 != 0)
         .collect();
-    let axis = |n: usize| match fft {
-        true => Axis::Fft { points: n },
-        false => Axis::Matrix(Array2::from_shape_fn((n + 2, n), |(f, p)| {
+    let axis = |n: usize| match kind {
+        Kind::Fft => Axis::Fft { points: n },
+        _ => Axis::Matrix(Array2::from_shape_fn((n + 2, n), |(f, p)| {
             Complex64::cis(0.37 * f as f64 * p as f64) * (1.0 + 0.1 * p as f64)
         })),
     };
-    let fourier = Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()));
+    let samples: Vec<(f64, f64)> =
+        (0..nx * ny).map(|i| (0.5 * (i as f64).sin(), 0.3 * (1.7 * i as f64).cos())).collect();
+    let fourier: Transform = match kind {
+        Kind::Scattered => {
+            (&Arc::new(Scattered::new(pixels.clone(), (0.3, 2.0), &samples, 1e-9))).into()
+        }
+        _ => (&Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()))).into(),
+    };
     let basis = Arc::new(Basis::dense(&Array2::from_shape_fn((3, pixels.len()), |(j, p)| {
         (1.0 + j as f64 + 0.7 * p as f64).sin()
     })));
@@ -197,14 +213,16 @@ fn a_transform_and_its_adjoint_agree_with_the_plain_sum() {
 #[test]
 fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
     let x = [0.3, -0.2, 0.7, 1.1, 0.2];
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| beam(75, 64, true).value_and_gradient(&x))
-    };
-    let one = run(1);
-    for threads in [2, 3, 8] {
-        for _ in 0..5 {
-            assert_eq!(run(threads), one);
+    for kind in [Kind::Fft, Kind::Scattered] {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| beam(75, 64, kind).value_and_gradient(&x))
+        };
+        let one = run(1);
+        for threads in [2, 3, 8] {
+            for _ in 0..5 {
+                assert_eq!(run(threads), one);
+            }
         }
     }
 }

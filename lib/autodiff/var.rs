@@ -1,7 +1,7 @@
 //! What a user writes: arithmetic on [`Var`]s, recorded on a [`Tape`].
 
-use super::graph::{BasisEntry, Graph, Id, Shape, SpaceId, TransformEntry};
-use crate::device::{Basis, Fourier, Op};
+use super::graph::{BasisEntry, Graph, Id, Shape, SpaceId, Transform, TransformEntry};
+use crate::device::{Basis, Op};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -92,32 +92,29 @@ impl Tape {
     }
 
     /// The Fourier transform of `field` into `output`, which must have the transform's number of
-    /// outputs and be used by no other transform.
+    /// outputs and be used by no other transform (by the same one, for other fields, it may).
     ///
     /// # Panics
     /// When the lengths disagree.
     pub fn transform<'t>(
         &'t self,
-        transform: &Arc<Fourier>,
+        transform: impl Into<Transform>,
         field: Complex<'t>,
         output: Space,
     ) -> Complex<'t> {
+        let transform = transform.into();
         let mut graph = self.graph.borrow_mut();
         assert_eq!(graph.spaces[output.0], transform.outputs(), "one element an output");
         // A region streams its transforms block by block, so it has to have one shape of blocks.
         assert!(
-            graph.transforms.iter().all(|t| t.output != output.0),
+            graph.transforms.iter().all(|t| t.output != output.0 || t.transform.is(&transform)),
             "a space takes the outputs of one transform"
         );
         let Shape::Array(input) = graph.shape(field.re.id) else {
             panic!("a transform takes an array");
         };
-        assert_eq!(graph.spaces[input], transform.pixels().len(), "one element a pixel");
-        graph.transforms.push(TransformEntry {
-            transform: transform.clone(),
-            input,
-            output: output.0,
-        });
+        assert_eq!(graph.spaces[input], transform.inputs(), "one element a pixel");
+        graph.transforms.push(TransformEntry { transform, input, output: output.0 });
         let index = graph.transforms.len() - 1;
         let field = graph.complex(field.re.id, field.im.id);
         let result = graph.transform(index, field);

@@ -12,7 +12,7 @@ const FEWEST_ACROSS: f64 = 4.0;
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
-/// One map only, no two focus settings, scattered samples, and rasters coarser than a beam: those come
+/// One map only, no two focus settings, and samples that lie farther apart than a beam is wide: those come
 /// from a wrong wavelength, telescope or unit.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
@@ -34,13 +34,11 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
     }
     let beam = wavelength / (2.0 * telescope.radius);
     for map in &maps.maps {
-        let Sampling::Raster { u, v } = &map.sampling else {
-            return wrong(format!(
-                "{}: its samples are scattered, and only rasters can be fitted yet",
-                map.name
-            ));
+        let steps = match &map.sampling {
+            Sampling::Raster { u, v } => [step(u), step(v)],
+            Sampling::Scattered { u, v } => [spacing(u, v), None],
         };
-        if let Some(step) = [u, v].into_iter().flat_map(|axis| step(axis)).find(|s| *s > beam) {
+        if let Some(step) = steps.into_iter().flatten().find(|s| *s > beam) {
             return wrong(format!(
                 "{}: samples {step:.4} rad apart, coarser than wavelength / dish diameter = {beam:.4} \
                  rad: the grid they imply is smaller than the dish; is the wavelength or the telescope wrong?",
@@ -55,6 +53,16 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
 fn step(axis: &[f64]) -> Option<f64> {
     let steps = axis.windows(2).map(|w| (w[1] - w[0]).abs());
     steps.reduce(f64::max)
+}
+
+/// The typical distance of neighbours among scattered samples: of a square lattice of as many on the
+/// rectangle that holds them.
+fn spacing(u: &[f64], v: &[f64]) -> Option<f64> {
+    let extent = |axis: &[f64]| {
+        let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
+        axis.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low
+    };
+    (u.len() > 1).then(|| (extent(u) * extent(v) / u.len() as f64).sqrt())
 }
 
 /// Checks that a grid carries the dish with enough samples for polynomials up to `order`. `option` is
@@ -107,6 +115,19 @@ mod tests {
         assert!(check(&[0.0], 1e-4).unwrap_err().contains("at least two"));
         assert!(check(&[0.0, 0.0], 1e-4).unwrap_err().contains("dz = 0 mm"));
         assert!(check(&[0.0, 0.05], 2e-4).unwrap_err().contains("smaller than the dish"));
+        // Scattered samples, 25 on a square of 4 steps.
+        let scattered = |step: f64| {
+            let mut set = set(&[0.0, 0.05], step);
+            for map in &mut set.maps {
+                let place = |i: usize| (i as f64 - 2.0) * step;
+                let u = (0..25).map(|i| place(i % 5)).collect();
+                map.sampling =
+                    Sampling::Scattered { u, v: (0..25).map(|i| place(i / 5)).collect() };
+            }
+            maps(&set, "x", &telescope, 1.1e-3).map_err(|e| e.to_string())
+        };
+        assert_eq!(scattered(2.4e-4), Ok(()));
+        assert!(scattered(2.6e-4).unwrap_err().contains("smaller than the dish"));
     }
 
     #[test]

@@ -121,7 +121,8 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
     if let Some(earlier) = earlier {
         let (order, maps) = (input.options.order, input.maps.maps.len());
         for (name, _) in &earlier.parameters {
-            check_in_model(name, order, maps, input.telescope.illumination)?;
+            let two = input.maps.chop.is_some();
+            check_in_model(name, order, maps, two, input.telescope.illumination)?;
         }
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);

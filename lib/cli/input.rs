@@ -86,6 +86,9 @@ impl InputArgs {
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
         }
+        if let Some(chop) = self.observation.chop {
+            maps.chop = chop.0;
+        }
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
         options.aperture = match self.aperture.aperture {
@@ -99,7 +102,8 @@ impl InputArgs {
         let names = edits.free.iter().chain(&edits.fix);
         let names = names.chain(edits.start.iter().map(|s| &s.0));
         for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
-            check_in_model(name, options.order, maps.maps.len(), telescope.illumination)?;
+            let (count, two) = (maps.maps.len(), maps.chop.is_some());
+            check_in_model(name, options.order, count, two, telescope.illumination)?;
         }
         Ok(Input { telescope, wavelength, maps, options })
     }

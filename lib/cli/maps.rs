@@ -34,7 +34,7 @@ pub struct MapsArgs {
     /// Beam maps: FITS (ours, pyoof's or OOF's) or a .npy cube (maps, v, u) [default: standard input]
     #[arg(value_name = "MAPS", conflicts_with = "map")]
     pub maps: Option<PathBuf>,
-    /// A map as text, `u v power` a line in radians, with its sub-reflector displacement, such as
+    /// A map as text, `u v power` a line in radians, a raster or scattered, with its sub-reflector displacement, such as
     /// --map=-27mm:OUT1.txt; once for each map
     #[arg(long, value_name = "DZ:FILE", allow_hyphen_values = true, value_parser = map_of_defocus)]
     pub map: Vec<MapOfDefocus>,

@@ -28,6 +28,27 @@ pub struct ObservationArgs {
     /// else the telescope's]
     #[arg(long, value_name = "KIND", value_parser = illumination)]
     pub illumination: Option<Illumination>,
+    /// For a dual-beam receiver, whose maps are the difference of two beams: how far to the +u side of
+    /// the first the second, negative beam lies, such as 57.8arcsec, or none [default: what the file
+    /// says, else none]
+    #[arg(long, value_name = "ANGLE", allow_hyphen_values = true, value_parser = chop)]
+    pub chop: Option<Chop>,
+}
+
+/// The second beam's offset in radians, or that there is none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chop(pub Option<f64>);
+
+fn chop(text: &str) -> Result<Chop> {
+    if text.trim() == "none" {
+        return Ok(Chop(None));
+    }
+    match Quantity::Angle.parse(text)? {
+        chop if chop != 0.0 && chop.abs() < std::f64::consts::FRAC_PI_2 => Ok(Chop(Some(chop))),
+        _ => Err(Error::usage(format!(
+            "'{text}' is no distance of two beams; give an angle or none"
+        ))),
+    }
 }
 
 impl ObservationArgs {

@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::optics::illumination::Illumination;
+use crate::optics::model::{CHOP, RATIO};
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
-const OF_A_MAP: [&str; 4] = ["dx", "dy", "gain", "background"];
+const OF_A_MAP: [&str; 5] = ["dx", "dy", "gain", "background", RATIO];
 
 /// A name and its number: `z5`, `gain[1]`, or the plain name of all of a kind.
 pub fn split(name: &str) -> (&str, Option<usize>) {
@@ -39,13 +40,16 @@ pub fn quantity(name: &str) -> Result<Quantity> {
             _ => Quantity::Number,
         });
     }
+    if name == CHOP {
+        return Ok(Quantity::Angle);
+    }
     let of_any = |kind: &Illumination| kind.parameters().iter().any(|p| p.name == name);
     if Illumination::ALL.iter().any(of_any) {
         return Ok(Quantity::Number);
     }
     Err(Error::usage(format!(
         "unknown parameter '{name}', expected z0, z1, ..., {} with or without the number of a map \
-         in brackets, or one of the illumination such as amp, x0, sigma, taper",
+         in brackets, {CHOP}, or one of the illumination such as amp, x0, sigma, taper",
         OF_A_MAP.join(", ")
     )))
 }
@@ -98,12 +102,13 @@ pub fn bounds_of(name: &str, low: &str, high: &str) -> Result<(String, f64, f64)
 /// Checks that the model has a parameter of this name.
 ///
 /// # Errors
-/// A usage error for a coefficient above `order`, a map that is not there, or a parameter of another
-/// illumination.
+/// A usage error for a coefficient above `order`, a map that is not there, a second beam that is not there
+/// (`two_beams`), or a parameter of another illumination.
 pub fn check_in_model(
     name: &str,
     order: u32,
     maps: usize,
+    two_beams: bool,
     illumination: Illumination,
 ) -> Result<()> {
     let (stem, index) = split(name);
@@ -116,6 +121,15 @@ pub fn check_in_model(
                 count - 1
             ))),
         };
+    }
+    if stem == CHOP || stem == RATIO {
+        if !two_beams {
+            let what = format!("there is no {name} in maps of one beam; see --chop");
+            return Err(Error::usage(what));
+        }
+        if name == stem {
+            return Ok(());
+        }
     }
     if OF_A_MAP.contains(&stem) {
         return match index {
@@ -175,9 +189,13 @@ mod tests {
 
     #[test]
     fn a_name_has_to_be_in_the_model() {
-        let check = |name| check_in_model(name, 2, 3, Illumination::Gaussian);
+        let check = |name| check_in_model(name, 2, 3, false, Illumination::Gaussian);
         assert!(check("z5").is_ok() && check("z6").is_err());
         assert!(check("gain[2]").is_ok() && check("gain[3]").is_err() && check("gain").is_ok());
+        assert!(check("ratio[1]").is_err() && check("chop").is_err());
+        let two = |name| check_in_model(name, 2, 3, true, Illumination::Gaussian);
+        assert!(two("ratio[2]").is_ok() && two("ratio[3]").is_err() && two("chop").is_ok());
+        assert!(two("chop[1]").is_err());
         let message = check("taper").unwrap_err().to_string();
         assert!(message.contains("gaussian") && message.contains("sigma"), "{message}");
     }

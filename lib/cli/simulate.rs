@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
+use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::Noise;
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
@@ -29,8 +30,8 @@ use std::path::{Path, PathBuf};
 #[command(name = "oof-simulate", version, after_help = example::help("oof-simulate"))]
 pub struct SimulateArgs {
     #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Telescope",
-          required_unless_present = "parameters",
-          help = telescope_help("[default: that of --parameters]"))]
+          required_unless_present_any = ["parameters", "like"],
+          help = telescope_help("[default: that of --parameters, else of --like]"))]
     pub telescope: Option<String>,
     #[command(flatten)]
     pub observation: ObservationArgs,
@@ -38,6 +39,10 @@ pub struct SimulateArgs {
     /// pixel alone [default: the telescope's]
     #[arg(long, value_name = "N", help_heading = "Telescope")]
     pub grid: Option<usize>,
+    /// Sample the sky where these maps did, scattered or not: a FITS file, whose telescope, focus
+    /// settings, wavelength and second beam are taken too unless other options say otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "grid", help_heading = "Telescope")]
+    pub like: Option<PathBuf>,
     /// Highest radial order of --rms, 1 to 20
     #[arg(long, value_name = "N", default_value = "5", value_parser = order, help_heading = "Aberrations")]
     pub order: u32,
@@ -136,12 +141,24 @@ impl SimulateArgs {
         let earlier = earlier
             .map(|path| read_parameters(&source::read(path)?, &source::name(path)))
             .transpose()?;
-        let telescope = self.telescope_of(earlier.as_ref())?;
+        let like = self.like.as_deref();
+        let like = like
+            .map(|path| fits::read_maps(&source::read(path)?, &source::name(path)))
+            .transpose()?
+            .unwrap_or_default();
+        let telescope = self.telescope_of(earlier.as_ref(), like.telescope.as_deref())?;
         let wavelength = self.observation.wavelength();
-        let wavelength = wavelength.or(earlier.as_ref().map(|e| e.wavelength));
-        let defocus = self.observation.defocus.clone();
+        let wavelength = wavelength.or(earlier.as_ref().map(|e| e.wavelength)).or(like.wavelength);
+        let samplings: Vec<_> = like.maps.iter().map(|map| map.sampling.clone()).collect();
+        let settings = like.maps.iter().map(|map| map.defocus).collect::<Vec<_>>();
+        let settings = Some(settings).filter(|s| !s.is_empty());
+        let defocus = self.observation.defocus.clone().or(settings);
         let mut grid = telescope.aperture;
         grid.points = self.grid.unwrap_or(grid.points);
+        let metres = wavelength.unwrap_or(telescope.wavelength);
+        if !samplings.is_empty() {
+            grid = ApertureGrid::suitable(telescope.radius, metres, samplings.iter());
+        }
         check::grid(grid, &telescope, self.order, "--grid")?;
         let noise = self.noise.unwrap_or_else(|| {
             if !self.machine.quiet {
@@ -155,7 +172,7 @@ impl SimulateArgs {
             telescope.noise
         });
         let options = SimulateOptions {
-            wavelength: wavelength.unwrap_or(telescope.wavelength),
+            wavelength: metres,
             defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
             grid,
             order: self.order,
@@ -164,21 +181,33 @@ impl SimulateArgs {
             seed: self.seed,
             noise,
             precision: self.machine.precision(),
+            chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
+            samplings,
         };
+        let (given, maps) = (options.defocus.len(), options.samplings.len());
+        if maps > 0 && given != maps {
+            return Err(Error::usage(format!(
+                "--defocus has {given} values, but there are {maps} maps in the file of --like"
+            )));
+        }
         for (name, _) in &options.parameters {
             // Coefficients of any order can be set.
             if parameter::zernike(name).is_none() {
                 let maps = options.defocus.len();
-                check_in_model(name, self.order, maps, telescope.illumination)?;
+                let two = options.chop.is_some();
+                check_in_model(name, self.order, maps, two, telescope.illumination)?;
             }
         }
         Ok((telescope, options))
     }
 
-    fn telescope_of(&self, earlier: Option<&FitFile>) -> Result<Telescope> {
+    fn telescope_of(&self, earlier: Option<&FitFile>, like: Option<&str>) -> Result<Telescope> {
         let name = self.telescope.as_deref();
-        let name = name.or(earlier.map(|e| e.telescope.as_str()));
-        let telescope = open_telescope(name.unwrap_or_default())?;
+        let telescope = match name.or(earlier.map(|e| e.telescope.as_str())) {
+            Some(name) => open_telescope(name)?,
+            // Other people write names in capitals.
+            None => open_telescope(&like.unwrap_or_default().trim().to_ascii_lowercase())?,
+        };
         let kind = match (self.observation.illumination, earlier) {
             (Some(kind), _) => kind,
             (None, Some(earlier)) => illumination(&earlier.illumination)?,

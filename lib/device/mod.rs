@@ -8,6 +8,7 @@
 //! * [`program`]: the format: regions of fused element-wise work, and the transforms they stream;
 //! * [`basis`]: a few coefficients spread over many samples, and back (Zernike sums);
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
+//! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
 //! * [`cpu`]: runs programs on the cores of this machine.
 
 pub mod basis;
@@ -15,11 +16,14 @@ pub mod cpu;
 pub mod fourier;
 pub mod op;
 pub mod program;
+pub mod scattered;
+pub mod window;
 
 pub use basis::Basis;
 pub use fourier::Fourier;
 pub use op::Op;
 pub use program::Program;
+pub use scattered::Scattered;
 
 /// The floating-point type that arrays are computed in. Scalars and sums are always `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@
 //! to a later one. *Fields* are complex: what goes into a Fourier transform and what comes back from
 //! its adjoint.
 
-use super::{Basis, Fourier, Op};
+use super::{Basis, Fourier, Op, Scattered};
 use std::sync::Arc;
 
 /// Index into the scalars.
@@ -49,6 +49,18 @@ pub enum Step {
     Scalars(Vec<ScalarCode>),
     /// Element-wise work over one index space.
     Region(Region),
+    /// Transforms to scattered samples, and adjoints of them, that do not wait for each other.
+    Scattered(Vec<Scatter>),
+}
+
+/// A transform between two stored fields.
+#[derive(Debug, Clone)]
+pub struct Scatter {
+    pub transform: Arc<Scattered>,
+    /// From the samples to the pixels.
+    pub adjoint: bool,
+    pub from: FieldId,
+    pub to: FieldId,
 }
 
 /// `out = op(a, b)` on scalars.

@@ -8,9 +8,9 @@ use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// The curvature `sum psi'(r) J J'`, and below it the scatter of the scores `sum psi(r)^2 J J'` where that
-/// is wanted, in the parameters' lengths: `psi` is the derivative of a sample's negative log-likelihood by
-/// its scaled residual `r`, and `J` that of the model.
+/// The curvature `sum psi'(r) J J'`, and below it one of [`Second`], in the parameters' lengths: `psi` is
+/// the derivative of a sample's negative log-likelihood by its scaled residual `r`, and `J` that of the
+/// model.
 type Information = Array2<f64>;
 
 /// Samples whose products are formed together: their derivatives fit the second cache.
@@ -19,10 +19,19 @@ const CHUNK: usize = 1024;
 /// Derivatives of this many parameters and samples are held at a time, or those of one map.
 const HELD: usize = 4_000_000;
 
+/// What is wanted besides the curvature.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Second {
+    /// Of the scores: `sum psi(r)^2 J J'`.
+    Scatter,
+    /// A bound of the curvature that is never negative: `sum psi(r) / r J J'`.
+    Majorant,
+}
+
 /// The information in the samples of a problem.
-fn information(problem: &Problem, which: &[usize], at: &[f64], scatter: bool) -> Information {
+fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -> Information {
     let n = which.len();
-    let height = if scatter { 2 * n } else { n };
+    let height = 2 * n;
     let mut sum = Array2::zeros((height, n));
     let maps = &problem.maps.maps;
     let samples: usize = maps.iter().map(|m| m.sampling.len()).sum();
@@ -38,7 +47,7 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], scatter: bool) ->
         };
         let columns: Vec<Vec<Vec<f64>>> = (0..n).map(derivative).collect();
         for (i, model) in models.iter().enumerate() {
-            let (square, slope) = derivatives(problem, first + i, model);
+            let (other, slope) = derivatives(problem, first + i, model, second);
             let product = |chunk: usize| {
                 let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
                 let mut rows = Array2::zeros((n, range.len()));
@@ -47,7 +56,7 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], scatter: bool) ->
                     row.assign(&ArrayView1::from(&columns[j][i][range.clone()]));
                 }
                 for (j, mut row) in weighed.outer_iter_mut().enumerate() {
-                    let weights = if j < n { &slope } else { &square };
+                    let weights = if j < n { &slope } else { &other };
                     row.assign(&rows.row(j % n));
                     row *= &ArrayView1::from(&weights[range.clone()]);
                 }
@@ -70,8 +79,13 @@ fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
     Some(Array2::from_shape_fn((n, n), |(a, b)| inverse[(a, b)]))
 }
 
-/// For every sample of a map `psi^2` and `psi'`, over the square of its scale.
-fn derivatives(problem: &Problem, map: usize, model: &[f64]) -> (Vec<f64>, Vec<f64>) {
+/// For every sample of a map what `second` weighs with and `psi'`, over the square of its scale.
+fn derivatives(
+    problem: &Problem,
+    map: usize,
+    model: &[f64],
+    second: Second,
+) -> (Vec<f64>, Vec<f64>) {
     let data = problem.model.arrange(map, &problem.maps.maps[map].power);
     let weights = problem.weights(map);
     let one = |(i, (d, m)): (usize, (&f64, &f64))| {
@@ -85,15 +99,23 @@ fn derivatives(problem: &Problem, map: usize, model: &[f64]) -> (Vec<f64>, Vec<f
                 (2.0 * r / q, 2.0 * (1.0 - r * r) / (q * q))
             }
         };
-        (psi * psi / (scale * scale), slope / (scale * scale))
+        let other = match (second, problem.options.likelihood) {
+            (Second::Scatter, _) => psi * psi,
+            (Second::Majorant, LikelihoodKind::Gaussian) => 1.0,
+            (Second::Majorant, LikelihoodKind::Cauchy) => 2.0 / (1.0 + r * r),
+        };
+        (other / (scale * scale), slope / (scale * scale))
     };
     data.iter().zip(model).enumerate().map(one).unzip()
 }
 
-/// The inverse of the curvature, row-major, in the parameters' lengths; `None` where it has none.
+/// The inverse of the curvature, row-major, in the parameters' lengths, to start a minimiser with; `None`
+/// where it has none. Where many residuals are larger than a robust likelihood's scale, its curvature is
+/// not positive, and a bound of it is taken.
 pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Vec<f64>> {
-    let curvature = information(problem, which, at, false);
-    Some(inverse(curvature.view())?.into_raw_vec_and_offset().0)
+    let both = information(problem, which, at, Second::Majorant);
+    let (curvature, majorant) = both.view().split_at(Axis(0), which.len());
+    Some(inverse(curvature).or_else(|| inverse(majorant))?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
@@ -108,12 +130,12 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Opti
     // Large maps: all samples where the beam is, and a part of those around it for the rest.
     let parts = level::parts(problem, which.len());
     let mut sum = match parts.is_empty() {
-        true => information(problem, which, at, true),
+        true => information(problem, which, at, Second::Scatter),
         false => Array2::zeros((2 * n, n)),
     };
     for part in &parts {
         let some = problem.with_maps(&part.maps, &part.options)?;
-        sum.scaled_add(1.0 / part.share, &information(&some, which, at, true));
+        sum.scaled_add(1.0 / part.share, &information(&some, which, at, Second::Scatter));
     }
     let (curvature, scatter) = sum.view().split_at(Axis(0), n);
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();

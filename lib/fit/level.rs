@@ -33,17 +33,17 @@ pub fn levels(
     options: &FitOptions,
 ) -> Vec<Level> {
     let Window { beam, half, centre } = window(telescope, wavelength, maps);
-    let stride = nyquist(maps, beam);
+    let thin = Thin { stride: nyquist(maps, beam), one_in: spare(maps, beam) };
     let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
-    for (half, stride) in [(2.0 * half, 1), (half, 1), (half, stride)] {
+    for (half, thin) in [(2.0 * half, Thin::NONE), (half, Thin::NONE), (half, thin)] {
         let above = levels.last().map_or(maps, |level| &level.maps);
         let cut: Option<Vec<BeamMap>> =
-            maps.maps.iter().map(|map| part(map, centre, half, stride)).collect();
+            maps.maps.iter().map(|map| part(map, centre, half, thin)).collect();
         let Some(mut cut) = cut else { continue };
         cut.iter_mut().for_each(BeamMap::blank_spikes);
-        let level = Level::new(cut, maps, stride, telescope, wavelength, options);
+        let level = Level::new(cut, maps, thin.share(), telescope, wavelength, options);
         if samples(&level.maps) * RATIO <= samples(above) {
             levels.push(level);
         }
@@ -63,7 +63,8 @@ const FEWEST: usize = 64;
 pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
     let (maps, options) = (problem.maps, problem.options);
     let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
-    if samples * count <= DERIVATIVES {
+    let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
+    if samples * count <= DERIVATIVES || !maps.maps.iter().all(raster) {
         return Vec::new();
     }
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);
@@ -72,7 +73,8 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
     let axis = (samples as f64 / maps.maps.len() as f64).sqrt() as usize;
     let stride = enough.min((axis / FEWEST).max(1));
     let cut = |centre: (f64, f64), half: f64, stride: usize| {
-        let cut = maps.maps.iter().map(|map| part(map, centre, half, stride));
+        let thin = Thin { stride, ..Thin::NONE };
+        let cut = maps.maps.iter().map(|map| part(map, centre, half, thin));
         cut.collect::<Option<Vec<BeamMap>>>()
     };
     let (Some(inner), Some(mut outer)) =
@@ -84,7 +86,8 @@ pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
         blank_where(map, &inner.sampling);
     }
     let level = |maps: Vec<BeamMap>, stride: usize| {
-        Level::new(maps, problem.maps, stride, telescope, wavelength, options)
+        let thin = Thin { stride, ..Thin::NONE };
+        Level::new(maps, problem.maps, thin.share(), telescope, wavelength, options)
     };
     vec![level(inner, 1), level(outer, stride)]
 }
@@ -107,11 +110,11 @@ fn blank_where(map: &mut BeamMap, inner: &Sampling) {
 }
 
 impl Level {
-    /// Every `stride`-th sample either way of some part of `whole`.
+    /// A `share` of the samples of some part of `whole`.
     fn new(
         maps: Vec<BeamMap>,
         whole: &MapSet,
-        stride: usize,
+        share: f64,
         telescope: &Telescope,
         wavelength: f64,
         options: &FitOptions,
@@ -121,9 +124,25 @@ impl Level {
                 aperture: matching_grid(&maps, telescope.radius, wavelength),
                 ..options.clone()
             },
-            share: 1.0 / (stride * stride) as f64,
-            maps: MapSet { maps, noise: whole.noise, ..MapSet::default() },
+            share,
+            maps: MapSet { maps, noise: whole.noise, chop: whole.chop, ..MapSet::default() },
         }
+    }
+}
+
+/// How samples are thinned: every `stride`-th of a raster either way, `one_in` so many of scattered ones.
+#[derive(Debug, Clone, Copy)]
+struct Thin {
+    stride: usize,
+    one_in: usize,
+}
+
+impl Thin {
+    const NONE: Thin = Thin { stride: 1, one_in: 1 };
+
+    /// The part of the samples that is left; maps of both kinds together are not worth more thought.
+    fn share(self) -> f64 {
+        1.0 / (self.stride * self.stride).max(self.one_in) as f64
     }
 }
 
@@ -139,10 +158,13 @@ struct Window {
 
 fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
     let beam = wavelength / (2.0 * telescope.radius);
+    let centre = centre(maps, 0.5 * LEAST * beam);
+    // Both of two beams are in it.
+    let aside = 0.5 * maps.chop.unwrap_or(0.0);
     Window {
         beam,
-        half: (LEAST * beam).max(MARGIN * beam + spread(telescope, maps)),
-        centre: centre(maps, 0.5 * LEAST * beam),
+        half: (LEAST * beam).max(MARGIN * beam + spread(telescope, maps)) + aside.abs(),
+        centre: (centre.0 + aside, centre.1),
     }
 }
 
@@ -153,7 +175,8 @@ fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
     // A rough picture of a large map will do.
     let rough = |map: &BeamMap| {
         let stride = (map.sampling.len() as f64 / 16384.0).sqrt().ceil() as usize;
-        part(map, (0.0, 0.0), f64::INFINITY, stride.max(1))
+        let thin = Thin { stride: stride.max(1), one_in: (stride * stride).max(1) };
+        part(map, (0.0, 0.0), f64::INFINITY, thin)
     };
     let places = maps.maps.iter().filter_map(rough);
     let places = places.map(|map| centroid(&map));
@@ -192,6 +215,24 @@ fn nyquist(maps: &MapSet, beam: f64) -> usize {
     ((0.5 * beam * (1.0 + 1e-9) / coarsest) as usize).max(1)
 }
 
+/// How many scattered samples there are for every one that is needed in the sparsest of the maps: twice
+/// the four of a square beam width that a raster would need, and some.
+fn spare(maps: &MapSet, beam: f64) -> usize {
+    const NEEDED: f64 = 9.0;
+    let density = |map: &BeamMap| {
+        let Sampling::Scattered { u, v } = &map.sampling else {
+            return f64::INFINITY;
+        };
+        let extent = |axis: &[f64]| {
+            let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
+            axis.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low
+        };
+        u.len() as f64 * beam * beam / (extent(u) * extent(v))
+    };
+    let sparsest = maps.maps.iter().map(density).fold(f64::INFINITY, f64::min);
+    if sparsest.is_finite() { ((sparsest / NEEDED) as usize).max(1) } else { 1 }
+}
+
 /// The larger of the two typical steps of a raster; infinite where there is none.
 fn step(sampling: &Sampling) -> f64 {
     let Sampling::Raster { u, v } = sampling else {
@@ -205,10 +246,14 @@ fn step(sampling: &Sampling) -> f64 {
 }
 
 /// The samples of a raster within `half` radians of `centre` either way, every `stride`-th of them.
-/// `None` for other samplings, and where most of the samples are blank.
-fn part(map: &BeamMap, centre: (f64, f64), half: f64, stride: usize) -> Option<BeamMap> {
-    let Sampling::Raster { u, v } = &map.sampling else {
-        return None;
+/// `None` where most of the samples are blank.
+fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<BeamMap> {
+    let stride = thin.stride;
+    let (u, v) = match &map.sampling {
+        Sampling::Raster { u, v } => (u, v),
+        Sampling::Scattered { u, v } => {
+            return scattered_part(map, (u, v), centre, half, thin.one_in);
+        }
     };
     let (columns, rows) = (chosen(u, centre.0, half, stride), chosen(v, centre.1, half, stride));
     let mut power = Vec::with_capacity(rows.len() * columns.len());
@@ -235,6 +280,29 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, stride: usize) -> Option<B
         power,
     };
     (2 * known >= part.power.len() && part.peak() > 0.0).then_some(part)
+}
+
+fn scattered_part(
+    map: &BeamMap,
+    (u, v): (&[f64], &[f64]),
+    centre: (f64, f64),
+    half: f64,
+    one_in: usize,
+) -> Option<BeamMap> {
+    let inside = |&i: &usize| (u[i] - centre.0).abs() <= half && (v[i] - centre.1).abs() <= half;
+    let chosen: Vec<usize> = (0..u.len()).filter(inside).step_by(one_in).collect();
+    let of = |values: &[f64]| chosen.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    let part = BeamMap {
+        name: map.name.clone(),
+        defocus: map.defocus,
+        sampling: Sampling::Scattered { u: of(u), v: of(v) },
+        power: of(&map.power),
+        sigma: match &map.sigma {
+            Sigma::PerSample(sigma) => Sigma::PerSample(of(sigma)),
+            other => other.clone(),
+        },
+    };
+    (2 * part.blanks() <= part.power.len() && part.peak() > 0.0).then_some(part)
 }
 
 /// Which samples of an axis to take: an even number about that nearest to `centre`, which is taken too.
@@ -264,4 +332,57 @@ fn matching_grid(maps: &[BeamMap], radius: f64, wavelength: f64) -> Option<Apert
     let holds = grid.extent >= 1.0 + 1.0 / grid.points as f64;
     let fits = same && holds && grid.is_sky_of(u, v, radius, wavelength);
     fits.then_some(grid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples every `step` beams each way over a square of 40 of them, one after the other.
+    fn scattered(step: f64, beam: f64) -> BeamMap {
+        let across = (40.0 / step) as usize;
+        let place = |i: usize| (i as f64 - 0.5 * across as f64) * step * beam;
+        // A little off the lattice, or it would be a raster.
+        let point = |i: usize| (place(i % across) + 1e-9 * (i as f64).sin(), place(i / across));
+        let (u, v): (Vec<f64>, Vec<f64>) = (0..across * across).map(point).unzip();
+        let power = |(u, v): (&f64, &f64)| (-(u * u + v * v) / (beam * beam)).exp();
+        BeamMap {
+            name: "MAP0".into(),
+            defocus: 0.0,
+            power: u.iter().zip(&v).map(power).collect(),
+            sampling: Sampling::Scattered { u, v },
+            sigma: Sigma::Unknown,
+        }
+    }
+
+    #[test]
+    fn levels_of_scattered_samples_have_those_near_the_beams_and_no_more_than_they_need() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let (wavelength, options) = (1.1e-3, FitOptions::default());
+        let beam = wavelength / (2.0 * telescope.radius);
+        let set = |step| MapSet { maps: vec![scattered(step, beam)], ..MapSet::default() };
+        // 8 beams to every side of the centre: 1/6 of the area. At 1/4 of a beam 16 samples a square beam,
+        // not twice what is needed; at 1/10 of a beam 100, 11 times.
+        let coarse = levels(&telescope, wavelength, &set(0.25), &options);
+        assert_eq!(coarse.iter().map(|l| l.share).collect::<Vec<_>>(), [1.0]);
+        let fine = levels(&telescope, wavelength, &set(0.1), &options);
+        assert_eq!(fine[0].share, 1.0 / 11.0);
+        assert_eq!(spare(&set(0.1), beam), 11);
+        for level in coarse.iter().chain(&fine[..1]) {
+            let Sampling::Scattered { u, v } = &level.maps.maps[0].sampling else {
+                panic!("not scattered");
+            };
+            assert!(u.iter().chain(v).all(|x| x.abs() <= 8.001 * beam));
+            assert!((1500..=4300).contains(&u.len()), "{}", u.len());
+        }
+        // The second of two beams, 6 beam widths aside, is inside as well.
+        let two = MapSet { chop: Some(6.0 * beam), ..set(0.25) };
+        let level = &levels(&telescope, wavelength, &two, &options)[0];
+        assert_eq!(level.maps.chop, two.chop);
+        let Sampling::Scattered { u, .. } = &level.maps.maps[0].sampling else {
+            panic!("not scattered");
+        };
+        let high = u.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(high > 13.0 * beam && high < 14.1 * beam, "{}", high / beam);
+    }
 }

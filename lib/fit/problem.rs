@@ -3,7 +3,7 @@
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
 use crate::error::{Error, Result};
-use crate::optics::aperture::{ApertureGrid, ApertureKind};
+use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{self, Model};
 use crate::optics::telescope::Telescope;
@@ -42,9 +42,12 @@ impl<'a> Problem<'a> {
         maps: &'a MapSet,
         options: &'a FitOptions,
     ) -> Result<Self> {
-        let grid =
-            options.aperture.unwrap_or_else(|| suitable_grid(telescope, wavelength, &maps.maps));
+        let grid = options.aperture.unwrap_or_else(|| {
+            let samplings = maps.maps.iter().map(|m| &m.sampling);
+            ApertureGrid::suitable(telescope.radius, wavelength, samplings)
+        });
         let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
+        let model = model.chopped(maps.chop);
         let start: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
         let mut problem = Problem {
             lengths: vec![0.3; start.len()],
@@ -72,15 +75,17 @@ impl<'a> Problem<'a> {
     where
         'a: 'b,
     {
-        let grid = options
-            .aperture
-            .unwrap_or_else(|| suitable_grid(self.telescope, self.wavelength, &maps.maps));
+        let grid = options.aperture.unwrap_or_else(|| {
+            let samplings = maps.maps.iter().map(|m| &m.sampling);
+            ApertureGrid::suitable(self.telescope.radius, self.wavelength, samplings)
+        });
         Ok(Problem {
             telescope: self.telescope,
             wavelength: self.wavelength,
             maps,
             options,
-            model: Model::new(self.telescope, self.wavelength, options.order, &maps.maps, grid)?,
+            model: Model::new(self.telescope, self.wavelength, options.order, &maps.maps, grid)?
+                .chopped(maps.chop),
             start: self.start.clone(),
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
@@ -112,6 +117,11 @@ impl<'a> Problem<'a> {
                 let i = self.model.of_map(which, map);
                 self.free[i] = free;
             }
+            // The two receivers of a chopped map are not equally sensitive; how far apart they look is
+            // known from their mechanics.
+            if let Some(chop) = self.model.of_chop() {
+                self.free[chop + 1 + map] = gain;
+            }
         }
     }
 
@@ -133,11 +143,20 @@ impl<'a> Problem<'a> {
                 self.bounds[i] = (low, high);
             }
         }
+        if let Some(chop) = self.model.of_chop() {
+            self.lengths[chop] = 0.1 * dish;
+            self.lengths[chop + 1..].fill(0.1);
+            self.bounds[chop + 1..].fill((0.0, 3.0));
+        }
         let models = self.model_maps(&self.start.clone());
         for (k, map) in self.maps.maps.iter().enumerate() {
             let model_peak = models[k].iter().copied().fold(0.0, f64::max);
             let peak = map.robust_peak();
-            let (low, sum_u, sum_v) = centroid(map);
+            let (mut low, sum_u, sum_v) = centroid(map);
+            if self.model.of_chop().is_some() {
+                // As much of the sky is below the background of two beams as above it.
+                low = quantile(map, 2);
+            }
             let ratio = (peak - low).max(0.0) / model_peak.max(f64::MIN_POSITIVE);
             let indices: [usize; 4] = std::array::from_fn(|w| self.model.of_map(w, k));
             let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs()];
@@ -290,14 +309,10 @@ impl<'a> Problem<'a> {
 
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
-    let mut known: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
-    let quarter = known.len() / 4;
-    let low = match known.is_empty() {
-        true => 0.0,
-        false => *known.select_nth_unstable_by(quarter, f64::total_cmp).1,
-    };
-    let Sampling::Raster { u, v } = &map.sampling else {
-        return (low, 0.0, 0.0);
+    let low = quantile(map, 4);
+    let place = |i: usize| match &map.sampling {
+        Sampling::Raster { u, v } => (u[i % u.len()], v[i / u.len()]),
+        Sampling::Scattered { u, v } => (u[i], v[i]),
     };
     let peak = map.robust_peak();
     let threshold = low + 0.3 * (peak - low);
@@ -307,11 +322,21 @@ pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
             // No sample counts for more than the peak: a glitch is one of many.
             let above = p.min(peak) - threshold;
             weight += above;
-            sum_u += above * u[i % u.len()];
-            sum_v += above * v[i / u.len()];
+            sum_u += above * place(i).0;
+            sum_v += above * place(i).1;
         }
     }
     if weight > 0.0 { (low, sum_u / weight, sum_v / weight) } else { (low, 0.0, 0.0) }
+}
+
+/// The power that one in `share` of the samples is below.
+fn quantile(map: &BeamMap, share: usize) -> f64 {
+    let mut known: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
+    let at = known.len() / share;
+    match known.is_empty() {
+        true => 0.0,
+        false => *known.select_nth_unstable_by(at, f64::total_cmp).1,
+    }
 }
 
 /// The median of the sigmas of samples.
@@ -337,23 +362,5 @@ pub fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
         (None, Sigma::Constant(sigma), kind) => of_sigma(*sigma, kind),
         (None, Sigma::PerSample(sigma), kind) => of_sigma(typical(sigma), kind),
         (None, Sigma::Unknown, _) => 0.05 * map.robust_peak(),
-    }
-}
-
-/// An aperture grid across the dish, fine enough that the far field repeats only well outside the
-/// maps: twice their extent and at least 64 points.
-fn suitable_grid(telescope: &Telescope, wavelength: f64, maps: &[BeamMap]) -> ApertureGrid {
-    let extent = |axis: &[f64]| axis.iter().fold(0.0f64, |a, x| a.max(x.abs()));
-    let widest = maps
-        .iter()
-        .map(|m| match &m.sampling {
-            Sampling::Raster { u, v } | Sampling::Scattered { u, v } => extent(u).max(extent(v)),
-        })
-        .fold(0.0, f64::max);
-    let needed = (4.0 * widest * 2.0 * telescope.radius * 1.02 / wavelength).ceil();
-    ApertureGrid {
-        kind: ApertureKind::Smooth,
-        points: (needed as usize).clamp(64, 1024),
-        extent: 1.02,
     }
 }

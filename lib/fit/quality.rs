@@ -1,7 +1,7 @@
 //! Whether an optimum explains the maps.
 
 use super::problem::Problem;
-use crate::optics::beam_map::{BeamMap, Noise, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, Noise, Sigma};
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 const CLIP: f64 = 9.0;
@@ -31,7 +31,7 @@ pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
 }
 
 /// The same for models that are at hand.
-pub fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
+fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
     let noise = problem.maps.noise.unwrap_or_default();
     let mut all = true;
     for (map, model) in problem.maps.maps.iter().zip(models) {
@@ -50,18 +50,27 @@ pub fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
     Some(all)
 }
 
+/// Whether the models can be trusted. The noise of a simulation is all there is; what a telescope's file
+/// has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
+pub fn trusts(problem: &Problem, models: &[Vec<f64>]) -> bool {
+    match explains_with(problem, models) {
+        Some(explained) if explained || problem.maps.noise.is_some() => explained,
+        _ => problem.maps.maps.iter().zip(models).all(|(map, model)| is_even(map, model)),
+    }
+}
+
 /// For maps of unknown noise: whether the residuals where the beam is bright stay near those where it is
 /// faint, which are the noise, or at least within some per cent of the peak, which are the model's
 /// imperfections.
-pub fn is_even(map: &BeamMap, model: &[f64]) -> bool {
+fn is_even(map: &BeamMap, model: &[f64]) -> bool {
     let peak = model.iter().copied().fold(0.0, f64::max);
-    if !matches!(map.sampling, Sampling::Raster { .. }) || peak <= 0.0 {
-        return peak > 0.0;
+    if peak <= 0.0 {
+        return false;
     }
     // Half of the residuals are below the median, whatever the glitches.
     let median = |bright: bool| {
         let pairs = map.power.iter().zip(model);
-        let chosen = pairs.filter(|(p, m)| !p.is_nan() && (**m > 0.1 * peak) == bright);
+        let chosen = pairs.filter(|(p, m)| !p.is_nan() && (m.abs() > 0.1 * peak) == bright);
         let mut sizes: Vec<f64> = chosen.map(|(p, m)| (p - m).abs()).collect();
         sizes.sort_unstable_by(f64::total_cmp);
         sizes.get(sizes.len() / 2).copied().unwrap_or(0.0) / 0.6745

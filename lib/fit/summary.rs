@@ -141,11 +141,7 @@ fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -
             ));
         }
     }
-    let maps = &problem.maps.maps;
-    let explained = quality::explains_with(problem, models).unwrap_or_else(|| {
-        maps.iter().zip(models).all(|(map, model)| quality::is_even(map, model))
-    });
-    (!explained).then(|| {
+    (!quality::trusts(problem, models)).then(|| {
         "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
     })
 }

@@ -1,5 +1,6 @@
 //! Where the aperture field is sampled: the grid across the dish, and the pixels that are open.
 
+use super::beam_map::Sampling;
 use super::blockage::Opening;
 use super::telescope::Telescope;
 use crate::error::{Error, Result};
@@ -30,6 +31,26 @@ pub struct ApertureGrid {
 const MOST_POINTS: usize = 1 << 15;
 
 impl ApertureGrid {
+    /// A grid across a dish of `radius` metres, fine enough that the far field repeats only well outside
+    /// the samples: twice their extent and at least 64 points.
+    pub fn suitable<'s>(
+        radius: f64,
+        wavelength: f64,
+        samplings: impl Iterator<Item = &'s Sampling>,
+    ) -> ApertureGrid {
+        let extent = |axis: &[f64]| axis.iter().fold(0.0f64, |a, x| a.max(x.abs()));
+        let widest = samplings.fold(0.0f64, |widest, sampling| {
+            let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = sampling;
+            widest.max(extent(u)).max(extent(v))
+        });
+        let needed = (4.0 * widest * 2.0 * radius * 1.02 / wavelength).ceil();
+        ApertureGrid {
+            kind: ApertureKind::Smooth,
+            points: (needed as usize).clamp(64, 1024),
+            extent: 1.02,
+        }
+    }
+
     /// The distance of neighbouring samples, metres, on a dish of `radius` metres.
     pub fn step(&self, radius: f64) -> f64 {
         let intervals = match self.kind {

@@ -136,6 +136,9 @@ pub struct MapSet {
     pub object: Option<String>,
     /// Mean elevation, radians, where the file says.
     pub elevation: Option<f64>,
+    /// For maps of two beams, `P(u, v) - g P(u - chop, v)`: how far in `u` the second, negative one lies
+    /// from the first, radians.
+    pub chop: Option<f64>,
     /// The aperture grid whose discrete far field the maps' pixels are, for simulated maps.
     pub aperture: Option<ApertureGrid>,
     /// The illumination's kind (`gaussian`, `pedestal`, ...), for simulated maps.

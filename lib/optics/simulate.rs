@@ -30,6 +30,10 @@ pub struct SimulateOptions {
     pub seed: u64,
     pub noise: Noise,
     pub precision: Precision,
+    /// For maps of two beams (see [`MapSet::chop`]).
+    pub chop: Option<f64>,
+    /// Where the samples of each map are; none for the pixels of `grid`'s discrete far field.
+    pub samplings: Vec<Sampling>,
 }
 
 /// Simulates maps; they carry the truth and the noise.
@@ -38,6 +42,7 @@ pub struct SimulateOptions {
 /// Unknown parameters, and grids that do not suit the dish.
 pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
     let axis = options.grid.sky_axis(telescope.radius, options.wavelength);
+    let pixels = Sampling::Raster { u: axis.clone(), v: axis };
     let mut maps: Vec<BeamMap> = options
         .defocus
         .iter()
@@ -45,7 +50,7 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         .map(|(i, &defocus)| BeamMap {
             name: format!("MAP{i}"),
             defocus,
-            sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
+            sampling: options.samplings.get(i).unwrap_or(&pixels).clone(),
             power: Vec::new(),
             sigma: Sigma::Unknown,
         })
@@ -54,6 +59,7 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
     let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
     let order = options.order.max(asked.unwrap_or(0));
     let model = Model::new(telescope, options.wavelength, order, &maps, options.grid)?;
+    let model = model.chopped(options.chop);
 
     let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
     if let Some(rms) = options.rms {
@@ -86,10 +92,11 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         maps,
         wavelength: Some(options.wavelength),
         telescope: Some(telescope.name.clone()),
-        aperture: Some(options.grid),
+        aperture: options.samplings.is_empty().then_some(options.grid),
         illumination: Some(telescope.illumination.name().to_string()),
         noise: Some(options.noise),
         seed: Some(options.seed),
+        chop: options.chop,
         truth: model.parameters.iter().zip(&x).filter_map(changed).collect(),
         ..MapSet::default()
     })

@@ -130,8 +130,12 @@ pub fn patch(mut file: Vec<u8>, value: f64) -> Vec<u8> {
 
 /// A map as text.
 pub fn lines(map: &BeamMap) -> String {
-    let Sampling::Raster { u, v } = &map.sampling else { panic!("not a raster") };
-    let points = v.iter().flat_map(|v| u.iter().map(move |u| (u, v)));
-    let lines = points.zip(&map.power);
+    let points: Vec<(f64, f64)> = match &map.sampling {
+        Sampling::Raster { u, v } => {
+            v.iter().flat_map(|v| u.iter().map(move |u| (*u, *v))).collect()
+        }
+        Sampling::Scattered { u, v } => u.iter().copied().zip(v.iter().copied()).collect(),
+    };
+    let lines = points.into_iter().zip(&map.power);
     lines.map(|((u, v), p)| format!("{u} {v} {p}\n")).collect()
 }

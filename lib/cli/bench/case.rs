@@ -89,6 +89,8 @@ impl Loaded {
             seed,
             noise: telescope.noise,
             precision: Precision::F64,
+            chop: None,
+            samplings: Vec::new(),
         };
         let maps = simulate(&telescope, &options)?;
         let width = maps.truth.iter().find(|p| p.0 == "sigma");

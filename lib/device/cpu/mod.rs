@@ -12,8 +12,10 @@ mod isa;
 mod line;
 mod matrix;
 mod pair;
+mod product;
 mod real;
 mod reduction;
+mod scattered;
 mod shared;
 mod tile;
 mod vector;
@@ -27,6 +29,7 @@ use fourier::Transform;
 use pair::{Instruction, paired};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
+use scattered::Scatters;
 use shared::Shared;
 use std::sync::Arc;
 use tile::{Needs, Sources, Tile, Workspace, Workspaces};
@@ -74,6 +77,7 @@ pub struct Cpu<T: Real> {
     partials: Shared<f64>,
     totals: Vec<f64>,
     workspaces: Workspaces<T>,
+    scatters: Scatters<T>,
 }
 
 impl<T: Real> Cpu<T> {
@@ -86,7 +90,7 @@ impl<T: Real> Cpu<T> {
         let regions = || {
             program.steps.iter().filter_map(|step| match step {
                 Step::Region(region) => Some(region),
-                Step::Scalars(_) => None,
+                Step::Scalars(_) | Step::Scattered(_) => None,
             })
         };
         assert!(
@@ -149,6 +153,7 @@ impl<T: Real> Cpu<T> {
             workspaces: Workspaces::new(rayon::current_num_threads(), needs),
             prepared,
             transforms,
+            scatters: Scatters::new(&program.steps),
             program: Arc::new(program),
         }
     }
@@ -172,6 +177,7 @@ impl<T: Real> Cpu<T> {
                     let number = numbers.next().expect("every region is prepared");
                     self.run_region(region, number);
                 }
+                Step::Scattered(some) => self.scatters.run(some, &self.fields),
             }
         }
     }
@@ -434,7 +440,7 @@ impl<T: Real> Executable for Cpu<T> {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
         assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
-        if self.prepared.iter().any(|p| p.shared) {
+        if self.prepared.iter().any(|p| p.shared) || !self.scatters.is_empty() {
             // One way into the pool for all regions: each has a thread wait for another otherwise.
             rayon::scope(|_| self.run_steps());
         } else {

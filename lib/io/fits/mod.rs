@@ -3,7 +3,8 @@
 //! **Ours.** The primary HDU has no data; its header says `OOFTYPE = 'MAPS'`, `TELESCOP`, `WAVELEN`
 //! \[m\], `FREQ` \[Hz\], `OBJECT`, `MEANEL` \[deg\], and, for simulated maps, `ILLUM` (kind of illumination),
 //! `NOISEADD`, `NOISEMUL`, `NOISEOUT` (fractions), `SEED`, `APERTURE` (`smooth` or `hard`), `APPOINTS`
-//! (samples a side), `APEXTENT` (dish radii), the true parameters for people (`Z5`, `SIGMA`, ...),
+//! (samples a side), `APEXTENT` (dish radii), for maps of two beams `CHOP` \[rad\] (the second is negative and
+//! lies at `u + CHOP`), the true parameters for people (`Z5`, `SIGMA`, ...),
 //! the conventions (COMMENT) and the options of the command line (HISTORY).
 //!
 //! One HDU a map follows, `MAP0`, `MAP1`, ..., with `DZ` \[m\] and, where it is known, `SIGMA` (one
@@ -20,7 +21,8 @@
 //! **pyoof's.** Primary `FREQ, WAVEL, MEANEL, OBJECT`; a table a map, key `DZ` \[m\], columns `U, V` \[rad\],
 //! `BEAM`.
 //!
-//! **OOF's and GBT's.** Primary `TELESC, FREQ, OBJECT, MEANEL`; a table a map, key `DZ` \[m\], columns
+//! **OOF's and GBT's.** Primary `TELESC, FREQ, OBJECT, MEANEL`, and for dual-beam receivers `CHOPTHR`
+//! \[arcsec\], as `CHOP` above; a table a map, key `DZ` \[m\], columns
 //! `DX, DY` (the pointing minus the source, so `u = -DX, v = -DY`), `FNU` and `UFNU`, its standard
 //! deviation.
 //!

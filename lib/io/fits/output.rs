@@ -22,10 +22,10 @@ const CONVENTIONS: [&str; 9] = [
 ];
 
 /// Keys of a primary header that no parameter's card may repeat.
-const TAKEN: [&str; 21] = [
+const TAKEN: [&str; 22] = [
     "SIMPLE", "BITPIX", "NAXIS", "EXTEND", "END", "OOFTYPE", "TELESCOP", "WAVELEN", "FREQ",
     "ORIGIN", "CREATOR", "OBJECT", "MEANEL", "ILLUM", "NOISEADD", "NOISEMUL", "NOISEOUT", "SEED",
-    "APERTURE", "APPOINTS", "APEXTENT",
+    "APERTURE", "APPOINTS", "APEXTENT", "CHOP",
 ];
 
 /// Parameters of one map, `name[i]`, and their keys in the map's header.
@@ -77,6 +77,9 @@ fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
     }
     if let Some(elevation) = maps.elevation {
         writer.number("MEANEL", elevation.to_degrees(), "[deg] mean elevation")?;
+    }
+    if let Some(chop) = maps.chop {
+        writer.number("CHOP", chop, "[rad] second, negative beam at u + CHOP")?;
     }
     if let Some(kind) = &maps.illumination {
         writer.text("ILLUM", kind, "kind of illumination")?;

@@ -28,6 +28,7 @@ fn simulated() -> MapSet {
         wavelength: Some(1.1e-3),
         telescope: Some("nikolic2018".into()),
         object: Some("3C 273".into()),
+        chop: None,
         elevation: Some(0.5),
         aperture: Some(ApertureGrid { kind: ApertureKind::Hard, points: 256, extent: 4.0 }),
         illumination: Some("gaussian".into()),
@@ -116,7 +117,8 @@ fn scattered_and_uneven_maps_come_back_as_they_were() {
         sigma: Sigma::Constant(0.5),
     };
     let weighted = raster("MAP2", 0.0, Sigma::PerSample(vec![0.25; 40]));
-    let set = MapSet { maps: vec![scattered, uneven, weighted], ..MapSet::default() };
+    let maps = vec![scattered, uneven, weighted];
+    let set = MapSet { maps, chop: Some(57.8f64.to_radians() / 3600.0), ..MapSet::default() };
     assert_same(&read_maps(&write(&set), "x").unwrap(), &set);
 }
 
@@ -189,6 +191,25 @@ fn a_table_in_oofs_layout_has_the_pointing_minus_the_source() {
     assert_eq!(u, &[-1e-4, -2e-4, 1e-4]);
     assert!((v[0] + 4.848136811e-6).abs() < 1e-14);
     assert_eq!(map.sigma, Sigma::PerSample(vec![0.5, 0.25, 1.0]));
+    assert_eq!(set.chop, None);
+}
+
+#[test]
+fn the_distance_of_two_beams_is_in_arcseconds() {
+    let file = |chop: f64| {
+        let mut writer = Writer::new().unwrap();
+        writer.number("CHOPTHR", chop, "").unwrap();
+        let one = || Values::Numbers(&[1e-4, 2e-4, -1e-4]);
+        writer.table("MAP0", &[("DX", "", one()), ("DY", "", one()), ("FNU", "", one())]).unwrap();
+        writer.number("DZ", 0.0, "").unwrap();
+        writer.finish().unwrap()
+    };
+    let chop = |value| read_maps(&file(value), "x").unwrap().chop;
+    // 1 arcsec = pi / 648000 rad, by hand.
+    assert!((chop(57.8).unwrap() - 2.802_223_08e-4).abs() < 1e-12);
+    assert_eq!(chop(0.0), None);
+    let wrong = refusal(&file(4e5));
+    assert!(wrong.contains("CHOPTHR is 400000"), "{wrong}");
 }
 
 #[test]
@@ -382,4 +403,5 @@ fn a_file_of_the_green_bank_telescope_is_read() {
     assert!((u[0] - 0.00123531).abs() < 1e-8 && (v[0] - 0.00027274).abs() < 1e-8);
     assert!(matches!(&map.sigma, Sigma::PerSample(s) if (s[0] - 0.03332443).abs() < 1e-7));
     assert_eq!(set.telescope.as_deref(), Some("GBT"));
+    assert!((set.chop.unwrap() - 2.80222e-4).abs() < 1e-9);
 }

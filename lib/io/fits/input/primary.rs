@@ -52,12 +52,29 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         object,
         // Other people's elevation may be any text; nothing depends on it.
         elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
+        chop: read_chop(reader)?,
         aperture,
         illumination,
         noise,
         seed,
         truth: Vec::new(),
     })
+}
+
+/// The offset of the second beam: ours in radians, OOF's in arcseconds. Without one it is 0 there.
+fn read_chop(reader: &mut Reader) -> Result<Option<f64>> {
+    for (key, size) in [("CHOP", 1.0), ("CHOPTHR", (1.0f64 / 3600.0).to_radians())] {
+        let Some(value) = reader.number(0, key)?.filter(|v| *v != 0.0) else {
+            continue;
+        };
+        let chop = value * size;
+        if chop.abs() < std::f64::consts::FRAC_PI_2 {
+            return Ok(Some(chop));
+        }
+        let what = format!("{key} is {value}, expected the beams' distance on the sky");
+        return Err(Error::input(reader.place(0), what));
+    }
+    Ok(None)
 }
 
 fn read_aperture(reader: &mut Reader, kind: ApertureKind) -> Result<ApertureGrid> {

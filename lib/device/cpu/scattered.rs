@@ -1,0 +1,625 @@
+//! The Fourier transform to scattered samples, and its adjoint: see [`crate::device::scattered`].
+//!
+//! The pixels, divided by the window's transform and folded, become the grid of frequencies by two
+//! products of matrices; there each sample gathers its window. The adjoint takes the same steps back.
+//! Where windows overlap the samples add up in their order, row by row: threads own bands of rows, so
+//! that a sum never depends on their number.
+
+use super::isa::{Machine, vectorised};
+use super::product::product;
+use super::shared::Shared;
+use super::{Real, TILE};
+use crate::device::Scattered;
+use crate::device::program::{self, Step};
+use crate::device::scattered::PAD;
+use rayon::prelude::*;
+use rustfft::num_complex::Complex;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How many bands of rows share the work of many samples.
+const BANDS: usize = 64;
+/// Rows of a product that a thread takes at a time.
+const ROWS: usize = 16;
+/// Products of fewer multiplications are not worth sharing between threads.
+const SHARED_FROM: usize = 1 << 21;
+
+/// A transform, prepared for one precision.
+pub struct Scatter<T: Real> {
+    plan: Arc<Scattered>,
+    /// Where every pixel is on the box that holds them all.
+    places: Vec<u32>,
+    scale: Arc<[T]>,
+    phases: [Arc<[T]>; 2],
+    /// The kernels along y, `[point][pair]`, and along x, `[pair][point]`, and the other way round.
+    kernel_y: [Vec<T>; 2],
+    kernel_x: [Vec<T>; 2],
+    along_x: Arc<[T]>,
+    along_y: Arc<[T]>,
+    /// Bands of rows, with the samples whose windows reach into them.
+    bands: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// What one transform needs for itself while it runs. Numbers are `[row][part][column]`: what a part is
+/// differs.
+struct Buffers<T: Real> {
+    /// The box of pixels, real and imaginary part.
+    pixels: Shared<T>,
+    /// The folded pixels: a row a pair along y, for cosines and then for sines; in it, for the pairs along
+    /// x, the real part of `a` and the imaginary part of `b`, then the imaginary part of `a` and the
+    /// negative real part of `b`.
+    folded: Shared<T>,
+    /// The same with a row a point along y.
+    half: Shared<T>,
+    /// The grid of frequencies, real and imaginary part.
+    grid: Shared<T>,
+}
+
+impl<T: Real> Scatter<T> {
+    fn new(plan: &Arc<Scattered>) -> Self {
+        let (x, y) = (&plan.x, &plan.y);
+        let place = |p: &(u32, u32)| (p.0 - y.low) * 2 * x.used as u32 + p.1 - x.low;
+        let both = |kernel: Vec<f64>, pairs: usize| {
+            let points = kernel.len() / (2 * pairs);
+            let turned = (0..kernel.len()).map(|i| kernel[i % points * 2 * pairs + i / points]);
+            let turned = turned.map(T::of).collect();
+            [kernel.into_iter().map(T::of).collect(), turned]
+        };
+        let [x_by_point, x_by_pair] = both(x.kernel(), x.pairs());
+        Scatter {
+            places: plan.pixels().iter().map(place).collect(),
+            scale: T::adopt(&plan.scale),
+            phases: [0, 1].map(|i: usize| T::adopt(&plan.phases[i])),
+            kernel_y: both(y.kernel(), y.pairs()),
+            kernel_x: [x_by_pair, x_by_point],
+            along_x: T::adopt(&plan.along_x),
+            along_y: T::adopt(&plan.along_y),
+            bands: bands(&plan.starts, plan.width, y.len),
+            plan: plan.clone(),
+        }
+    }
+
+    /// Lengths of the buffers, in their order.
+    fn lengths(&self) -> [usize; 4] {
+        let (x, y) = (&self.plan.x, &self.plan.y);
+        let row = 4 * x.pairs();
+        [2 * x.used * y.used, 2 * y.pairs() * row, y.len * row, 2 * y.len * x.len]
+    }
+
+    /// Numbers in a row of the grid.
+    fn stride(&self) -> usize {
+        2 * self.plan.x.len
+    }
+
+    /// Calls `one` for every item, sharing them between threads where there are many samples.
+    fn share<I: Send>(
+        &self,
+        items: impl IndexedParallelIterator<Item = I>,
+        one: impl Fn(I) + Sync + Send,
+    ) {
+        let apart = if self.plan.starts.len() > 4 * TILE { 1 } else { usize::MAX };
+        items.with_min_len(apart).for_each(one);
+    }
+
+    /// From the pixels' `field` to the samples.
+    fn forward(&self, field: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &Buffers<T>) {
+        let (x, y) = (&self.plan.x, &self.plan.y);
+        let [pixels, folded, half, grid] = buffers.parts(self.lengths());
+        pixels.fill(T::zero());
+        for ((&place, z), &scale) in self.places.iter().zip(field).zip(&*self.scale) {
+            let place = place as usize;
+            (pixels[place], pixels[place + x.used]) = (z.re * scale, z.im * scale);
+        }
+        fold(pixels, x.used, folded, x.pairs(), y.pairs());
+        multiply(&self.kernel_y[0], folded, 2 * y.pairs(), 4 * x.pairs(), half);
+        multiply(half, &self.kernel_x[0], 2 * x.pairs(), x.len, grid);
+        let grid = &*grid;
+        self.share((0..self.plan.starts.len().div_ceil(TILE)).into_par_iter(), |tile| {
+            let first = tile * TILE;
+            let len = TILE.min(self.plan.starts.len() - first);
+            // SAFETY: tiles do not overlap, and nobody reads the output yet.
+            gather(self, grid, first, unsafe { out.part(first, len) });
+        });
+    }
+
+    /// The adjoint: from the samples' `cotangent` to the pixels.
+    fn adjoint(&self, cotangent: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &Buffers<T>) {
+        let (x, y) = (&self.plan.x, &self.plan.y);
+        self.share(self.bands.par_iter(), |(rows, samples)| {
+            // SAFETY: bands do not overlap, and the buffers are this transform's alone while it runs.
+            let grid = unsafe {
+                buffers.grid.part(rows.start * self.stride(), rows.len() * self.stride())
+            };
+            grid.fill(T::zero());
+            spread(self, cotangent, samples.clone(), rows.clone(), grid);
+        });
+        let [pixels, folded, half, grid] = buffers.parts(self.lengths());
+        multiply(grid, &self.kernel_x[1], x.len, 2 * x.pairs(), half);
+        multiply(&self.kernel_y[1], half, y.len, 4 * x.pairs(), folded);
+        unfold(folded, x.pairs(), y.pairs(), pixels, x.used);
+        // SAFETY: nobody reads the output yet.
+        let out = unsafe { out.part(0, self.places.len()) };
+        for ((out, &place), &scale) in out.iter_mut().zip(&self.places).zip(&*self.scale) {
+            let place = place as usize;
+            *out = Complex::new(pixels[place] * scale, pixels[place + x.used] * scale);
+        }
+    }
+}
+
+impl<T: Real> Buffers<T> {
+    fn new(lengths: [usize; 4]) -> Self {
+        let [pixels, folded, half, grid] = lengths.map(|len| Shared::new(T::zero(), len));
+        Buffers { pixels, folded, half, grid }
+    }
+
+    /// As much of every buffer as a transform needs. Each is used by one transform at a time, and by what
+    /// this gives or by the bands of an adjoint, never by both.
+    #[allow(clippy::mut_from_ref)]
+    fn parts(&self, lengths: [usize; 4]) -> [&mut [T]; 4] {
+        let all = [&self.pixels, &self.folded, &self.half, &self.grid];
+        // SAFETY: by the lines above nobody else holds a part.
+        std::array::from_fn(|i| unsafe { all[i].part(0, lengths[i]) })
+    }
+}
+
+/// `out = a b`, shared between threads where there is much to do.
+fn multiply<T: Real>(a: &[T], b: &[T], inner: usize, columns: usize, out: &mut [T]) {
+    let apart = if inner * out.len() < SHARED_FROM { usize::MAX } else { 1 };
+    let blocks = a.par_chunks(ROWS * inner).zip(out.par_chunks_mut(ROWS * columns));
+    blocks.with_min_len(apart).for_each(|(a, out)| product(a, b, inner, columns, out));
+}
+
+/// All transforms to scattered samples of a program, with what they need to run.
+pub struct Scatters<T: Real> {
+    /// Found by the address of what they were made from.
+    prepared: Vec<Scatter<T>>,
+    /// For each of those that run at the same time.
+    buffers: Vec<Buffers<T>>,
+}
+
+impl<T: Real> Scatters<T> {
+    /// Prepares the transforms of these steps.
+    pub fn new(steps: &[Step]) -> Self {
+        let groups = || {
+            steps.iter().filter_map(|step| match step {
+                Step::Scattered(some) => Some(some),
+                Step::Scalars(_) | Step::Region(_) => None,
+            })
+        };
+        let mut prepared: Vec<Scatter<T>> = Vec::new();
+        for one in groups().flatten() {
+            if !prepared.iter().any(|p| Arc::ptr_eq(&p.plan, &one.transform)) {
+                prepared.push(Scatter::new(&one.transform));
+            }
+        }
+        let lengths = prepared.iter().map(Scatter::lengths);
+        let lengths =
+            lengths.fold([0; 4], |most, one| std::array::from_fn(|i| most[i].max(one[i])));
+        let together = groups().map(Vec::len).max().unwrap_or(0);
+        Scatters { buffers: (0..together).map(|_| Buffers::new(lengths)).collect(), prepared }
+    }
+
+    /// Whether the program has none.
+    pub fn is_empty(&self) -> bool {
+        self.prepared.is_empty()
+    }
+
+    /// Runs transforms from field to field.
+    pub fn run(&self, some: &[program::Scatter], fields: &[Shared<Complex<T>>]) {
+        some.par_iter().zip(&self.buffers).for_each(|(one, buffers)| {
+            let found = self.prepared.iter().find(|p| Arc::ptr_eq(&p.plan, &one.transform));
+            let scatter = found.expect("every transform was prepared at loading");
+            // SAFETY: what these transforms read is complete, and each writes another field, which
+            // none of them reads.
+            let from = unsafe { fields[one.from].read() };
+            match one.adjoint {
+                false => scatter.forward(from, &fields[one.to], buffers),
+                true => scatter.adjoint(from, &fields[one.to], buffers),
+            }
+        });
+    }
+}
+
+/// Cuts `rows` rows into bands of similar work, none narrower than a window.
+fn bands(starts: &[(u32, u32)], width: usize, rows: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let enough = (starts.len() / BANDS).max(4 * TILE);
+    let before = |row: usize| starts.partition_point(|s| (s.0 as usize) < row);
+    let mut bands = Vec::new();
+    let mut first = 0;
+    while first < rows {
+        let mut end = first + width;
+        while end < rows && before(end) - before(first) < enough {
+            end += 1;
+        }
+        // What is left is no band of its own.
+        let end = if end + width > rows { rows } else { end };
+        bands.push((first..end, before((first + 1).saturating_sub(width))..before(end)));
+        first = end;
+    }
+    bands
+}
+
+vectorised!(
+    /// Folds a box of pixels, `used` along x, to `pairs_x` pairs along x and `pairs_y` along y.
+    pub fn fold(pixels: &[T], used: usize, folded: &mut [T], pairs_x: usize, pairs_y: usize) = fold_inline
+);
+vectorised!(
+    /// The adjoint of folding.
+    pub fn unfold(folded: &mut [T], pairs_x: usize, pairs_y: usize, pixels: &mut [T], used: usize) = unfold_inline
+);
+vectorised!(
+    /// The window sums of the samples from `first` on.
+    pub fn gather(scatter: &Scatter<T>, grid: &[T], first: usize, out: &mut [Complex<T>]) = gather_inline
+);
+vectorised!(
+    /// Adds `samples` to a band of the grid.
+    pub fn spread(scatter: &Scatter<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
+);
+
+/// A line of folded pixels in its four parts.
+fn quarters<T>(line: &mut [T]) -> [&mut [T]; 4] {
+    let (left, right) = line.split_at_mut(line.len() / 2);
+    let (a, b) = left.split_at_mut(left.len() / 2);
+    let (c, d) = right.split_at_mut(right.len() / 2);
+    [a, b, c, d]
+}
+
+#[inline(always)]
+fn fold_inline<T: Real, M: Machine>(
+    pixels: &[T],
+    used: usize,
+    folded: &mut [T],
+    pairs_x: usize,
+    pairs_y: usize,
+) {
+    let (row, rows) = (2 * used, pixels.len() / (2 * used));
+    folded.fill(T::zero());
+    let (cosines, sines) = folded.split_at_mut(pairs_y * 4 * pairs_x);
+    let lines = cosines.chunks_exact_mut(4 * pairs_x).zip(sines.chunks_exact_mut(4 * pairs_x));
+    for (j, (cosines, sines)) in lines.take(rows.div_ceil(2)).enumerate() {
+        let (low, high) = (&pixels[j * row..][..row], &pixels[(rows - 1 - j) * row..][..row]);
+        if 2 * j + 1 == rows {
+            fold_line(|i| (low[i], low[used + i]), used, cosines);
+            continue;
+        }
+        fold_line(|i| (high[i] + low[i], high[used + i] + low[used + i]), used, cosines);
+        // The difference times -i.
+        fold_line(|i| (high[used + i] - low[used + i], low[i] - high[i]), used, sines);
+    }
+}
+
+/// Folds a line of complex numbers.
+#[inline(always)]
+fn fold_line<T: Real>(z: impl Fn(usize) -> (T, T), used: usize, out: &mut [T]) {
+    let [a_re, b_im, a_im, minus_b_re] = quarters(out);
+    for i in 0..used / 2 {
+        let (low, high) = (z(i), z(used - 1 - i));
+        (a_re[i], a_im[i]) = (high.0 + low.0, high.1 + low.1);
+        (minus_b_re[i], b_im[i]) = (low.0 - high.0, high.1 - low.1);
+    }
+    if !used.is_multiple_of(2) {
+        (a_re[used / 2], a_im[used / 2]) = z(used / 2);
+    }
+}
+
+#[inline(always)]
+fn unfold_inline<T: Real, M: Machine>(
+    folded: &mut [T],
+    pairs_x: usize,
+    pairs_y: usize,
+    pixels: &mut [T],
+    used: usize,
+) {
+    let (row, rows) = (2 * used, pixels.len() / (2 * used));
+    let (cosines, sines) = folded.split_at_mut(pairs_y * 4 * pairs_x);
+    let lines = cosines.chunks_exact_mut(4 * pairs_x).zip(sines.chunks_exact_mut(4 * pairs_x));
+    for (j, (cosines, sines)) in lines.take(rows.div_ceil(2)).enumerate() {
+        let mirrored = rows - 1 - j;
+        unfold_line(cosines, used, |i, z| {
+            (pixels[j * row + i], pixels[j * row + used + i]) = z;
+            (pixels[mirrored * row + i], pixels[mirrored * row + used + i]) = z;
+        });
+        if mirrored == j {
+            continue;
+        }
+        unfold_line(sines, used, |i, (re, im)| {
+            let (low, high) = (j * row + i, mirrored * row + i);
+            (pixels[low], pixels[low + used]) = (pixels[low] + im, pixels[low + used] - re);
+            (pixels[high], pixels[high + used]) = (pixels[high] - im, pixels[high + used] + re);
+        });
+    }
+}
+
+/// The adjoint of folding a line.
+#[inline(always)]
+fn unfold_line<T: Real>(line: &mut [T], used: usize, mut z: impl FnMut(usize, (T, T))) {
+    let [a_re, b_im, a_im, minus_b_re] = quarters(line);
+    for i in 0..used / 2 {
+        z(i, (a_re[i] + minus_b_re[i], a_im[i] - b_im[i]));
+        z(used - 1 - i, (a_re[i] - minus_b_re[i], a_im[i] + b_im[i]));
+    }
+    if !used.is_multiple_of(2) {
+        z(used / 2, (a_re[used / 2], a_im[used / 2]));
+    }
+}
+
+/// The `C` numbers from `at` on: an array, whose length the compiler knows.
+#[inline(always)]
+fn chunk<T, const C: usize>(values: &[T], at: usize) -> &[T; C] {
+    values[at..].first_chunk().expect("windows lie on the grid")
+}
+
+#[inline(always)]
+fn chunk_mut<T, const C: usize>(values: &mut [T], at: usize) -> &mut [T; C] {
+    values[at..].first_chunk_mut().expect("windows lie on the grid")
+}
+
+/// Calls a function of a window's width and the length of its weights along x.
+macro_rules! of_width {
+    ($width:expr, $function:ident, $($argument:expr),*) => {
+        match $width {
+            4 => $function::<T, M, 4, 4>($($argument),*),
+            6 => $function::<T, M, 6, 8>($($argument),*),
+            8 => $function::<T, M, 8, 8>($($argument),*),
+            10 => $function::<T, M, 10, 12>($($argument),*),
+            12 => $function::<T, M, 12, 12>($($argument),*),
+            14 => $function::<T, M, 14, 16>($($argument),*),
+            _ => $function::<T, M, 16, 16>($($argument),*),
+        }
+    };
+}
+
+#[inline(always)]
+fn gather_inline<T: Real, M: Machine>(
+    scatter: &Scatter<T>,
+    grid: &[T],
+    first: usize,
+    out: &mut [Complex<T>],
+) {
+    of_width!(scatter.plan.width, gather_of, scatter, grid, first, out);
+}
+
+#[inline(always)]
+fn gather_of<T: Real, M: Machine, const W: usize, const C: usize>(
+    scatter: &Scatter<T>,
+    grid: &[T],
+    first: usize,
+    out: &mut [Complex<T>],
+) {
+    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
+    for (i, out) in (first..).zip(out) {
+        let (row, column) = scatter.plan.starts[i];
+        let along_x: &[T; C] = chunk(&scatter.along_x, i * C);
+        let along_y: &[T; W] = chunk(&scatter.along_y, i * W);
+        let (mut re, mut im) = ([T::zero(); C], [T::zero(); C]);
+        let mut at = row as usize * stride + column as usize;
+        for &weight in along_y {
+            let (line_re, line_im): (&[T; C], &[T; C]) = (chunk(grid, at), chunk(grid, at + half));
+            for j in 0..C {
+                re[j] = M::mul_add(weight, line_re[j], re[j]);
+                im[j] = M::mul_add(weight, line_im[j], im[j]);
+            }
+            at += stride;
+        }
+        let (mut sum_re, mut sum_im) = ([T::zero(); PAD], [T::zero(); PAD]);
+        for j in (0..C).step_by(PAD) {
+            for k in 0..PAD {
+                sum_re[k] = M::mul_add(along_x[j + k], re[j + k], sum_re[k]);
+                sum_im[k] = M::mul_add(along_x[j + k], im[j + k], sum_im[k]);
+            }
+        }
+        let total = |sum: [T; PAD]| (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        let (re, im) = (total(sum_re), total(sum_im));
+        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
+        *out = Complex::new(re * cos - im * sin, re * sin + im * cos);
+    }
+}
+
+#[inline(always)]
+fn spread_inline<T: Real, M: Machine>(
+    scatter: &Scatter<T>,
+    cotangent: &[Complex<T>],
+    samples: Range<usize>,
+    rows: Range<usize>,
+    grid: &mut [T],
+) {
+    of_width!(scatter.plan.width, spread_of, scatter, cotangent, samples, rows, grid);
+}
+
+#[inline(always)]
+fn spread_of<T: Real, M: Machine, const W: usize, const C: usize>(
+    scatter: &Scatter<T>,
+    cotangent: &[Complex<T>],
+    samples: Range<usize>,
+    rows: Range<usize>,
+    grid: &mut [T],
+) {
+    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
+    for i in samples {
+        let (row, column) = scatter.plan.starts[i];
+        let z = cotangent[i];
+        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
+        // Times the conjugate of the phase.
+        let (z_re, z_im) = (z.re * cos + z.im * sin, z.im * cos - z.re * sin);
+        let along_x: &[T; C] = chunk(&scatter.along_x, i * C);
+        let along_y: &[T; W] = chunk(&scatter.along_y, i * W);
+        let (mut re, mut im) = ([T::zero(); C], [T::zero(); C]);
+        for j in 0..C {
+            (re[j], im[j]) = (along_x[j] * z_re, along_x[j] * z_im);
+        }
+        let start = row as usize;
+        let (from, to) = (start.max(rows.start), (start + W).min(rows.end));
+        for row in from..to {
+            let weight = along_y[row - start];
+            let at = (row - rows.start) * stride + column as usize;
+            let line: &mut [T; C] = chunk_mut(grid, at);
+            for j in 0..C {
+                line[j] = M::mul_add(weight, re[j], line[j]);
+            }
+            let line: &mut [T; C] = chunk_mut(grid, at + half);
+            for j in 0..C {
+                line[j] = M::mul_add(weight, im[j], line[j]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_complex::Complex64;
+
+    /// What the transform makes of a field, or its adjoint of a cotangent.
+    fn run<T: Real>(plan: &Arc<Scattered>, input: &[Complex64], adjoint: bool) -> Vec<Complex64> {
+        let len = if adjoint { plan.pixels().len() } else { plan.outputs() };
+        let field = |len| Shared::new(Complex::new(T::nan(), T::nan()), len);
+        let fields = [field(input.len()), field(len)];
+        // SAFETY: nobody else uses the fields.
+        let from = unsafe { fields[0].part(0, input.len()) };
+        let narrow = |z: &Complex64| Complex::new(T::of(z.re), T::of(z.im));
+        from.iter_mut().zip(input).for_each(|(to, z)| *to = narrow(z));
+        let one = program::Scatter { transform: plan.clone(), adjoint, from: 0, to: 1 };
+        let some = vec![one];
+        let scatters = Scatters::<T>::new(&[Step::Scattered(some.clone())]);
+        // Twice: nothing of the first run may be left over in the second.
+        (0..2).for_each(|_| scatters.run(&some, &fields));
+        // SAFETY: nothing runs.
+        let to = unsafe { fields[1].read() };
+        to.iter().map(|z| Complex64::new(z.re.wide(), z.im.wide())).collect()
+    }
+
+    /// Numbers without a pattern, from -1 to 1.
+    fn random(len: usize, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    fn complex(len: usize, seed: u64) -> Vec<Complex64> {
+        random(2 * len, seed).chunks(2).map(|z| Complex64::new(z[0], z[1])).collect()
+    }
+
+    /// A disc of pixels in a corner of a grid, with a hole.
+    fn disc(across: u32) -> Vec<(u32, u32)> {
+        let middle = f64::from(across - 1) / 2.0;
+        let inside = |p: &(u32, u32)| {
+            let r = (f64::from(p.0) - middle).hypot(f64::from(p.1) - middle);
+            r <= middle + 0.5 && (across < 5 || r > 0.2 * middle)
+        };
+        let all = (0..across).flat_map(|row| (0..across).map(move |column| (row, column)));
+        all.filter(inside).map(|(row, column)| (row + 3, column + 7)).collect()
+    }
+
+    /// `count` samples within `reach` turns a pixel, some of them twice.
+    fn samples(count: usize, reach: (f64, f64)) -> Vec<(f64, f64)> {
+        let turns = random(2 * count, 7);
+        let one = |i: usize| {
+            let i = if i % 5 == 4 { i / 2 } else { i };
+            (reach.0 * turns[2 * i], reach.1 * turns[2 * i + 1])
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn inner(a: &[Complex64], b: &[Complex64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a.conj() * b).re).sum()
+    }
+
+    /// The largest error of the transform and of its adjoint, each over the sum of the moduli of what goes
+    /// in, and by how much `<Ax, y>` is not `<x, A'y>`, over the product of the norms.
+    fn errors<T: Real>(plan: &Arc<Scattered>, direct: &[Vec<Complex64>; 2]) -> [f64; 3] {
+        let (x, y) = (complex(plan.pixels().len(), 1), complex(plan.outputs(), 2));
+        let (ax, aty) = (run::<T>(plan, &x, false), run::<T>(plan, &y, true));
+        let error = |got: &[Complex64], known: &[Complex64], input: &[Complex64]| {
+            let errors = got.iter().zip(known).map(|(a, b)| (a - b).norm());
+            errors.fold(0.0, f64::max) / input.iter().map(|z| z.norm()).sum::<f64>()
+        };
+        let norm = |z: &[Complex64]| inner(z, z).sqrt();
+        [
+            error(&ax, &direct[0], &x),
+            error(&aty, &direct[1], &y),
+            (inner(&ax, &y) - inner(&x, &aty)).abs() / (norm(&ax) * norm(&y)),
+        ]
+    }
+
+    /// The plain sums of the same, which depend on no tolerance.
+    fn direct(plan: &Scattered) -> [Vec<Complex64>; 2] {
+        let (x, y) = (complex(plan.pixels().len(), 1), complex(plan.outputs(), 2));
+        [plan.direct(&x), plan.direct_adjoint(&y)]
+    }
+
+    #[test]
+    fn a_transform_and_its_adjoint_agree_with_the_plain_sum_to_the_tolerance() {
+        // Odd and even sizes, a single pixel; one sample, few, and more than a tile and a band; all of
+        // the sky, a narrow strip, and far beyond what the pixels can tell apart.
+        let cases = [
+            (1, 3, (0.4, 0.4)),
+            (2, 5, (0.5, 0.5)),
+            (9, 1, (0.3, 0.2)),
+            (24, 700, (0.25, 0.02)),
+            (33, 3000, (0.5, 0.5)),
+            (40, 2500, (0.02, 0.4)),
+            (17, 300, (3.7, 0.1)),
+        ];
+        for (across, count, reach) in cases {
+            let centre = (8.0 + 0.5 * f64::from(across), 2.25);
+            let plan = |tolerance| {
+                Arc::new(Scattered::new(disc(across), centre, &samples(count, reach), tolerance))
+            };
+            let direct = direct(&plan(1.0));
+            for tolerance in [1e-3, 1e-6, 1e-9, 1e-12] {
+                let [forward, adjoint, dot] = errors::<f64>(&plan(tolerance), &direct);
+                assert!(forward < tolerance, "{across} {count} {tolerance}: {forward}");
+                assert!(adjoint < tolerance, "{across} {count} {tolerance}: {adjoint}");
+                // What the adjoint is the adjoint of is the transform as computed, not the plain sum.
+                assert!(dot < 1e-13, "{across} {count} {tolerance}: {dot}");
+                let [forward, adjoint, dot] = errors::<f32>(&plan(tolerance), &direct);
+                assert!(forward < tolerance.max(1e-6), "f32 {across} {count}: {forward}");
+                assert!(adjoint < tolerance.max(1e-6), "f32 {across} {count}: {adjoint}");
+                assert!(dot < 1e-5, "f32 {across} {count}: {dot}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wider_window_is_a_better_one() {
+        let error = |tolerance| {
+            let samples = samples(700, (0.4, 0.4));
+            let plan = Arc::new(Scattered::new(disc(24), (18.5, 14.5), &samples, tolerance));
+            errors::<f64>(&plan, &direct(&plan))
+        };
+        assert!(error(1e-3)[0] > 1e-8 && error(1e-9)[0] > 1e-14);
+    }
+
+    #[test]
+    fn the_sums_are_the_same_for_any_number_of_threads() {
+        let plan = Arc::new(Scattered::new(disc(33), (0.0, 0.0), &samples(9000, (0.5, 0.5)), 1e-9));
+        let (x, y) = (complex(plan.pixels().len(), 1), complex(plan.outputs(), 2));
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (run::<f64>(&plan, &x, false), run::<f64>(&plan, &y, true)))
+        };
+        let one = on(1);
+        for threads in [2, 3, 8] {
+            assert_eq!(on(threads), one);
+        }
+    }
+
+    #[test]
+    fn bands_hold_every_row_and_every_sample_that_reaches_it() {
+        let starts: Vec<(u32, u32)> = (0..9000).map(|i| (i / 107, 0)).collect();
+        let bands = bands(&starts, 10, 94);
+        assert!(bands.len() > 3);
+        assert_eq!((bands[0].0.start, bands[bands.len() - 1].0.end), (0, 94));
+        assert!(bands.windows(2).all(|w| w[0].0.end == w[1].0.start));
+        for (rows, samples) in &bands {
+            assert!(rows.len() >= 10);
+            for (i, start) in starts.iter().enumerate() {
+                let reaches = (start.0 as usize) < rows.end && start.0 as usize + 10 > rows.start;
+                assert_eq!(reaches, samples.contains(&i), "{rows:?} {i}");
+            }
+        }
+    }
+}
