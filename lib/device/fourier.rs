@@ -102,7 +102,7 @@ impl Axis {
     }
 
     /// The frequencies in the order of the outputs.
-    fn order(&self) -> Vec<usize> {
+    pub fn order(&self) -> Vec<usize> {
         match self {
             Axis::Fft { points } => order(*points),
             Axis::Matrix(kernel) => (0..kernel.nrows()).collect(),

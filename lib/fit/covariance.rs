@@ -4,6 +4,7 @@ use super::level;
 use super::options::LikelihoodKind;
 use super::problem::Problem;
 use crate::error::Result;
+use crate::optics::beam_map::MapSet;
 use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -127,20 +128,41 @@ pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Opti
 /// Maps that the model cannot describe.
 pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Option<Array2<f64>>> {
     let n = which.len();
-    // Large maps: all samples where the beam is, and a part of those around it for the rest.
-    let parts = level::parts(problem, which.len());
-    let mut sum = match parts.is_empty() {
-        true => information(problem, which, at, Second::Scatter),
-        false => Array2::zeros((2 * n, n)),
+    let sum = match level::middle(problem, n) {
+        None => information(problem, which, at, Second::Scatter),
+        Some(middle) => {
+            let some = problem.with_maps(&middle.maps, &middle.options)?;
+            let mut sum = information(&some, which, at, Second::Scatter);
+            add_backgrounds(&mut sum, problem, which, at, &middle.maps);
+            sum
+        }
     };
-    for part in &parts {
-        let some = problem.with_maps(&part.maps, &part.options)?;
-        sum.scaled_add(1.0 / part.share, &information(&some, which, at, Second::Scatter));
-    }
     let (curvature, scatter) = sum.view().split_at(Axis(0), n);
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
     Ok(inverse(curvature).map(|inverse| {
         let sandwich = inverse.dot(&scatter).dot(&inverse);
         sandwich * &lengths * &lengths.insert_axis(Axis(1))
     }))
+}
+
+/// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds.
+fn add_backgrounds(
+    sum: &mut Information,
+    problem: &Problem,
+    which: &[usize],
+    at: &[f64],
+    middle: &MapSet,
+) {
+    for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
+        let background = problem.model.of_map(3, k);
+        let Some(j) = which.iter().position(|&i| i == background) else { continue };
+        let model = vec![at[background]; map.sampling.len()];
+        let (square, slope) = derivatives(problem, k, &model, Second::Scatter);
+        for (row, values) in [(j, slope), (which.len() + j, square)] {
+            let values = problem.model.restore(k, &values);
+            let around = values.iter().zip(level::inside(&map.sampling, &middle.sampling));
+            let total: f64 = around.filter(|(_, inside)| !inside).map(|(value, _)| value).sum();
+            sum[(row, j)] += total * problem.lengths[background].powi(2);
+        }
+    }
 }

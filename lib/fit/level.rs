@@ -55,58 +55,35 @@ pub fn levels(
 /// More derivatives than this, one a parameter and sample, are not formed for the errors.
 const DERIVATIVES: usize = 4_000_000;
 
-/// Around the beam, so many samples either way are left at least.
-const FEWEST: usize = 64;
-
-/// The samples that tell the errors of `count` parameters of large maps: all where the beam is, and every
-/// few of those around it, whose derivatives vary slowly. None where the maps are not large.
-pub fn parts(problem: &Problem, count: usize) -> Vec<Level> {
+/// The samples of large maps that tell the errors of `count` parameters but for the backgrounds: those where
+/// the beam is. (What a coefficient changes falls off with the third power of the distance, and what it
+/// tells with the sixth.) None where the maps are not large.
+pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
     let (maps, options) = (problem.maps, problem.options);
     let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
     let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
     if samples * count <= DERIVATIVES || !maps.maps.iter().all(raster) {
-        return Vec::new();
+        return None;
     }
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);
     let Window { half, centre, .. } = window(telescope, wavelength, maps);
-    let enough = ((samples * count) as f64 / DERIVATIVES as f64).sqrt().ceil() as usize;
-    let axis = (samples as f64 / maps.maps.len() as f64).sqrt() as usize;
-    let stride = enough.min((axis / FEWEST).max(1));
-    let cut = |centre: (f64, f64), half: f64, stride: usize| {
-        let thin = Thin { stride, ..Thin::NONE };
-        let cut = maps.maps.iter().map(|map| part(map, centre, half, thin));
-        cut.collect::<Option<Vec<BeamMap>>>()
-    };
-    let (Some(inner), Some(mut outer)) =
-        (cut(centre, 2.0 * half, 1), cut((0.0, 0.0), f64::INFINITY, stride))
-    else {
-        return Vec::new();
-    };
-    for (map, inner) in outer.iter_mut().zip(&inner) {
-        blank_where(map, &inner.sampling);
-    }
-    let level = |maps: Vec<BeamMap>, stride: usize| {
-        let thin = Thin { stride, ..Thin::NONE };
-        Level::new(maps, problem.maps, thin.share(), telescope, wavelength, options)
-    };
-    vec![level(inner, 1), level(outer, stride)]
+    let cut = maps.maps.iter().map(|map| part(map, centre, 2.0 * half, Thin::NONE));
+    let cut = cut.collect::<Option<Vec<BeamMap>>>()?;
+    Some(Level::new(cut, maps, 1.0, telescope, wavelength, options))
 }
 
-/// Blanks the samples of a raster inside the rectangle of another.
-fn blank_where(map: &mut BeamMap, inner: &Sampling) {
-    let (Sampling::Raster { u, v }, Sampling::Raster { u: iu, v: iv }) = (&map.sampling, inner)
-    else {
-        return;
+/// For every sample of a raster, whether it lies inside the rectangle of another.
+pub fn inside<'a>(of: &'a Sampling, other: &'a Sampling) -> impl Iterator<Item = bool> + 'a {
+    let axes = |sampling: &'a Sampling| match sampling {
+        Sampling::Raster { u, v } => (&u[..], &v[..]),
+        Sampling::Scattered { .. } => (&[][..], &[][..]),
     };
-    let inside = |axis: &[f64], x: f64| {
+    let within = |axis: &[f64], x: f64| {
         let (a, b) = (axis[0], axis[axis.len() - 1]);
         x >= a.min(b) && x <= a.max(b)
     };
-    for (i, power) in map.power.iter_mut().enumerate() {
-        if inside(iu, u[i % u.len()]) && inside(iv, v[i / u.len()]) {
-            *power = f64::NAN;
-        }
-    }
+    let ((u, v), (iu, iv)) = (axes(of), axes(other));
+    v.iter().flat_map(move |&v| u.iter().map(move |&u| within(iu, u) && within(iv, v)))
 }
 
 impl Level {

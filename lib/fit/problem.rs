@@ -14,6 +14,9 @@ use std::ops::Range;
 /// not be explained away.
 const LEAST_GAIN: f64 = 0.2;
 
+/// Models of more samples than this are not held together but map by map.
+const TOGETHER: usize = 1_000_000;
+
 /// Everything about a fit but the minimisation.
 pub struct Problem<'a> {
     pub telescope: &'a Telescope,
@@ -294,9 +297,16 @@ impl<'a> Problem<'a> {
     /// The model maps at some values of all parameters, in the order of the maps' samples.
     pub fn model_maps(&self, all: &[f64]) -> Vec<Vec<f64>> {
         let count = self.maps.maps.len();
-        let arrays = self.modelled(&[], all, 0..count).arrays(&[]);
-        let restored = arrays.iter().enumerate();
-        restored.map(|(k, array)| self.model.restore(k, array)).collect()
+        let samples: usize = self.maps.maps.iter().map(|m| m.sampling.len()).sum();
+        // Large maps one by one, which takes a third of the memory.
+        let together = if samples <= TOGETHER { count.max(1) } else { 1 };
+        let firsts = (0..count).step_by(together);
+        let models = firsts.flat_map(|first| {
+            let maps = first..(first + together).min(count);
+            let arrays = self.modelled(&[], all, maps.clone()).arrays(&[]);
+            maps.zip(arrays).map(|(k, array)| self.model.restore(k, &array)).collect::<Vec<_>>()
+        });
+        models.collect()
     }
 
     /// The free parameters with radial order at most `order`.

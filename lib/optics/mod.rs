@@ -20,6 +20,7 @@
 //! ```
 
 pub mod aperture;
+pub mod arrangement;
 pub mod beam_map;
 pub mod blockage;
 mod dimension;

@@ -4,6 +4,7 @@
 //! squared modulus. Only the dish's own pixels are computed.
 
 use super::aperture::{Aperture, ApertureGrid};
+use super::arrangement::Arrangement;
 use super::beam_map::{BeamMap, Sampling};
 use super::illumination::Illumination;
 use super::telescope::Telescope;
@@ -58,8 +59,7 @@ pub struct Model {
 struct Sky {
     sampling: Sampling,
     transform: Transform,
-    /// For every output of the transform, the sample that it is.
-    samples: Vec<u32>,
+    arrangement: Arrangement,
 }
 
 impl Model {
@@ -138,23 +138,17 @@ impl Model {
 
     /// A map's samples in the order of the transform's outputs.
     pub fn arrange(&self, map: usize, values: &[f64]) -> Vec<f64> {
-        let samples = &self.skies[self.sky_of_map[map]].samples;
-        samples.iter().map(|&i| values[i as usize]).collect()
+        self.skies[self.sky_of_map[map]].arrangement.arrange(values)
     }
 
     /// The inverse of [`arrange`](Model::arrange).
     pub fn restore(&self, map: usize, values: &[f64]) -> Vec<f64> {
-        let samples = &self.skies[self.sky_of_map[map]].samples;
-        let mut out = vec![0.0; values.len()];
-        for (&i, &value) in samples.iter().zip(values) {
-            out[i as usize] = value;
-        }
-        out
+        self.skies[self.sky_of_map[map]].arrangement.restore(values)
     }
 
     /// A space for every map's samples.
     pub fn spaces(&self, tape: &Tape) -> Vec<Space> {
-        let len = |&sky: &usize| tape.space(self.skies[sky].samples.len());
+        let len = |&sky: &usize| tape.space(self.skies[sky].arrangement.len());
         self.sky_of_map.iter().map(len).collect()
     }
 
@@ -306,8 +300,8 @@ impl Sky {
                     u.iter().zip(v).map(|(u, v)| (u * turns, v * turns)).collect();
                 let middle = (grid.points as f64 - 1.0) / 2.0;
                 let transform = Scattered::new(pixels, (middle, middle), &positions, TOLERANCE);
-                let samples = transform.order().to_vec();
-                return Sky { sampling, transform: (&Arc::new(transform)).into(), samples };
+                let arrangement = Arrangement::Listed(transform.order().to_vec());
+                return Sky { sampling, transform: (&Arc::new(transform)).into(), arrangement };
             }
         };
         let n = grid.points;
@@ -322,13 +316,8 @@ impl Sky {
         // FFT order starts at the origin, which is pixel n/2 of a map.
         let place = |i: usize| if fft { (i + n / 2) % n } else { i };
         let transform = Fourier::new(axis(u), axis(v), pixels);
-        let mut samples = vec![0; transform.outputs()];
-        for a in 0..u.len() {
-            for b in 0..v.len() {
-                samples[transform.place(a, b)] = (place(b) * u.len() + place(a)) as u32;
-            }
-        }
-        Sky { sampling, transform: (&Arc::new(transform)).into(), samples }
+        let arrangement = Arrangement::raster(&transform, place);
+        Sky { sampling, transform: (&Arc::new(transform)).into(), arrangement }
     }
 }
 
