@@ -8,6 +8,9 @@ use oof::device::Precision;
 use paper::Paper;
 use stopwatch::{median, words};
 
+#[global_allocator]
+static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+
 fn main() {
     let words = words();
     let precision = match words.iter().any(|w| w == "f32") {

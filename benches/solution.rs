@@ -13,6 +13,9 @@ use stopwatch::words;
 /// Milliseconds: through the orders, through the levels, on the whole maps, errors and the rest.
 type Times = [f64; 4];
 
+#[global_allocator]
+static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+
 fn main() {
     // As the programs do: a thread that is not of the pool would wait for it at every evaluation.
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");

@@ -9,11 +9,13 @@
 //! * [`basis`]: a few coefficients spread over many samples, and back (Zernike sums);
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
 //! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
+//! * [`memory`]: huge pages for large arrays, for programs that want them;
 //! * [`cpu`]: runs programs on the cores of this machine.
 
 pub mod basis;
 pub mod cpu;
 pub mod fourier;
+pub mod memory;
 pub mod op;
 pub mod program;
 pub mod scattered;

@@ -3,6 +3,9 @@
 use oof::cli::{fit, main_with};
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+
 fn main() -> ExitCode {
     main_with(fit::run)
 }

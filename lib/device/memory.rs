@@ -1,0 +1,75 @@
+//! The programs' allocator: the system's, which is asked for huge pages where much is wanted.
+//!
+//! Maps and spectra of a hundred megabytes are touched once by each of many short steps; by pages of four
+//! kilobytes, the kernel's work for the pages takes as long as ours for the numbers. It is for programs to
+//! choose: `#[global_allocator] static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;`
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+/// From so many bytes on huge pages are asked for.
+const LARGE: usize = 4 << 20;
+
+/// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.
+pub struct HugePages;
+
+/// Asks for huge pages; that the kernel has none does no harm.
+fn advise(start: *mut u8, size: usize) {
+    #[cfg(target_os = "linux")]
+    if size >= LARGE && !start.is_null() {
+        const HUGE: usize = 2 << 20;
+        let offset = start.align_offset(HUGE);
+        let len = size.saturating_sub(offset) / HUGE * HUGE;
+        // SAFETY: whole pages inside an allocation of our own; the advice changes no content.
+        unsafe { libc::madvise(start.wrapping_add(offset).cast(), len, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, size, LARGE);
+}
+
+// SAFETY: everything is the system allocator's own; in between, memory is only advised about.
+unsafe impl GlobalAlloc for HugePages {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: by the caller's promise, as below.
+        let start = unsafe { System.alloc(layout) };
+        advise(start, layout.size());
+        start
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let start = unsafe { System.alloc_zeroed(layout) };
+        advise(start, layout.size());
+        start
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let start = unsafe { System.realloc(start, layout, size) };
+        advise(start, size);
+        start
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_allocations_keep_what_is_written_to_them() {
+        for size in [100, LARGE, LARGE + 12345] {
+            let layout = Layout::from_size_align(size, 64).unwrap();
+            // SAFETY: the layouts have a size, and what is allocated is freed with its own.
+            unsafe {
+                let start = HugePages.alloc_zeroed(layout);
+                assert!(!start.is_null() && *start.add(size - 1) == 0);
+                *start.add(size - 1) = 7;
+                *start = 9;
+                let start = HugePages.realloc(start, layout, 2 * size);
+                assert_eq!((*start, *start.add(size - 1)), (9, 7));
+                HugePages.dealloc(start, Layout::from_size_align(2 * size, 64).unwrap());
+            }
+        }
+    }
+}
