@@ -3,7 +3,8 @@
 use super::graph::Transform;
 use super::*;
 use crate::device::fourier::Axis;
-use crate::device::{Basis, Fourier, Scattered};
+use crate::device::cuda::host::has_compiler;
+use crate::device::{Basis, Fourier, Precision, Scattered};
 use ndarray::Array2;
 use num_complex::Complex64;
 use proptest::prelude::*;
@@ -252,5 +253,77 @@ fn transforms_may_feed_anything() {
             0.5 * s.norm2().sum()
         });
         check_gradient(&mut f, &[0.8]);
+    }
+}
+
+/// That what a GPU would be given computes what the CPU does: values, gradients, and all else that a
+/// function can be asked for. Both round in their own way: `most` is the difference that may come of
+/// it, as a part of the largest number.
+fn check_device(make: &dyn Fn() -> Function, x: &[f64], precision: Precision, most: f64) {
+    let mut cpu = make().precision(precision);
+    let mut host = make().precision(precision).backend(Backend::Host);
+    let close = |name: &str, a: &[f64], b: &[f64]| {
+        assert_eq!(a.len(), b.len());
+        let size = a.iter().fold(f64::MIN_POSITIVE, |size, v| size.max(v.abs()));
+        for (i, (a, b)) in a.iter().zip(b).enumerate() {
+            assert!((a - b).abs() <= most * size, "{name} {i}: {a} {b} of {size}");
+        }
+    };
+    // Twice, because the first run must leave nothing behind that a second one stumbles over.
+    for x in [x.to_vec(), x.iter().map(|x| x * 1.01).collect()] {
+        close("value", &[cpu.value(&x)], &[host.value(&x)]);
+        let (a, b) = (cpu.value_and_gradient(&x), host.value_and_gradient(&x));
+        close("value with gradient", &[a.0], &[b.0]);
+        close("gradient", &a.1, &b.1);
+        let v: Vec<f64> = (0..x.len()).map(|i| (1.0 + i as f64).sin()).collect();
+        close("curvature", &cpu.hessian_times(&x, &v), &host.hessian_times(&x, &v));
+        for (a, b) in cpu.arrays(&x).iter().zip(&host.arrays(&x)) {
+            close("array", a, b);
+        }
+        for (a, b) in cpu.arrays_times(&x, &v).iter().zip(&host.arrays_times(&x, &v)) {
+            close("tangent", a, b);
+        }
+    }
+}
+
+/// Rounding in the two precisions, times what sums and transforms of these sizes make of it.
+const DEVICE_TOLERANCES: [(Precision, f64); 2] = [(Precision::F64, 1e-12), (Precision::F32, 1e-5)];
+
+#[test]
+fn every_primitive_is_the_same_as_cuda_source() {
+    if !has_compiler() {
+        return;
+    }
+    for n in [1, 7, 255, 256, 257, 1000, 5000] {
+        let data: Vec<f64> = (0..n).map(|i| 1.25 + 0.75 * (i as f64).sin()).collect();
+        for (precision, most) in DEVICE_TOLERANCES {
+            for primitive in PRIMITIVES {
+                let make = || {
+                    Function::with_arrays(2, |tape, x| {
+                        let d = tape.data(&data);
+                        let array = primitive(x[0] * d, x[1]) + primitive(x[0], d + x[1]) * d;
+                        let scalar = primitive(x[0], x[1]) * x[1];
+                        (array.sum() / n as f64 + scalar, vec![array])
+                    })
+                };
+                check_device(&make, &[0.8, 1.2], precision, most);
+            }
+        }
+    }
+}
+
+#[test]
+fn transforms_and_bases_are_the_same_as_cuda_source() {
+    if !has_compiler() {
+        return;
+    }
+    let x = [0.3, -0.2, 0.7, 1.1, 0.2];
+    for (precision, most) in DEVICE_TOLERANCES {
+        // Odd and prime sizes, and such that the last group of columns is short or alone.
+        for (nx, ny) in [(3, 4), (8, 16), (9, 7), (31, 20), (37, 53), (64, 32)] {
+            for fft in [true, false] {
+                check_device(&|| beam(nx, ny, fft), &x, precision, most);
+            }
+        }
     }
 }
