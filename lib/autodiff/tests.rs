@@ -3,7 +3,7 @@
 use super::graph::Transform;
 use super::*;
 use crate::device::fourier::Axis;
-use crate::device::cuda::host::has_compiler;
+use crate::device::cuda::host::{compile_to_ptx, has_compiler, has_nvrtc, sources_of};
 use crate::device::{Basis, Fourier, Precision, Scattered};
 use ndarray::Array2;
 use num_complex::Complex64;
@@ -289,25 +289,46 @@ fn check_device(make: &dyn Fn() -> Function, x: &[f64], precision: Precision, mo
 /// Rounding in the two precisions, times what sums and transforms of these sizes make of it.
 const DEVICE_TOLERANCES: [(Precision, f64); 2] = [(Precision::F64, 1e-12), (Precision::F32, 1e-5)];
 
+/// A function with these primitives on arrays and on numbers.
+fn mixture(primitives: &[Primitive], data: &[f64]) -> Function {
+    Function::with_arrays(2, |tape, x| {
+        let d = tape.data(data);
+        let arrays = primitives.iter().map(|f| f(x[0] * d, x[1]) + f(x[0], d + x[1]) * d);
+        let arrays: Vec<_> = arrays.collect();
+        let n = (data.len() * primitives.len()) as f64;
+        let sums = arrays.iter().map(|array| array.sum() / n);
+        let numbers = primitives.iter().map(|f| f(x[0], x[1]) * x[1]);
+        (sums.chain(numbers).reduce(|a, b| a + b).unwrap(), arrays)
+    })
+}
+
+fn wavy(n: usize) -> Vec<f64> {
+    (0..n).map(|i| 1.25 + 0.75 * (i as f64).sin()).collect()
+}
+
 #[test]
 fn every_primitive_is_the_same_as_cuda_source() {
     if !has_compiler() {
         return;
     }
-    for n in [1, 7, 255, 256, 257, 1000, 5000] {
-        let data: Vec<f64> = (0..n).map(|i| 1.25 + 0.75 * (i as f64).sin()).collect();
-        for (precision, most) in DEVICE_TOLERANCES {
-            for primitive in PRIMITIVES {
-                let make = || {
-                    Function::with_arrays(2, |tape, x| {
-                        let d = tape.data(&data);
-                        let array = primitive(x[0] * d, x[1]) + primitive(x[0], d + x[1]) * d;
-                        let scalar = primitive(x[0], x[1]) * x[1];
-                        (array.sum() / n as f64 + scalar, vec![array])
-                    })
-                };
-                check_device(&make, &[0.8, 1.2], precision, most);
+    let x = [0.8, 1.2];
+    for (precision, most) in DEVICE_TOLERANCES {
+        for primitive in PRIMITIVES {
+            for n in [1, 300] {
+                let make = || mixture(&[*primitive], &wavy(n));
+                let mut host = make().precision(precision).backend(Backend::Host);
+                let (a, b) = (
+                    make().precision(precision).value_and_gradient(&x),
+                    host.value_and_gradient(&x),
+                );
+                let pairs = std::iter::once((a.0, b.0)).chain(a.1.into_iter().zip(b.1));
+                let pairs: Vec<_> = pairs.collect();
+                let size = pairs.iter().fold(0.0f64, |size, p| size.max(p.0.abs()));
+                assert!(pairs.iter().all(|(a, b)| (a - b).abs() <= most * size), "{pairs:?}");
             }
+        }
+        for n in [1, 7, 255, 256, 257, 5000, 600_000] {
+            check_device(&|| mixture(PRIMITIVES, &wavy(n)), &x, precision, most);
         }
     }
 }
@@ -326,4 +347,22 @@ fn transforms_and_bases_are_the_same_as_cuda_source() {
             }
         }
     }
+}
+
+#[test]
+fn nvrtc_compiles_every_kernel_to_ptx() {
+    if !has_nvrtc() || !has_compiler() {
+        return;
+    }
+    let sources = sources_of(|| {
+        for (precision, most) in DEVICE_TOLERANCES {
+            check_device(&|| mixture(PRIMITIVES, &wavy(9)), &[0.8, 1.2], precision, most);
+            for fft in [true, false] {
+                let x = [0.3, -0.2, 0.7, 1.1, 0.2];
+                check_device(&|| beam(4, 5, fft), &x, precision, most);
+            }
+        }
+    });
+    assert!(sources.len() >= 20, "{}", sources.len());
+    compile_to_ptx(&sources);
 }

@@ -1,14 +1,15 @@
 //! Carries out a schedule on the host, for tests: the generated source is compiled by the C++ compiler
 //! behind `shim.h` and run in this process, and RustFFT stands in for cuFFT.
 
+use super::compiler;
 use super::memory::{Area, Place};
 use super::schedule::{Command, FftPlan, Schedule};
 use super::source::Argument;
 use crate::device::{Executable, Precision, Program};
 use num_complex::Complex;
 use rustfft::{FftNum, FftPlanner};
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::process::Command as Process;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,17 +38,55 @@ pub fn has_compiler() -> bool {
     there
 }
 
+thread_local! {
+    static SOURCES: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// The sources of all programs that `work` loads on this thread.
+pub fn sources_of(work: impl FnOnce()) -> BTreeSet<String> {
+    SOURCES.take();
+    work();
+    SOURCES.take()
+}
+
+/// Whether there is NVRTC; says so where there is none, which `OOF_REQUIRE_NVRTC=1` makes a failure.
+pub fn has_nvrtc() -> bool {
+    let there = compiler::is_present();
+    if !there {
+        let required = std::env::var("OOF_REQUIRE_NVRTC").is_ok_and(|v| v == "1");
+        assert!(!required, "OOF_REQUIRE_NVRTC=1 and no NVRTC (libnvrtc.so) in LD_LIBRARY_PATH");
+        eprintln!("skipped: no NVRTC (libnvrtc.so) in LD_LIBRARY_PATH");
+    }
+    there
+}
+
+/// Compiles sources as for GPUs of compute capability 8.0 and 9.0, and finds all their kernels.
+pub fn compile_to_ptx(sources: &BTreeSet<String>) {
+    for source in sources {
+        for capability in [80, 90] {
+            let ptx = compiler::compile(source, &compiler::architecture(capability));
+            let ptx = ptx.unwrap_or_else(|e| panic!("{e}\n{source}"));
+            assert!(ptx.contains(&format!(".target sm_{capability}")), "{ptx}");
+            for name in kernels(source) {
+                assert!(ptx.contains(&format!(".entry {name}(")), "{name}\n{ptx}");
+            }
+        }
+    }
+}
+
+/// The names of all kernels of a source.
+fn kernels(source: &str) -> Vec<String> {
+    let rest = source.split("\nKERNEL ").skip(1);
+    rest.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_string()).collect()
+}
+
 fn compiler() -> String {
     std::env::var("CXX").unwrap_or_else(|_| "c++".into())
 }
 
 /// The text of a library: the shim, the source, and a wrapper around every kernel.
 fn library_text(source: &str) -> (String, Vec<String>) {
-    let names: Vec<String> = source
-        .split("\nKERNEL ")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('(').map(|(name, _)| name.to_string()))
-        .collect();
+    let names = kernels(source);
     let mut text = format!("{SHIM}\n{source}\n");
     for name in &names {
         text += &format!(
@@ -94,6 +133,7 @@ pub struct Host {
 impl Host {
     pub fn new(program: &Program, precision: Precision) -> Self {
         let schedule = Schedule::new(program, precision).unwrap();
+        SOURCES.with_borrow_mut(|all| all.insert(schedule.source.clone()));
         let memory = &schedule.memory;
         // Garbage, as on a GPU: nothing may rely on zeros that it did not write.
         let garbage = |bytes: usize| vec![Cell::new(u128::MAX); bytes.div_ceil(16)];
@@ -193,12 +233,6 @@ impl Executable for Host {
         let numbers = self.schedule.array_outputs[index];
         let size = self.schedule.memory.reals(1);
         let bytes = self.read(numbers.at, size * numbers.count);
-        bytes
-            .chunks_exact(size)
-            .map(|b| match b.len() {
-                8 => f64::from_ne_bytes(b.try_into().unwrap()),
-                _ => f32::from_ne_bytes(b.try_into().unwrap()).into(),
-            })
-            .collect()
+        super::memory::numbers(&bytes, self.schedule.memory.precision)
     }
 }

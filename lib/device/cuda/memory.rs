@@ -76,6 +76,20 @@ pub fn size_of_real(precision: Precision) -> usize {
     }
 }
 
+/// Real numbers as they lie in memory, read back.
+pub fn numbers(bytes: &[u8], precision: Precision) -> Vec<f64> {
+    match precision {
+        Precision::F64 => {
+            let all = bytes.as_chunks().0.iter();
+            all.map(|&bytes| f64::from_ne_bytes(bytes)).collect()
+        }
+        Precision::F32 => {
+            let all = bytes.as_chunks().0.iter();
+            all.map(|&bytes| f32::from_ne_bytes(bytes).into()).collect()
+        }
+    }
+}
+
 /// The plan.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {

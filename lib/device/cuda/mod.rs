@@ -1,23 +1,22 @@
 //! Runs programs on an NVIDIA GPU.
 //!
 //! In order of reading: [`source`] (regions as CUDA C; the common kernels are in `kernels.cu`),
-//! [`transform`] (the far field), [`schedule`] (what a run does, in order), [`memory`] (what it needs).
+//! `transform` (the far field), [`schedule`] (what a run does, in order), [`memory`] (what it needs),
+//! `compiler` and `cache` (from source to PTX), `library` (the GPU, and what all programs share on it),
+//! `driver` (carries a schedule out). Nothing of CUDA is needed to build, and the driver and NVIDIA's
+//! libraries are looked for when a GPU is asked for.
 
+mod cache;
+mod compiler;
+mod driver;
+mod library;
 pub mod memory;
 pub mod schedule;
 pub mod source;
 mod transform;
 
+pub use driver::Cuda;
+pub use library::{Absence, find};
+
 #[cfg(test)]
 pub mod host;
-#[cfg(test)]
-mod tests;
-
-pub struct Cuda {}
-impl Cuda {
-    pub fn new(_: &crate::device::Program, _: crate::device::Precision) -> crate::Result<Self> { todo!() }
-}
-impl crate::device::Executable for Cuda {
-    fn run(&mut self, _: &[f64], _: &mut [f64]) { todo!() }
-    fn array(&self, _: usize) -> Vec<f64> { todo!() }
-}
