@@ -36,14 +36,12 @@ pub fn resolve(chosen: Option<Backend>, name: &str, quiet: bool) -> Result<devic
         Some(Backend::Cpu) => Ok(device::Backend::Cpu),
         Some(Backend::Cuda) => match cuda::find() {
             Ok(_) => Ok(device::Backend::Cuda),
-            Err(absence) => {
-                Err(Error::usage(format!("{}; use --backend cpu", absence.reason)))
-            }
+            Err(absence) => Err(Error::usage(format!("{}; use --backend cpu", absence.reason))),
         },
         None | Some(Backend::Auto) => match cuda::find() {
             Ok(_) => Ok(device::Backend::Cuda),
             Err(absence) => {
-                if !quiet && (chosen.is_some() || absence.has_driver) {
+                if !quiet && (chosen.is_some() || absence.has_device) {
                     say(name, &format!("{}; running on the CPU", absence.reason));
                 }
                 Ok(device::Backend::Cpu)
@@ -73,7 +71,7 @@ pub struct MachineArgs {
 
 impl MachineArgs {
     /// What computes. Says so, as program `name`, where `auto` found no GPU: if it was asked for, or if
-    /// there is a driver, so that somebody expects one.
+    /// there is one and something else is missing.
     ///
     /// # Errors
     /// A usage error for a backend that is not there.

@@ -134,7 +134,8 @@ impl TableArgs {
             check::grid(telescope.aperture, &telescope, 1, "--grid")?;
             for &order in &self.order {
                 let cases = self.case.iter();
-                groups.extend(cases.map(|&case| self.keys(case, grid, order, &backends, baselines)));
+                groups
+                    .extend(cases.map(|&case| self.keys(case, grid, order, &backends, baselines)));
             }
         }
         let mut place = 0..;

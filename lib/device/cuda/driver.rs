@@ -123,8 +123,16 @@ impl Cuda {
             Pinned { start: start.cast(), len: count, context: context.clone() }
         };
         let stream = context.new_stream().map_err(broken("no stream"))?;
-        let cuda =
-            Cuda { library, schedule, state: State::New, functions, plans, memory, staging, stream };
+        let cuda = Cuda {
+            library,
+            schedule,
+            state: State::New,
+            functions,
+            plans,
+            memory,
+            staging,
+            stream,
+        };
         cuda.upload().map_err(broken("copying data"))?;
         Ok(cuda)
     }
@@ -219,9 +227,8 @@ impl Cuda {
                 done.result().map_err(broken("zeros"))?;
             }
             Command::Fft { plan, at, inverse } => {
-                self.transform(self.plans[*plan], self.address(*at), *inverse).map_err(|e| {
-                    Error::failed(format!("{}: cuFFT: {:?}", library.name, e.0))
-                })?;
+                self.transform(self.plans[*plan], self.address(*at), *inverse)
+                    .map_err(|e| Error::failed(format!("{}: cuFFT: {:?}", library.name, e.0)))?;
             }
         }
         Ok(())

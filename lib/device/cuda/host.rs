@@ -5,7 +5,7 @@ use super::compiler;
 use super::memory::{Area, Place};
 use super::schedule::{Command, FftPlan, Schedule};
 use super::source::Argument;
-use crate::device::{Executable, Precision, Program};
+use crate::device::{Backend, Executable, Precision, Program};
 use num_complex::Complex;
 use rustfft::{FftNum, FftPlanner};
 use std::cell::{Cell, RefCell};
@@ -31,11 +31,39 @@ fn libraries() -> MutexGuard<'static, HashMap<String, Library>> {
 
 /// Whether there is a C++ compiler; says so where there is none.
 pub fn has_compiler() -> bool {
-    let there = Process::new(compiler()).arg("--version").output().is_ok_and(|o| o.status.success());
+    let there =
+        Process::new(compiler()).arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
         eprintln!("skipped: no C++ compiler ({})", compiler());
     }
     there
+}
+
+/// What tests compare with the CPU: the host and, where there is one, a GPU, which says so where there
+/// is none. `OOF_REQUIRE_CUDA=1` makes that a failure.
+pub fn devices() -> Vec<Backend> {
+    let mut all = Vec::new();
+    if has_compiler() {
+        all.push(Backend::Host);
+    }
+    match super::find() {
+        Ok(_) => all.push(Backend::Cuda),
+        Err(absence) => {
+            let required = std::env::var("OOF_REQUIRE_CUDA").is_ok_and(|v| v == "1");
+            assert!(!required, "OOF_REQUIRE_CUDA=1 and {}", absence.reason);
+            eprintln!("skipped: {}", absence.reason);
+        }
+    }
+    all
+}
+
+/// How far gradients may be from those of the CPU, where values may be off by `most`.
+pub fn of_gradients(most: f64, backend: Backend, precision: Precision) -> f64 {
+    match (backend, precision) {
+        // Sums and transforms in an order that we do not know.
+        (Backend::Cuda, Precision::F64) => 100.0 * most,
+        _ => most,
+    }
 }
 
 thread_local! {

@@ -25,8 +25,8 @@ pub struct Library {
 /// Why no GPU can be used.
 #[derive(Debug, Clone)]
 pub struct Absence {
-    /// Whether there is a driver, so that a GPU could be expected.
-    pub has_driver: bool,
+    /// Whether there is a GPU, and something else is missing.
+    pub has_device: bool,
     /// One line.
     pub reason: String,
 }
@@ -41,35 +41,35 @@ pub fn find() -> Result<&'static Library, &'static Absence> {
 }
 
 fn open() -> Result<Library, Absence> {
+    let absence = |has_device: bool, reason: String| Absence { has_device, reason };
     // SAFETY: loading libraries of these names runs their initialisers only.
     let (driver, transforms) = unsafe { (sys::is_culib_present(), cufft::sys::is_culib_present()) };
-    let absence = |reason: String| Absence { has_driver: driver, reason };
+    if !driver {
+        return Err(absence(false, "no CUDA driver (libcuda.so.1) on this machine".into()));
+    }
+    let broken = |e: DriverError| absence(false, format!("no CUDA device: {:?}", e.0));
+    let context = CudaContext::new(0).map_err(broken)?;
     for (there, what) in [
-        (driver, "no CUDA driver (libcuda.so.1)"),
         (compiler::is_present(), "no NVRTC (libnvrtc.so, of CUDA 12)"),
         (transforms, "no cuFFT (libcufft.so, of CUDA 12 or 13)"),
     ] {
         if !there {
-            return Err(absence(format!("{what} on this machine or in LD_LIBRARY_PATH")));
+            return Err(absence(true, format!("{what} on this machine; set LD_LIBRARY_PATH")));
         }
     }
-    let opened = || {
-        let context = CudaContext::new(0)?;
-        let (major, minor) = context.compute_capability()?;
-        let name = context.name()?;
-        let mut driver = 0;
-        // SAFETY: the number is ours.
-        unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result()?;
-        Ok(Library {
-            context,
-            name,
-            architecture: compiler::architecture((10 * major + minor) as u32),
-            driver,
-            modules: Mutex::default(),
-            plans: Mutex::default(),
-        })
-    };
-    opened().map_err(|e: DriverError| absence(format!("no CUDA device: {:?}", e.0)))
+    let (major, minor) = context.compute_capability().map_err(broken)?;
+    let name = context.name().map_err(broken)?;
+    let mut driver = 0;
+    // SAFETY: the number is ours.
+    unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result().map_err(broken)?;
+    Ok(Library {
+        context,
+        name,
+        architecture: compiler::architecture((10 * major + minor) as u32),
+        driver,
+        modules: Mutex::default(),
+        plans: Mutex::default(),
+    })
 }
 
 impl Library {

@@ -144,11 +144,15 @@ impl Memory {
 
 /// What to say where it is not enough.
 pub fn shortage(needed: usize, free: usize, device: &str) -> String {
-    let gib = |bytes: usize| bytes as f64 / (1u64 << 30) as f64;
+    let (unit, size) = match needed >> 30 {
+        0 => ("MiB", 1u64 << 20),
+        _ => ("GiB", 1u64 << 30),
+    };
+    let amount = |bytes: usize| bytes as f64 / size as f64;
     format!(
-        "not enough memory on {device}: {:.2} GiB are needed and {:.2} GiB are free; use a smaller grid, --precision f32 or --backend cpu",
-        gib(needed),
-        gib(free)
+        "not enough memory on {device}: {:.2} {unit} are needed and {:.2} {unit} are free; use a smaller grid, --precision f32 or --backend cpu",
+        amount(needed),
+        amount(free)
     )
 }
 

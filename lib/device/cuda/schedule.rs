@@ -25,10 +25,21 @@ pub struct FftPlan {
 #[derive(Debug, Clone)]
 pub enum Command {
     /// A kernel on so many blocks of [`BLOCK`] threads.
-    Launch { kernel: usize, blocks: usize, arguments: Vec<Argument> },
+    Launch {
+        kernel: usize,
+        blocks: usize,
+        arguments: Vec<Argument>,
+    },
     /// The plan of this number, without normalisation; `inverse` has the conjugate kernel.
-    Fft { plan: usize, at: Place, inverse: bool },
-    Zero { at: Place, bytes: usize },
+    Fft {
+        plan: usize,
+        at: Place,
+        inverse: bool,
+    },
+    Zero {
+        at: Place,
+        bytes: usize,
+    },
 }
 
 /// So many numbers of a kind.

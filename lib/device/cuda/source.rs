@@ -199,7 +199,9 @@ impl Writer<'_> {
     fn kernel(&mut self, region: &Region) -> Kernel {
         let wiring = self.wiring;
         self.parameter("const double *", "s", Argument::At(wiring.scalars));
-        for (name, value) in [("count", region.len), ("blocks", wiring.blocks), ("each", wiring.each)] {
+        for (name, value) in
+            [("count", region.len), ("blocks", wiring.blocks), ("each", wiring.each)]
+        {
             self.integer(name, value);
         }
         if !wiring.planes.is_empty() {
