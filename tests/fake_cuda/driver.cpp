@@ -16,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -31,6 +32,10 @@
 
 typedef std::function<void()> Work;
 
+// Kernels behind the shim keep shared memory in static variables, so one runs at a time.
+static std::recursive_mutex mutex;
+#define ONE_AT_A_TIME std::lock_guard<std::recursive_mutex> lock(mutex)
+
 struct Graph {
     std::vector<Work> works;
 };
@@ -39,6 +44,7 @@ struct Stream {
     bool capturing = false;
     Graph graph;
     void add(Work work) {
+        ONE_AT_A_TIME;
         if (capturing) graph.works.push_back(work);
         else work();
     }
@@ -76,6 +82,7 @@ static void log(const char *word) {
 
 // Whether the bytes lie in one allocation.
 static bool inside(const std::map<char *, size_t> &all, const void *start, size_t bytes) {
+    ONE_AT_A_TIME;
     auto found = all.upper_bound((char *)start);
     if (found == all.begin()) return false;
     --found;
@@ -103,6 +110,7 @@ API int cuMemGetInfo_v2(size_t *free, size_t *total) {
     return 0;
 }
 API int cuMemAlloc_v2(char **start, size_t bytes) {
+    ONE_AT_A_TIME;
     CHECK(current && bytes > 0);
     *start = (char *)aligned_alloc(256, (bytes + 255) / 256 * 256);
     // Garbage, as on a GPU.
@@ -110,14 +118,15 @@ API int cuMemAlloc_v2(char **start, size_t bytes) {
     device[*start] = bytes;
     return 0;
 }
-API int cuMemFree_v2(char *start) { CHECK(device.erase(start)); free(start); return 0; }
+API int cuMemFree_v2(char *start) { ONE_AT_A_TIME; CHECK(device.erase(start)); free(start); return 0; }
 API int cuMemHostAlloc(void **start, size_t bytes, unsigned flags) {
+    ONE_AT_A_TIME;
     CHECK(bytes > 0 && flags == 0);
     *start = malloc(bytes);
     pinned[(char *)*start] = bytes;
     return 0;
 }
-API int cuMemFreeHost(void *start) { CHECK(pinned.erase((char *)start)); free(start); return 0; }
+API int cuMemFreeHost(void *start) { ONE_AT_A_TIME; CHECK(pinned.erase((char *)start)); free(start); return 0; }
 
 API int cuMemcpyHtoDAsync_v2(char *to, const void *from, size_t bytes, Stream *stream) {
     CHECK(inside(device, to, bytes));
@@ -167,6 +176,7 @@ API int cuGraphInstantiateWithFlags(Graph **executable, Graph *graph, unsigned l
 API int cuGraphUpload(Graph *, Stream *) { return 0; }
 API int cuGraphLaunch(Graph *graph, Stream *) {
     log("graph");
+    ONE_AT_A_TIME;
     for (auto &work : graph->works) work();
     return 0;
 }
@@ -248,6 +258,7 @@ API int nvrtcDestroyProgram(Program **program) { delete *program; return 0; }
 // cuFFT.
 
 API int cufftCreate(int *handle) {
+    ONE_AT_A_TIME;
     *handle = int(plans.size());
     plans.push_back(Plan());
     return 0;
