@@ -230,31 +230,37 @@ fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
     }
 }
 
-/// The total power of a transform, whose cotangent is the transform itself; and a transform of a
-/// transform.
-#[test]
-fn transforms_may_feed_anything() {
-    let n = 8;
+/// The total power of a transform, whose cotangent is the transform itself; or of a transform of a
+/// transform, spread over what a basis combines.
+fn power(n: usize, twice: bool) -> Function {
     let pixels: Vec<(u32, u32)> =
         (0..n as u32).flat_map(|r| (0..n as u32).map(move |c| (r, c))).collect();
     let axis = || Axis::Fft { points: n };
     let fourier = Arc::new(Fourier::new(axis(), axis(), pixels));
+    let basis =
+        Arc::new(Basis::dense(&Array2::from_shape_fn((2, n * n), |(j, p)| (j + p) as f64 * 1e-3)));
+    Function::with_arrays(1, |tape, x| {
+        let dish = tape.space(n * n);
+        let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();
+        let e = Complex {
+            re: x[0] * tape.data_in(dish, part(1.3)),
+            im: x[0].square() * tape.data_in(dish, part(0.7)),
+        };
+        let sky = tape.space(n * n);
+        let mut s = tape.transform(&fourier, e, sky);
+        if twice {
+            let more = tape.combine(&basis, sky, &[x[0], x[0].square()]);
+            let field = Complex { re: s.re * more, im: s.im };
+            s = tape.transform(&fourier, field, tape.space(n * n));
+        }
+        (0.5 * s.norm2().sum(), vec![s.re])
+    })
+}
+
+#[test]
+fn transforms_may_feed_anything() {
     for twice in [false, true] {
-        let mut f = Function::new(1, |tape, x| {
-            let dish = tape.space(n * n);
-            let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();
-            let e = Complex {
-                re: x[0] * tape.data_in(dish, part(1.3)),
-                im: x[0].square() * tape.data_in(dish, part(0.7)),
-            };
-            let sky = tape.space(n * n);
-            let mut s = tape.transform(&fourier, e, sky);
-            if twice {
-                s = tape.transform(&fourier, s, tape.space(n * n));
-            }
-            0.5 * s.norm2().sum()
-        });
-        check_gradient(&mut f, &[0.8]);
+        check_gradient(&mut power(8, twice), &[0.8]);
     }
 }
 
@@ -347,6 +353,9 @@ fn transforms_and_bases_are_the_same_on_cuda() {
     let x = [0.3, -0.2, 0.7, 1.1, 0.2];
     let all = || devices().into_iter().flat_map(|b| DEVICE_TOLERANCES.map(|t| (b, t)));
     for (backend, tolerance) in all() {
+        for (n, twice) in [(8, false), (8, true), (12, true)] {
+            check_device(&|| power(n, twice), &[0.8], tolerance, backend);
+        }
         // Odd and prime sizes, and such that the last group of columns is short or alone.
         for (nx, ny) in [(3, 4), (8, 16), (9, 7), (31, 20), (37, 53), (64, 32)] {
             for fft in [true, false] {

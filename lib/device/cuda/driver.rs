@@ -5,7 +5,7 @@
 //! else crosses the bus.
 
 use super::library::{Library, Plan, find, kind};
-use super::memory::{Area, Place, shortage, size_of_real};
+use super::memory::{Area, Content, Place, shortage, size_of_real};
 use super::schedule::{Command, Schedule};
 use super::source::{Argument, BLOCK};
 use crate::device::{Executable, Precision, Program};
@@ -133,21 +133,30 @@ impl Cuda {
             staging,
             stream,
         };
-        cuda.upload().map_err(broken("copying data"))?;
+        for (place, content) in &cuda.schedule.memory.contents {
+            cuda.upload(*place, content).map_err(broken("copying data"))?;
+        }
+        cuda.arrange()?;
         Ok(cuda)
     }
 
-    fn upload(&self) -> std::result::Result<(), DriverError> {
-        for (place, content) in &self.schedule.memory.contents {
-            let bytes = content.bytes(self.schedule.memory.precision);
-            // SAFETY: the plan has room for the content there, and the copy has ended before the bytes
-            // are dropped.
-            unsafe {
-                result::memcpy_htod_async(self.address(*place), &bytes, self.stream.cu_stream())
-            }?;
-            self.stream.synchronize()?;
+    /// Copies to the device, and waits until that is done.
+    fn upload(&self, place: Place, content: &Content) -> std::result::Result<(), DriverError> {
+        let bytes = content.bytes(self.schedule.memory.precision);
+        // SAFETY: the plan has room for the content there, and the copy has ended before the bytes are
+        // dropped.
+        unsafe { result::memcpy_htod_async(self.address(place), &bytes, self.stream.cu_stream()) }?;
+        self.stream.synchronize()
+    }
+
+    /// Data that have to be put into another order.
+    fn arrange(&self) -> Result<()> {
+        let broken = |e: DriverError| failed(self.library, "copying data", e);
+        for (place, content, command) in &self.schedule.arranged {
+            self.upload(*place, content).map_err(broken)?;
+            self.command(command)?;
         }
-        Ok(())
+        self.stream.synchronize().map_err(broken)
     }
 
     fn address(&self, place: Place) -> CUdeviceptr {
@@ -286,6 +295,22 @@ impl Cuda {
         self.stream.synchronize().map_err(broken("running"))
     }
 
+    fn download(&self, index: usize) -> Result<Vec<f64>> {
+        let broken = |e: DriverError| failed(self.library, "copying an array", e);
+        let (numbers, command) = &self.schedule.array_outputs[index];
+        let precision = self.schedule.memory.precision;
+        let mut bytes = vec![0; numbers.count * size_of_real(precision)];
+        self.library.context.bind_to_thread().map_err(broken)?;
+        if let Some(command) = command {
+            self.command(command)?;
+        }
+        self.stream.synchronize().map_err(broken)?;
+        // SAFETY: the array has that many bytes; nothing runs.
+        unsafe { result::memcpy_dtoh_sync(&mut bytes, self.address(numbers.at)) }
+            .map_err(broken)?;
+        Ok(super::memory::numbers(&bytes, precision))
+    }
+
     /// The commands as a graph, where they can be captured.
     fn capture(&mut self) -> Option<CudaGraph> {
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
@@ -334,17 +359,6 @@ impl Executable for Cuda {
     }
 
     fn array(&self, index: usize) -> Vec<f64> {
-        let numbers = self.schedule.array_outputs[index];
-        let precision = self.schedule.memory.precision;
-        let mut bytes = vec![0; numbers.count * size_of_real(precision)];
-        let from = self.address(numbers.at);
-        let copied = self.library.context.bind_to_thread().and_then(|()| {
-            // SAFETY: the array has that many bytes; nothing runs.
-            unsafe { result::memcpy_dtoh_sync(&mut bytes, from) }
-        });
-        if let Err(error) = copied {
-            resume_unwind(Box::new(failed(self.library, "copying an array", error)));
-        }
-        super::memory::numbers(&bytes, precision)
+        self.download(index).unwrap_or_else(|error| resume_unwind(Box::new(error)))
     }
 }

@@ -171,6 +171,10 @@ impl Host {
         for (place, content) in contents {
             host.write(place, &content.bytes(precision));
         }
+        for (place, content, command) in &host.schedule.arranged {
+            host.write(*place, &content.bytes(precision));
+            host.carry_out(command);
+        }
         host
     }
 
@@ -193,6 +197,37 @@ impl Host {
     fn read(&self, place: Place, bytes: usize) -> Vec<u8> {
         // SAFETY: inside the area; nobody writes meanwhile.
         unsafe { std::slice::from_raw_parts(self.address(place, bytes), bytes) }.to_vec()
+    }
+
+    fn carry_out(&self, command: &Command) {
+        match command {
+            Command::Launch { kernel, blocks, arguments } => {
+                let values: Vec<u64> = arguments
+                    .iter()
+                    .map(|argument| match argument {
+                        Argument::At(place) => self.address(*place, 1) as u64,
+                        Argument::Integer(value) => u64::from(value.cast_unsigned()),
+                    })
+                    .collect();
+                let addresses: Vec<_> =
+                    values.iter().map(|v| std::ptr::from_ref(v).cast::<c_void>()).collect();
+                let mut libraries = libraries();
+                let source = &self.schedule.source;
+                let library = libraries.entry(source.clone()).or_insert_with(|| load(source));
+                let kernel = library[&self.schedule.kernels[*kernel]];
+                // SAFETY: the arguments are those of the kernel, and their buffers are ours; an
+                // integer is the low half of a number (so hosts are little-endian).
+                unsafe { kernel(*blocks as c_int, addresses.as_ptr()) };
+            }
+            Command::Fft { plan, at, inverse } => {
+                let plan = self.schedule.plans[*plan];
+                match self.schedule.memory.precision {
+                    Precision::F64 => self.transform::<f64>(plan, *at, *inverse),
+                    Precision::F32 => self.transform::<f32>(plan, *at, *inverse),
+                }
+            }
+            Command::Zero { at, bytes } => self.write(*at, &vec![0; *bytes]),
+        }
     }
 
     fn transform<T: FftNum>(&self, plan: FftPlan, at: Place, inverse: bool) {
@@ -218,39 +253,10 @@ impl Host {
 
 impl Executable for Host {
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]) {
-        let mut libraries = libraries();
-        let source = &self.schedule.source;
-        let library = libraries.entry(source.clone()).or_insert_with(|| load(source));
         let bytes: Vec<u8> = parameters.iter().flat_map(|v| v.to_ne_bytes()).collect();
         assert_eq!(parameters.len(), self.schedule.parameters.count);
         self.write(self.schedule.parameters.at, &bytes);
-        for command in self.schedule.commands.clone() {
-            match command {
-                Command::Launch { kernel, blocks, arguments } => {
-                    let values: Vec<u64> = arguments
-                        .iter()
-                        .map(|argument| match argument {
-                            Argument::At(place) => self.address(*place, 1) as u64,
-                            Argument::Integer(value) => u64::from(value.cast_unsigned()),
-                        })
-                        .collect();
-                    let addresses: Vec<_> =
-                        values.iter().map(|v| std::ptr::from_ref(v).cast::<c_void>()).collect();
-                    let kernel = library[&self.schedule.kernels[kernel]];
-                    // SAFETY: the arguments are those of the kernel, and their buffers are ours; an
-                    // integer is the low half of a number (so hosts are little-endian).
-                    unsafe { kernel(blocks as c_int, addresses.as_ptr()) };
-                }
-                Command::Fft { plan, at, inverse } => {
-                    let plan = self.schedule.plans[plan];
-                    match self.schedule.memory.precision {
-                        Precision::F64 => self.transform::<f64>(plan, at, inverse),
-                        Precision::F32 => self.transform::<f32>(plan, at, inverse),
-                    }
-                }
-                Command::Zero { at, bytes } => self.write(at, &vec![0; bytes]),
-            }
-        }
+        self.schedule.commands.iter().for_each(|command| self.carry_out(command));
         let bytes = self.read(self.schedule.outputs.at, 8 * outputs.len());
         for (output, bytes) in outputs.iter_mut().zip(bytes.chunks_exact(8)) {
             *output = f64::from_ne_bytes(bytes.try_into().unwrap());
@@ -258,7 +264,8 @@ impl Executable for Host {
     }
 
     fn array(&self, index: usize) -> Vec<f64> {
-        let numbers = self.schedule.array_outputs[index];
+        let (numbers, command) = &self.schedule.array_outputs[index];
+        command.iter().for_each(|command| self.carry_out(command));
         let size = self.schedule.memory.reals(1);
         let bytes = self.read(numbers.at, size * numbers.count);
         super::memory::numbers(&bytes, self.schedule.memory.precision)

@@ -46,13 +46,19 @@ template <class T> INLINE T powi(T a, int n) {
     return n < 0 ? 1 / power : power;
 }
 
+// The frequency that stands at `position` of an axis of `n`, which is ordered in `parts`.
+INLINE int frequency(int position, int n, int parts) {
+    int part = position / (n / parts);
+    return (position - part * (n / parts)) * parts + part;
+}
+
 // The place in a plane [frequency along y][frequency along x] of output `i`: outputs are ordered in
-// groups of GROUP columns, row after row in each.
-INLINE int in_plane(int i, int nx, int ny) {
+// groups of GROUP along x, row after row in each, and along each axis in parts.
+INLINE int in_plane(int i, int nx, int ny, int parts_x, int parts_y) {
     int group = i / (GROUP * ny), rest = i - group * (GROUP * ny);
     int left = nx - group * GROUP, width = left < GROUP ? left : GROUP;
-    int row = rest / width;
-    return row * nx + group * GROUP + (rest - row * width);
+    int row = rest / width, column = group * GROUP + (rest - row * width);
+    return frequency(row, ny, parts_y) * nx + frequency(column, nx, parts_x);
 }
 
 // The Chebyshev sum with coefficients `c` at `x`, by Clenshaw's recurrence.
@@ -194,6 +200,21 @@ KERNEL gather(complex *field, const complex *lines, const int *places, int count
     THREADS {
         int i = BLOCK_INDEX * BLOCK + thread;
         if (i < count) field[i] = lines[places[i]];
+    }
+}
+
+// An array from the order of outputs to that of the plane, and back.
+KERNEL to_plane(real *plane, const real *outputs, int count, int nx, int ny, int parts_x, int parts_y) {
+    THREADS {
+        int i = BLOCK_INDEX * BLOCK + thread;
+        if (i < count) plane[in_plane(i, nx, ny, parts_x, parts_y)] = outputs[i];
+    }
+}
+
+KERNEL from_plane(real *outputs, const real *plane, int count, int nx, int ny, int parts_x, int parts_y) {
+    THREADS {
+        int i = BLOCK_INDEX * BLOCK + thread;
+        if (i < count) outputs[i] = plane[in_plane(i, nx, ny, parts_x, parts_y)];
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs programs on an NVIDIA GPU.
 //!
 //! In order of reading: [`source`] (regions as CUDA C; the common kernels are in `kernels.cu`),
-//! `transform` (the far field), [`schedule`] (what a run does, in order), [`memory`] (what it needs),
+//! `transform` (the far field), `order` (of samples), [`schedule`] (what a run does, in order), [`memory`] (what it needs),
 //! `compiler` and `cache` (from source to PTX), `library` (the GPU, and what all programs share on it),
 //! `driver` (carries a schedule out). Nothing of CUDA is needed to build, and the driver and NVIDIA's
 //! libraries are looked for when a GPU is asked for.
@@ -11,6 +11,7 @@ mod compiler;
 mod driver;
 mod library;
 pub mod memory;
+mod order;
 pub mod schedule;
 pub mod source;
 mod transform;

@@ -3,6 +3,7 @@
 //! host.
 
 use super::memory::{Content, Memory, Place};
+use super::order::{Layout, Orders};
 use super::source::{self, Argument, BLOCK, Combined, Wiring};
 use super::transform::Transform;
 use crate::device::program::{
@@ -61,8 +62,11 @@ pub struct Schedule {
     /// Where a run's parameters go, and where its outputs are, `f64`.
     pub parameters: Numbers,
     pub outputs: Numbers,
-    /// In the precision of arrays.
-    pub array_outputs: Vec<Numbers>,
+    /// What is put into another order after it was written, before the first run: where it is written, what,
+    /// and the command that does it.
+    pub arranged: Vec<(Place, Content, Command)>,
+    /// In the precision of arrays; with the command that has to run before they are read.
+    pub array_outputs: Vec<(Numbers, Option<Command>)>,
 }
 
 /// The most elements that a region or a plane may have: their indices are 32-bit integers.
@@ -96,26 +100,8 @@ impl Schedule {
         let which = memory.content(Content::Integers(outputs));
         let count = program.outputs.len();
         let outputs = Numbers { at: memory.fixed(8 * count), count };
-        let mut known: HashMap<*const f64, Place> = HashMap::new();
-        let mut arrays = Vec::new();
-        for array in &program.arrays {
-            arrays.push(match array {
-                Array::Data(values) => *known
-                    .entry(values.as_ptr())
-                    .or_insert_with(|| memory.content(Content::Reals(values.clone()))),
-                Array::Work(len) => memory.fixed(memory.reals(*len)),
-            });
-        }
         let fields = program.fields.iter().map(|&len| memory.fixed(memory.reals(2 * len)));
         let fields = fields.collect();
-        let array_outputs = program.array_outputs.iter().map(|&id| {
-            let count = match &program.arrays[id] {
-                Array::Data(values) => values.len(),
-                Array::Work(len) => *len,
-            };
-            Numbers { at: arrays[id], count }
-        });
-        let array_outputs = array_outputs.collect();
         let mut scheduler = Scheduler {
             schedule: Schedule {
                 source: String::new(),
@@ -125,20 +111,23 @@ impl Schedule {
                 memory,
                 parameters: Numbers { at: scalars, count: program.parameters },
                 outputs,
-                array_outputs,
+                arranged: Vec::new(),
+                array_outputs: Vec::new(),
             },
             scalars,
-            arrays,
+            arrays: Vec::new(),
             fields,
             transforms: Vec::new(),
             bases: Vec::new(),
             regions: Vec::new(),
         };
-        for step in &program.steps {
+        let orders = Orders::of(program);
+        scheduler.arrays(program, &orders);
+        for (number, step) in program.steps.iter().enumerate() {
             scheduler.schedule.memory.next_step();
             match step {
                 Step::Scalars(code) => scheduler.scalar_step(code),
-                Step::Region(region) => scheduler.region(region),
+                Step::Region(region) => scheduler.region(region, orders.of_region(number)),
             }
         }
         let Scheduler { mut schedule, regions, .. } = scheduler;
@@ -157,12 +146,18 @@ impl Schedule {
 
     /// Adds a launch.
     pub fn launch(&mut self, kernel: &str, blocks: usize, arguments: Vec<Argument>) {
+        let launch = self.prepare(kernel, blocks, arguments);
+        self.commands.push(launch);
+    }
+
+    /// A launch, for whoever wants it at another time.
+    fn prepare(&mut self, kernel: &str, blocks: usize, arguments: Vec<Argument>) -> Command {
         let known = self.kernels.iter().position(|name| name == kernel);
         let kernel = known.unwrap_or_else(|| {
             self.kernels.push(kernel.into());
             self.kernels.len() - 1
         });
-        self.commands.push(Command::Launch { kernel, blocks: blocks.max(1), arguments });
+        Command::Launch { kernel, blocks: blocks.max(1), arguments }
     }
 
     /// The number of a plan.
@@ -211,6 +206,72 @@ impl Scheduler {
     /// The numbers of scalars.
     fn table(&mut self, scalars: impl Iterator<Item = ScalarId>) -> Argument {
         self.integers(scalars.map(|id| id as i32).collect())
+    }
+
+    /// Gives every array its place.
+    fn arrays(&mut self, program: &Program, orders: &Orders) {
+        let mut known: HashMap<(*const f64, bool), Place> = HashMap::new();
+        for (id, array) in program.arrays.iter().enumerate() {
+            let layout = orders.of_array(id);
+            let place = match array {
+                Array::Work(len) => self.schedule.memory.fixed(self.schedule.memory.reals(*len)),
+                Array::Data(values) => {
+                    let key = (values.as_ptr(), layout.is_some());
+                    match known.get(&key) {
+                        Some(place) => *place,
+                        None => *known.entry(key).or_insert(self.data(values, layout)),
+                    }
+                }
+            };
+            self.arrays.push(place);
+        }
+        for &id in &program.array_outputs {
+            let count = match &program.arrays[id] {
+                Array::Data(values) => values.len(),
+                Array::Work(len) => *len,
+            };
+            let at = self.arrays[id];
+            let output = match orders.of_array(id) {
+                None => (Numbers { at, count }, None),
+                Some(layout) => {
+                    let (there, command) = self.arrange("from_plane", at, count, layout);
+                    (Numbers { at: there, count }, Some(command))
+                }
+            };
+            self.schedule.array_outputs.push(output);
+        }
+    }
+
+    /// Data that never change, in an order if not their own.
+    fn data(&mut self, values: &Arc<[f64]>, layout: Option<Layout>) -> Place {
+        let memory = &mut self.schedule.memory;
+        let content = Content::Reals(values.clone());
+        let Some(layout) = layout else {
+            return memory.content(content);
+        };
+        let place = memory.fixed(memory.reals(values.len()));
+        let (there, command) = self.arrange("to_plane", place, values.len(), layout);
+        self.schedule.arranged.push((there, content, command));
+        place
+    }
+
+    /// A launch that takes an array to the order of its plane, or back, and the scratch buffer that has
+    /// the array in the order of outputs.
+    fn arrange(
+        &mut self,
+        kernel: &str,
+        at: Place,
+        count: usize,
+        layout: Layout,
+    ) -> (Place, Command) {
+        let memory = &mut self.schedule.memory;
+        memory.next_step();
+        let there = memory.scratch(memory.reals(count));
+        let (to, from) = if kernel == "to_plane" { (at, there) } else { (there, at) };
+        let mut arguments = vec![Argument::At(to), Argument::At(from)];
+        let numbers = [count].into_iter().chain(layout.numbers());
+        arguments.extend(numbers.map(|n| Argument::Integer(n as i32)));
+        (there, self.schedule.prepare(kernel, count.div_ceil(BLOCK), arguments))
     }
 
     /// Scalar instructions, in levels that need only earlier ones.
@@ -284,7 +345,7 @@ impl Scheduler {
     }
 
     /// A region: what it reads, itself, and what becomes of its results.
-    fn region(&mut self, region: &Region) {
+    fn region(&mut self, region: &Region, order: Option<Layout>) {
         let combined: Vec<Combined> = region
             .code
             .iter()
@@ -298,9 +359,12 @@ impl Scheduler {
             region.forward.iter().map(|s| self.transform(&s.transform)).collect();
         let adjoint: Vec<usize> =
             region.adjoint.iter().map(|s| self.transform(&s.transform)).collect();
-        let all = || forward.iter().chain(&adjoint).map(|&t| self.transforms[t].1.shape());
-        let shape = all().next().unwrap_or((0, 0));
-        assert!(all().all(|s| s == shape), "the transforms of a region must have the same outputs");
+        let all = || forward.iter().chain(&adjoint).map(|&t| self.transforms[t].1.layout());
+        let layout = all().next();
+        assert!(
+            all().all(|l| Some(l) == layout),
+            "the transforms of a region must have the same outputs"
+        );
         let longer = if forward.len() > adjoint.len() { &forward } else { &adjoint };
         let memory = &mut self.schedule.memory;
         let planes: Vec<Place> =
@@ -329,7 +393,7 @@ impl Scheduler {
             arrays: &self.arrays,
             fields: &self.fields,
             planes: &planes,
-            shape,
+            layout: layout.filter(|_| order.is_none()),
             combined: &combined,
             kept: &kept,
             partials,

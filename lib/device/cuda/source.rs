@@ -3,6 +3,7 @@
 //! few programs on every level and for every order, and what is compiled once serves them all.
 
 use super::memory::{Memory, Place};
+use super::order::Layout;
 use crate::device::fourier::GROUP;
 use crate::device::program::{Code, Operand, Region, ScalarId, Summand};
 use crate::device::{Op, Precision};
@@ -103,10 +104,10 @@ pub struct Wiring<'a> {
     pub scalars: Place,
     pub arrays: &'a [Place],
     pub fields: &'a [Place],
-    /// The plane of every stream, forward and adjoint of one number in the same, and its outputs along
-    /// x and y.
+    /// The plane of every stream, forward and adjoint of one number in the same.
     pub planes: &'a [Place],
-    pub shape: (usize, usize),
+    /// The order of outputs, where elements are in that and not in the order of the plane.
+    pub layout: Option<Layout>,
     /// In the order of the region's code.
     pub combined: &'a [Combined],
     /// What to keep besides the region's own stores.
@@ -204,10 +205,12 @@ impl Writer<'_> {
         {
             self.integer(name, value);
         }
-        if !wiring.planes.is_empty() {
-            self.integer("nx", wiring.shape.0);
-            self.integer("ny", wiring.shape.1);
-            self.line(format_args!("const int at = in_plane(i, nx, ny);"));
+        if let Some(layout) = wiring.layout {
+            let names = ["nx", "ny", "parts_x", "parts_y"];
+            names.iter().zip(layout.numbers()).for_each(|(name, n)| self.integer(name, n));
+            self.line(format_args!("const int at = in_plane(i, nx, ny, parts_x, parts_y);"));
+        } else if !wiring.planes.is_empty() {
+            self.line(format_args!("const int at = i;"));
         }
         if region.slots > 0 {
             let slots: Vec<String> = (0..region.slots).map(|slot| format!("r{slot}")).collect();

@@ -6,6 +6,7 @@
 //! own.
 
 use super::memory::{Content, Memory, Place};
+use super::order::Layout;
 use super::schedule::{Command, FftPlan, Schedule};
 use super::source::{Argument, BLOCK};
 use crate::device::fourier::{Axis, Fourier};
@@ -35,6 +36,7 @@ pub struct Transform {
     /// Of every pixel in the rows before the transform along x.
     places: Place,
     pixels: usize,
+    layout: Layout,
 }
 
 impl Transform {
@@ -76,12 +78,13 @@ impl Transform {
             ny,
             places,
             pixels: pixels.len(),
+            layout: Layout::of(fourier),
         }
     }
 
-    /// The outputs along x and y.
-    pub fn shape(&self) -> (usize, usize) {
-        (self.nx, self.ny)
+    /// The order of the outputs.
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// A plane for this step.

@@ -1,0 +1,148 @@
+//! The order that samples have on the device.
+//!
+//! A program has the outputs of a transform in the order that suits the CPU (see
+//! [`Fourier::place`](crate::device::Fourier::place)). In memory that would be one number here and one
+//! there of the plane that is transformed. So arrays over the sky are put into the plane's order, row
+//! after row, when they are uploaded, and back when they are read; in between an element's number is its
+//! place in the plane. That cannot be where a region also combines or projects, or where one of its
+//! fields is transformed again: there each element computes its place.
+
+use crate::device::fourier::{Axis, Fourier, split};
+use crate::device::program::{Code, Operand, Program, Region, Step};
+
+/// How the outputs of a transform are ordered: frequencies along x and y, and the parts of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    pub nx: usize,
+    pub ny: usize,
+    pub parts_x: usize,
+    pub parts_y: usize,
+}
+
+impl Layout {
+    pub fn of(fourier: &Fourier) -> Self {
+        let parts = |axis: &Axis| match axis {
+            Axis::Fft { points } => split(*points).0,
+            Axis::Matrix(_) => 1,
+        };
+        Layout {
+            nx: fourier.x.outputs(),
+            ny: fourier.y.outputs(),
+            parts_x: parts(&fourier.x),
+            parts_y: parts(&fourier.y),
+        }
+    }
+
+    /// As the kernels take it.
+    pub fn numbers(self) -> [usize; 4] {
+        [self.nx, self.ny, self.parts_x, self.parts_y]
+    }
+}
+
+/// Which regions, by their step, and which arrays are in the order of a plane.
+pub struct Orders {
+    regions: Vec<Option<Layout>>,
+    arrays: Vec<Option<Layout>>,
+}
+
+impl Orders {
+    pub fn of(program: &Program) -> Self {
+        let steps = program.steps.len();
+        let mut sets = Sets::new(steps + program.arrays.len() + program.fields.len());
+        let array = |id: usize| steps + id;
+        let field = |id: usize| steps + program.arrays.len() + id;
+        for (step, region) in regions(program) {
+            let (arrays, fields) = used(region);
+            arrays.into_iter().for_each(|id| sets.join(step, array(id)));
+            fields.into_iter().for_each(|id| sets.join(step, field(id)));
+        }
+        // What a set's transforms have in common, and whether anything stands against it.
+        let mut layout: Vec<Option<Layout>> = vec![None; sets.len()];
+        let mut against = vec![false; sets.len()];
+        for (step, region) in regions(program) {
+            let set = sets.find(step);
+            let combines = region.code.iter().any(|code| matches!(code, Code::Combine { .. }));
+            against[set] |= combines || !region.projections.is_empty();
+            for stream in region.forward.iter().chain(&region.adjoint) {
+                let this = Layout::of(&stream.transform);
+                against[set] |= layout[set].is_some_and(|other| other != this);
+                layout[set] = Some(this);
+                // Pixels have the order in which they are listed.
+                let pixels = sets.find(field(stream.field));
+                against[pixels] = true;
+            }
+        }
+        let mut of = |member: usize| {
+            let set = sets.find(member);
+            layout[set].filter(|_| !against[set])
+        };
+        Orders {
+            regions: (0..steps).map(&mut of).collect(),
+            arrays: (0..program.arrays.len()).map(|id| of(array(id))).collect(),
+        }
+    }
+
+    pub fn of_region(&self, step: usize) -> Option<Layout> {
+        self.regions[step]
+    }
+
+    pub fn of_array(&self, array: usize) -> Option<Layout> {
+        self.arrays[array]
+    }
+}
+
+fn regions(program: &Program) -> impl Iterator<Item = (usize, &Region)> {
+    program.steps.iter().enumerate().filter_map(|(step, code)| match code {
+        Step::Region(region) => Some((step, region)),
+        Step::Scalars(_) => None,
+    })
+}
+
+/// The arrays and fields that a region has an element of for each of its own.
+fn used(region: &Region) -> (Vec<usize>, Vec<usize>) {
+    let mut operands: Vec<Operand> = Vec::new();
+    let mut fields: Vec<usize> = region.field_stores.iter().map(|store| store.2).collect();
+    for code in &region.code {
+        match code {
+            Code::Map { a, b, .. } => operands.extend([*a, *b]),
+            Code::LoadField { field, .. } => fields.push(*field),
+            Code::LoadStream { .. } | Code::Combine { .. } => {}
+        }
+    }
+    operands.extend(region.stores.iter().map(|store| store.0));
+    operands.extend(region.sums.iter().map(|sum| sum.source));
+    operands.extend(region.projections.iter().map(|projection| projection.source));
+    operands.extend(region.field_stores.iter().flat_map(|store| [store.0, store.1]));
+    operands.extend(region.cotangents.iter().flat_map(|pair| [pair.0, pair.1]));
+    let read = operands.iter().filter_map(|operand| match operand {
+        Operand::Array(array) => Some(*array),
+        Operand::Slot(_) | Operand::Scalar(_) => None,
+    });
+    (read.chain(region.stores.iter().map(|store| store.1)).collect(), fields)
+}
+
+/// Sets of numbers that were joined.
+struct Sets(Vec<usize>);
+
+impl Sets {
+    fn new(len: usize) -> Self {
+        Sets((0..len).collect())
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn find(&mut self, mut member: usize) -> usize {
+        while self.0[member] != member {
+            self.0[member] = self.0[self.0[member]];
+            member = self.0[member];
+        }
+        member
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.find(a), self.find(b));
+        self.0[a] = b;
+    }
+}
