@@ -104,10 +104,11 @@ impl Cuda {
         let broken = |what: &'static str| move |e: DriverError| failed(library, what, e);
         let said = |what: String| Error::failed(format!("{}: {what}", library.name));
         context.bind_to_thread().map_err(broken("no context"))?;
-        let module = library.module(&schedule.source).map_err(said)?;
-        let functions = schedule.kernels.iter().map(|name| module.load_function(name));
-        let functions = functions.collect::<std::result::Result<_, _>>();
-        let functions = functions.map_err(broken("finding a kernel"))?;
+        let mut functions = Vec::new();
+        for (text, name) in &schedule.kernels {
+            let module = library.module(&schedule.sources[*text]).map_err(said)?;
+            functions.push(module.load_function(name).map_err(broken("finding a kernel"))?);
+        }
         let plans = {
             let mut all = library.plans();
             let plans = schedule.plans.iter().map(|&plan| all.get(plan, precision));
@@ -142,10 +143,23 @@ impl Cuda {
 
     /// Copies to the device, and waits until that is done.
     fn upload(&self, place: Place, content: &Content) -> std::result::Result<(), DriverError> {
-        let bytes = content.bytes(self.schedule.memory.precision);
-        // SAFETY: the plan has room for the content there, and the copy has ended before the bytes are
-        // dropped.
-        unsafe { result::memcpy_htod_async(self.address(place), &bytes, self.stream.cu_stream()) }?;
+        let (to, stream) = (self.address(place), self.stream.cu_stream());
+        let precision = self.schedule.memory.precision;
+        let bytes;
+        // SAFETY: the plan has room for the content there, and the copy has ended before what is copied
+        // is dropped.
+        unsafe {
+            match (content, precision) {
+                // As it is in memory already.
+                (Content::Reals(values), Precision::F64) => {
+                    result::memcpy_htod_async(to, values, stream)
+                }
+                _ => {
+                    bytes = content.bytes(precision);
+                    result::memcpy_htod_async(to, &bytes, stream)
+                }
+            }
+        }?;
         self.stream.synchronize()
     }
 

@@ -161,7 +161,7 @@ pub struct Host {
 impl Host {
     pub fn new(program: &Program, precision: Precision) -> Self {
         let schedule = Schedule::new(program, precision).unwrap();
-        SOURCES.with_borrow_mut(|all| all.insert(schedule.source.clone()));
+        SOURCES.with_borrow_mut(|all| all.extend(schedule.sources.clone()));
         let memory = &schedule.memory;
         // Garbage, as on a GPU: nothing may rely on zeros that it did not write.
         let garbage = |bytes: usize| vec![Cell::new(u128::MAX); bytes.div_ceil(16)];
@@ -212,9 +212,10 @@ impl Host {
                 let addresses: Vec<_> =
                     values.iter().map(|v| std::ptr::from_ref(v).cast::<c_void>()).collect();
                 let mut libraries = libraries();
-                let source = &self.schedule.source;
+                let (text, name) = &self.schedule.kernels[*kernel];
+                let source = &self.schedule.sources[*text];
                 let library = libraries.entry(source.clone()).or_insert_with(|| load(source));
-                let kernel = library[&self.schedule.kernels[*kernel]];
+                let kernel = library[name];
                 // SAFETY: the arguments are those of the kernel, and their buffers are ours; an
                 // integer is the low half of a number (so hosts are little-endian).
                 unsafe { kernel(*blocks as c_int, addresses.as_ptr()) };

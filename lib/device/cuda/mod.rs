@@ -1,10 +1,10 @@
 //! Runs programs on an NVIDIA GPU.
 //!
-//! In order of reading: [`source`] (regions as CUDA C; the common kernels are in `kernels.cu`),
-//! `transform` (the far field), `order` (of samples), [`schedule`] (what a run does, in order), [`memory`] (what it needs),
-//! `compiler` and `cache` (from source to PTX), `library` (the GPU, and what all programs share on it),
-//! `driver` (carries a schedule out). Nothing of CUDA is needed to build, and the driver and NVIDIA's
-//! libraries are looked for when a GPU is asked for.
+//! In order of reading: [`source`] (regions as CUDA C; what all kernels share is in `prelude.cu` and
+//! `kernels.cu`), `transform` (the far field), `order` (of samples), [`schedule`] (what a run does, in
+//! order), [`memory`] (what it needs), `compiler` and `cache` (from source to PTX), `library` (the GPU, and
+//! what all programs share on it), `driver` (carries a schedule out). Nothing of CUDA is needed to build,
+//! and the driver and NVIDIA's libraries are looked for when a GPU is asked for.
 
 mod cache;
 mod compiler;

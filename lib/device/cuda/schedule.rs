@@ -53,9 +53,10 @@ pub struct Numbers {
 /// A program as a list of commands.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    pub source: String,
-    /// The names of kernels in use.
-    pub kernels: Vec<String>,
+    /// Texts to be compiled.
+    pub sources: [String; 2],
+    /// The kernels in use: which text has them, and their names.
+    pub kernels: Vec<(usize, String)>,
     pub plans: Vec<FftPlan>,
     pub commands: Vec<Command>,
     pub memory: Memory,
@@ -104,7 +105,7 @@ impl Schedule {
         let fields = fields.collect();
         let mut scheduler = Scheduler {
             schedule: Schedule {
-                source: String::new(),
+                sources: Default::default(),
                 kernels: Vec::new(),
                 plans: Vec::new(),
                 commands: Vec::new(),
@@ -131,7 +132,7 @@ impl Schedule {
             }
         }
         let Scheduler { mut schedule, regions, .. } = scheduler;
-        schedule.source = source::program(precision, &regions);
+        schedule.sources = source::texts(precision, &regions);
         if count > 0 {
             let arguments = vec![
                 Argument::At(outputs.at),
@@ -144,17 +145,22 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// Adds a launch.
+    /// Adds a launch of a common kernel.
     pub fn launch(&mut self, kernel: &str, blocks: usize, arguments: Vec<Argument>) {
-        let launch = self.prepare(kernel, blocks, arguments);
+        let launch = self.prepare((0, kernel), blocks, arguments);
         self.commands.push(launch);
     }
 
-    /// A launch, for whoever wants it at another time.
-    fn prepare(&mut self, kernel: &str, blocks: usize, arguments: Vec<Argument>) -> Command {
-        let known = self.kernels.iter().position(|name| name == kernel);
+    /// A launch of a kernel of a text, for whoever wants it at another time.
+    fn prepare(
+        &mut self,
+        (text, name): (usize, &str),
+        blocks: usize,
+        arguments: Vec<Argument>,
+    ) -> Command {
+        let known = self.kernels.iter().position(|kernel| kernel.0 == text && kernel.1 == name);
         let kernel = known.unwrap_or_else(|| {
-            self.kernels.push(kernel.into());
+            self.kernels.push((text, name.into()));
             self.kernels.len() - 1
         });
         Command::Launch { kernel, blocks: blocks.max(1), arguments }
@@ -271,7 +277,7 @@ impl Scheduler {
         let mut arguments = vec![Argument::At(to), Argument::At(from)];
         let numbers = [count].into_iter().chain(layout.numbers());
         arguments.extend(numbers.map(|n| Argument::Integer(n as i32)));
-        (there, self.schedule.prepare(kernel, count.div_ceil(BLOCK), arguments))
+        (there, self.schedule.prepare((0, kernel), count.div_ceil(BLOCK), arguments))
     }
 
     /// Scalar instructions, in levels that need only earlier ones.
@@ -406,7 +412,9 @@ impl Scheduler {
             self.regions.push(kernel.text);
             self.regions.len() - 1
         });
-        self.schedule.launch(&source::region_name(number), blocks, kernel.arguments);
+        let name = source::region_name(number);
+        let launch = self.schedule.prepare((1, &name), blocks, kernel.arguments);
+        self.schedule.commands.push(launch);
         let targets = region.sums.iter().map(|sum| sum.scalar).collect::<Vec<_>>();
         self.finish(partials, blocks, &targets);
         for (projection, source) in region.projections.iter().zip(sources) {

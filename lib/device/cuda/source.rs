@@ -10,10 +10,11 @@ use crate::device::{Op, Precision};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// Threads of every block, as in `kernels.cu`.
+/// Threads of every block, as in `prelude.cu`.
 pub const BLOCK: usize = 256;
 
-/// The kernels that every program uses.
+/// What all kernels are written with, and the kernels that every program uses.
+const PRELUDE: &str = include_str!("prelude.cu");
 const KERNELS: &str = include_str!("kernels.cu");
 
 /// An argument of a kernel.
@@ -24,8 +25,9 @@ pub enum Argument {
     Integer(i32),
 }
 
-/// A whole program text: the common kernels and then those of the regions, named by their number.
-pub fn program(precision: Precision, regions: &[String]) -> String {
+/// The text of the common kernels, the same for all programs of a precision, and that of the regions,
+/// which are named by their number.
+pub fn texts(precision: Precision, regions: &[String]) -> [String; 2] {
     let real = type_name(precision);
     let mut cases = String::new();
     for op in Op::ALL {
@@ -36,13 +38,11 @@ pub fn program(precision: Precision, regions: &[String]) -> String {
         };
         let _ = write!(cases, " case {kind}: out = {value}; break;");
     }
-    let mut text = format!(
-        "typedef {real} real;\n#define GROUP {GROUP}\n#define OPERATIONS{cases}\n{KERNELS}"
-    );
-    for (number, region) in regions.iter().enumerate() {
-        text += &region.replacen(UNNAMED, &region_name(number), 1);
-    }
-    text
+    let prelude = format!("typedef {real} real;\n#define GROUP {GROUP}\n{PRELUDE}\n");
+    let common = format!("{prelude}#define OPERATIONS{cases}\n{KERNELS}");
+    let named = regions.iter().enumerate();
+    let named = named.map(|(number, text)| text.replacen(UNNAMED, &region_name(number), 1));
+    [common, prelude + &named.collect::<String>()]
 }
 
 /// Stands for the name of a region's kernel until it has one.
@@ -197,6 +197,11 @@ impl Writer<'_> {
         let _ = writeln!(self.body, "            {line}");
     }
 
+    /// Splits a complex number.
+    fn load(&mut self, from: &str, re: usize, im: usize) {
+        self.line(format_args!("{{ const complex z = {from}; r{re} = z.re; r{im} = z.im; }}"));
+    }
+
     fn kernel(&mut self, region: &Region) -> Kernel {
         let wiring = self.wiring;
         self.parameter("const double *", "s", Argument::At(wiring.scalars));
@@ -238,13 +243,13 @@ impl Writer<'_> {
         for &(re, im, field) in &region.field_stores {
             let (re, im) = (self.operand(re), self.operand(im));
             let out = self.pointer("complex *__restrict__ ", wiring.fields[field]);
-            self.line(format_args!("{out}[i].re = {re}, {out}[i].im = {im};"));
+            self.line(format_args!("{out}[i] = pair({re}, {im});"));
         }
         // After all that reads the planes, because they may be the same.
         for (stream, &(re, im)) in region.cotangents.iter().enumerate() {
             let (re, im) = (self.operand(re), self.operand(im));
             let out = self.pointer("complex *", wiring.planes[stream]);
-            self.line(format_args!("{out}[at].re = {re}, {out}[at].im = {im};"));
+            self.line(format_args!("{out}[at] = pair({re}, {im});"));
         }
         self.finish(region.sums.len())
     }
@@ -262,11 +267,11 @@ impl Writer<'_> {
             Code::LoadField { field, re, im } => {
                 let place = self.wiring.fields[*field];
                 let from = self.pointer("const complex *__restrict__ ", place);
-                self.line(format_args!("r{re} = {from}[i].re, r{im} = {from}[i].im;"));
+                self.load(&format!("{from}[i]"), *re, *im);
             }
             Code::LoadStream { stream, re, im } => {
                 let from = self.pointer("complex *", self.wiring.planes[*stream]);
-                self.line(format_args!("r{re} = {from}[at].re, r{im} = {from}[at].im;"));
+                self.load(&format!("{from}[at]"), *re, *im);
             }
             Code::Combine { out, .. } => {
                 let number = *combined;
