@@ -1,5 +1,5 @@
 //! What a run does, in order: launches of kernels, Fourier transforms, zeros. Whoever carries it out
-//! needs to know nothing of programs; there are two who do: [the driver](super::driver), and the tests'
+//! needs to know nothing of programs; there are two who do: `driver`, and the tests'
 //! host.
 
 use super::memory::{Content, Memory, Place};
