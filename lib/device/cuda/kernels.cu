@@ -132,17 +132,17 @@ KERNEL gather(complex *field, const complex *lines, const int *places, int count
 }
 
 // An array from the order of outputs to that of the plane, and back.
-KERNEL to_plane(real *plane, const real *outputs, int count, int nx, int ny, int parts_x, int parts_y) {
+KERNEL to_plane(real *plane, const real *outputs, int count, int nx, int ny, const int *fx, const int *fy) {
     THREADS {
         int i = BLOCK_INDEX * BLOCK + thread;
-        if (i < count) plane[in_plane(i, nx, ny, parts_x, parts_y)] = outputs[i];
+        if (i < count) plane[in_plane(i, nx, ny, fx, fy)] = outputs[i];
     }
 }
 
-KERNEL from_plane(real *outputs, const real *plane, int count, int nx, int ny, int parts_x, int parts_y) {
+KERNEL from_plane(real *outputs, const real *plane, int count, int nx, int ny, const int *fx, const int *fy) {
     THREADS {
         int i = BLOCK_INDEX * BLOCK + thread;
-        if (i < count) outputs[i] = plane[in_plane(i, nx, ny, parts_x, parts_y)];
+        if (i < count) outputs[i] = plane[in_plane(i, nx, ny, fx, fy)];
     }
 }
 

@@ -7,35 +7,42 @@
 //! place in the plane. That cannot be where a region also combines or projects, or where one of its
 //! fields is transformed again: there each element computes its place.
 
-use crate::device::fourier::{Axis, Fourier, split};
+use super::memory::{Content, Memory};
+use super::source::Argument;
+use crate::device::Fourier;
+use crate::device::fourier::GROUP;
 use crate::device::program::{Code, Operand, Program, Region, Step};
+use std::sync::Arc;
 
-/// How the outputs of a transform are ordered: frequencies along x and y, and the parts of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The order of the outputs of a transform: the frequencies in it, along x and along y.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    pub nx: usize,
-    pub ny: usize,
-    pub parts_x: usize,
-    pub parts_y: usize,
+    x: Arc<[i32]>,
+    y: Arc<[i32]>,
 }
 
 impl Layout {
     pub fn of(fourier: &Fourier) -> Self {
-        let parts = |axis: &Axis| match axis {
-            Axis::Fft { points } => split(*points).0,
-            Axis::Matrix(_) => 1,
+        let (nx, ny) = (fourier.x.outputs(), fourier.y.outputs());
+        // Where a frequency along x and one along y stand, by what the transform promises of places.
+        let stand = |a: usize, b: usize| {
+            let (group, rest) =
+                (fourier.place(a, b) / (GROUP * ny), fourier.place(a, b) % (GROUP * ny));
+            let width = GROUP.min(nx - group * GROUP);
+            (group * GROUP + rest % width, rest / width)
         };
-        Layout {
-            nx: fourier.x.outputs(),
-            ny: fourier.y.outputs(),
-            parts_x: parts(&fourier.x),
-            parts_y: parts(&fourier.y),
-        }
+        let (mut x, mut y) = (vec![0; nx], vec![0; ny]);
+        (0..nx).for_each(|a| x[stand(a, 0).0] = a as i32);
+        (0..ny).for_each(|b| y[stand(0, b).1] = b as i32);
+        Layout { x: x.into(), y: y.into() }
     }
 
-    /// As the kernels take it.
-    pub fn numbers(self) -> [usize; 4] {
-        [self.nx, self.ny, self.parts_x, self.parts_y]
+    /// Puts the tables into memory; as the kernels take them.
+    pub fn arguments(&self, memory: &mut Memory) -> [Argument; 4] {
+        let mut table = |axis: &[i32]| memory.content(Content::Integers(axis.to_vec()));
+        let (x, y) = (table(&self.x), table(&self.y));
+        let (nx, ny) = (self.x.len() as i32, self.y.len() as i32);
+        [Argument::Integer(nx), Argument::Integer(ny), Argument::At(x), Argument::At(y)]
     }
 }
 
@@ -65,7 +72,7 @@ impl Orders {
             against[set] |= combines || !region.projections.is_empty();
             for stream in region.forward.iter().chain(&region.adjoint) {
                 let this = Layout::of(&stream.transform);
-                against[set] |= layout[set].is_some_and(|other| other != this);
+                against[set] |= layout[set].as_ref().is_some_and(|other| *other != this);
                 layout[set] = Some(this);
                 // Pixels have the order in which they are listed.
                 let pixels = sets.find(field(stream.field));
@@ -74,7 +81,7 @@ impl Orders {
         }
         let mut of = |member: usize| {
             let set = sets.find(member);
-            layout[set].filter(|_| !against[set])
+            layout[set].clone().filter(|_| !against[set])
         };
         Orders {
             regions: (0..steps).map(&mut of).collect(),
@@ -83,11 +90,11 @@ impl Orders {
     }
 
     pub fn of_region(&self, step: usize) -> Option<Layout> {
-        self.regions[step]
+        self.regions[step].clone()
     }
 
     pub fn of_array(&self, array: usize) -> Option<Layout> {
-        self.arrays[array]
+        self.arrays[array].clone()
     }
 }
 

@@ -52,19 +52,13 @@ template <class T> INLINE T powi(T a, int n) {
     return n < 0 ? 1 / power : power;
 }
 
-// The frequency that stands at `position` of an axis of `n`, which is ordered in `parts`.
-INLINE int frequency(int position, int n, int parts) {
-    int part = position / (n / parts);
-    return (position - part * (n / parts)) * parts + part;
-}
-
 // The place in a plane [frequency along y][frequency along x] of output `i`: outputs are ordered in
-// groups of GROUP along x, row after row in each, and along each axis in parts.
-INLINE int in_plane(int i, int nx, int ny, int parts_x, int parts_y) {
+// groups of GROUP along x, row after row in each, and `fx` and `fy` are the frequencies in their order.
+INLINE int in_plane(int i, int nx, int ny, const int *fx, const int *fy) {
     int group = i / (GROUP * ny), rest = i - group * (GROUP * ny);
     int left = nx - group * GROUP, width = left < GROUP ? left : GROUP;
-    int row = rest / width, column = group * GROUP + (rest - row * width);
-    return frequency(row, ny, parts_y) * nx + frequency(column, nx, parts_x);
+    int row = rest / width;
+    return fy[row] * nx + fx[group * GROUP + (rest - row * width)];
 }
 
 // The Chebyshev sum with coefficients `c` at `x`, by Clenshaw's recurrence.

@@ -120,6 +120,7 @@ impl Schedule {
             fields,
             transforms: Vec::new(),
             bases: Vec::new(),
+            layouts: Vec::new(),
             regions: Vec::new(),
         };
         let orders = Orders::of(program);
@@ -200,6 +201,7 @@ struct Scheduler {
     /// What is prepared, found by the address of what it was made from.
     transforms: Vec<(Arc<Fourier>, Transform)>,
     bases: Vec<(Arc<Basis>, Loaded)>,
+    layouts: Vec<(Layout, [Argument; 4])>,
     /// The kernels of regions; equal ones once.
     regions: Vec<String>,
 }
@@ -240,7 +242,7 @@ impl Scheduler {
             let output = match orders.of_array(id) {
                 None => (Numbers { at, count }, None),
                 Some(layout) => {
-                    let (there, command) = self.arrange("from_plane", at, count, layout);
+                    let (there, command) = self.arrange("from_plane", at, count, &layout);
                     (Numbers { at: there, count }, Some(command))
                 }
             };
@@ -256,7 +258,7 @@ impl Scheduler {
             return memory.content(content);
         };
         let place = memory.fixed(memory.reals(values.len()));
-        let (there, command) = self.arrange("to_plane", place, values.len(), layout);
+        let (there, command) = self.arrange("to_plane", place, values.len(), &layout);
         self.schedule.arranged.push((there, content, command));
         place
     }
@@ -268,15 +270,15 @@ impl Scheduler {
         kernel: &str,
         at: Place,
         count: usize,
-        layout: Layout,
+        layout: &Layout,
     ) -> (Place, Command) {
         let memory = &mut self.schedule.memory;
         memory.next_step();
         let there = memory.scratch(memory.reals(count));
         let (to, from) = if kernel == "to_plane" { (at, there) } else { (there, at) };
         let mut arguments = vec![Argument::At(to), Argument::At(from)];
-        let numbers = [count].into_iter().chain(layout.numbers());
-        arguments.extend(numbers.map(|n| Argument::Integer(n as i32)));
+        arguments.push(Argument::Integer(count as i32));
+        arguments.extend(self.layout(layout));
         (there, self.schedule.prepare((0, kernel), count.div_ceil(BLOCK), arguments))
     }
 
@@ -304,6 +306,16 @@ impl Scheduler {
         let arguments =
             vec![Argument::At(self.scalars), code, starts, Argument::Integer(levels.len() as i32)];
         self.schedule.launch("scalars", 1, arguments);
+    }
+
+    /// The tables of an order, as the kernels take them.
+    fn layout(&mut self, layout: &Layout) -> [Argument; 4] {
+        if let Some(known) = self.layouts.iter().find(|known| known.0 == *layout) {
+            return known.1;
+        }
+        let arguments = layout.arguments(&mut self.schedule.memory);
+        self.layouts.push((layout.clone(), arguments));
+        arguments
     }
 
     /// The number of a prepared transform.
@@ -371,6 +383,8 @@ impl Scheduler {
             all().all(|l| Some(l) == layout),
             "the transforms of a region must have the same outputs"
         );
+        let layout = layout.cloned().filter(|_| order.is_none());
+        let layout = layout.map(|layout| self.layout(&layout));
         let longer = if forward.len() > adjoint.len() { &forward } else { &adjoint };
         let memory = &mut self.schedule.memory;
         let planes: Vec<Place> =
@@ -399,7 +413,7 @@ impl Scheduler {
             arrays: &self.arrays,
             fields: &self.fields,
             planes: &planes,
-            layout: layout.filter(|_| order.is_none()),
+            layout,
             combined: &combined,
             kept: &kept,
             partials,

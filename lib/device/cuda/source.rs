@@ -3,7 +3,6 @@
 //! few programs on every level and for every order, and what is compiled once serves them all.
 
 use super::memory::{Memory, Place};
-use super::order::Layout;
 use crate::device::fourier::GROUP;
 use crate::device::program::{Code, Operand, Region, ScalarId, Summand};
 use crate::device::{Op, Precision};
@@ -107,7 +106,7 @@ pub struct Wiring<'a> {
     /// The plane of every stream, forward and adjoint of one number in the same.
     pub planes: &'a [Place],
     /// The order of outputs, where elements are in that and not in the order of the plane.
-    pub layout: Option<Layout>,
+    pub layout: Option<[Argument; 4]>,
     /// In the order of the region's code.
     pub combined: &'a [Combined],
     /// What to keep besides the region's own stores.
@@ -211,9 +210,9 @@ impl Writer<'_> {
             self.integer(name, value);
         }
         if let Some(layout) = wiring.layout {
-            let names = ["nx", "ny", "parts_x", "parts_y"];
-            names.iter().zip(layout.numbers()).for_each(|(name, n)| self.integer(name, n));
-            self.line(format_args!("const int at = in_plane(i, nx, ny, parts_x, parts_y);"));
+            let kinds = ["int nx", "int ny", "const int *fx", "const int *fy"];
+            kinds.iter().zip(layout).for_each(|(kind, n)| self.parameter(kind, "", n));
+            self.line(format_args!("const int at = in_plane(i, nx, ny, fx, fy);"));
         } else if !wiring.planes.is_empty() {
             self.line(format_args!("const int at = i;"));
         }

@@ -83,8 +83,8 @@ impl Transform {
     }
 
     /// The order of the outputs.
-    pub fn layout(&self) -> Layout {
-        self.layout
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// A plane for this step.
