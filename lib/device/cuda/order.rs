@@ -116,11 +116,7 @@ fn used(region: &Region) -> (Vec<usize>, Vec<usize>) {
             Code::LoadStream { .. } | Code::Combine { .. } => {}
         }
     }
-    operands.extend(region.stores.iter().map(|store| store.0));
-    operands.extend(region.sums.iter().map(|sum| sum.source));
-    operands.extend(region.projections.iter().map(|projection| projection.source));
-    operands.extend(region.field_stores.iter().flat_map(|store| [store.0, store.1]));
-    operands.extend(region.cotangents.iter().flat_map(|pair| [pair.0, pair.1]));
+    operands.extend(region.results());
     let read = operands.iter().filter_map(|operand| match operand {
         Operand::Array(array) => Some(*array),
         Operand::Slot(_) | Operand::Scalar(_) => None,
