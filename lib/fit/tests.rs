@@ -26,6 +26,8 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         noise: Noise { additive: 0.02, multiplicative: 0.01, ..Noise::default() },
         precision: Precision::F64,
         backend,
+        chop: None,
+        samplings: Vec::new(),
     };
     simulate(telescope, &options).unwrap()
 }

@@ -131,6 +131,36 @@ KERNEL gather(complex *field, const complex *lines, const int *places, int count
     }
 }
 
+// A sum over sources anywhere for a target anywhere, both as pairs of numbers:
+// to[i] = sum_j exp(i sign 2 pi (t_i0 s_j0 + t_i1 s_j1)) from[j]. One block a target. The turns are reduced
+// one by one, so that large ones lose no digits.
+KERNEL scattered(complex *to, const complex *from, const double *targets, const double *sources, int count,
+                 int sign_of) {
+    SHARED double pot[BLOCK];
+    EACH(double, re);
+    EACH(double, im);
+    THREADS {
+        double t0 = targets[2 * BLOCK_INDEX], t1 = targets[2 * BLOCK_INDEX + 1];
+        MINE(re) = MINE(im) = 0;
+        for (int j = thread; j < count; j += BLOCK) {
+            double u = t0 * sources[2 * j], v = t1 * sources[2 * j + 1];
+            double angle = sign_of * 6.283185307179586 * ((u - trunc(u)) + (v - trunc(v)));
+            double c = cos(angle), s = sin(angle);
+            complex z = from[j];
+            MINE(re) += c * z.re - s * z.im;
+            MINE(im) += c * z.im + s * z.re;
+        }
+    }
+    ADD_UP(pot, re)
+    THREADS {
+        if (thread == 0) to[BLOCK_INDEX].re = real(pot[0]);
+    }
+    ADD_UP(pot, im)
+    THREADS {
+        if (thread == 0) to[BLOCK_INDEX].im = real(pot[0]);
+    }
+}
+
 // An array from the order of outputs to that of the plane, and back.
 KERNEL to_plane(real *plane, const real *outputs, int count, int nx, int ny, const int *fx, const int *fy) {
     THREADS {

@@ -79,6 +79,12 @@ impl Orders {
                 against[pixels] = true;
             }
         }
+        for step in &program.steps {
+            let Step::Scattered(scatters) = step else { continue };
+            for id in scatters.iter().flat_map(|scatter| [scatter.from, scatter.to]) {
+                against[sets.find(field(id))] = true;
+            }
+        }
         let mut of = |member: usize| {
             let set = sets.find(member);
             layout[set].clone().filter(|_| !against[set])
@@ -101,7 +107,7 @@ impl Orders {
 fn regions(program: &Program) -> impl Iterator<Item = (usize, &Region)> {
     program.steps.iter().enumerate().filter_map(|(step, code)| match code {
         Step::Region(region) => Some((step, region)),
-        Step::Scalars(_) => None,
+        Step::Scalars(_) | Step::Scattered(_) => None,
     })
 }
 

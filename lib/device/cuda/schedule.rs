@@ -79,7 +79,7 @@ impl Schedule {
     pub fn new(program: &Program, precision: Precision) -> Result<Self, String> {
         let largest = program.steps.iter().filter_map(|step| match step {
             Step::Region(region) => Some(region.len),
-            Step::Scalars(_) => None,
+            Step::Scalars(_) | Step::Scattered(_) => None,
         });
         let largest = largest.chain(program.fields.iter().copied()).max().unwrap_or(0);
         if largest > LARGEST {
@@ -112,6 +112,7 @@ impl Schedule {
             fields,
             transforms: Vec::new(),
             bases: Vec::new(),
+            scattered: Vec::new(),
             layouts: Vec::new(),
             regions: Vec::new(),
         };
@@ -122,6 +123,7 @@ impl Schedule {
             match step {
                 Step::Scalars(code) => scheduler.scalar_step(code),
                 Step::Region(region) => scheduler.region(region, orders.of_region(number)),
+                Step::Scattered(scatters) => scatters.iter().for_each(|s| scheduler.scatter(s)),
             }
         }
         let Scheduler { mut schedule, regions, .. } = scheduler;

@@ -6,8 +6,8 @@ use super::order::Layout;
 use super::schedule::Schedule;
 use super::source::{self, Argument, BLOCK, Combined, Wiring};
 use super::transform::Transform;
-use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId};
-use crate::device::{Basis, Fourier};
+use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId, Scatter};
+use crate::device::{Basis, Fourier, Scattered};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub struct Scheduler {
     /// What is prepared, found by the address of what it was made from.
     pub transforms: Vec<(Arc<Fourier>, Transform)>,
     pub bases: Vec<(Arc<Basis>, Loaded)>,
+    /// The places of pixels and of samples.
+    pub scattered: Vec<(Arc<Scattered>, [Place; 2])>,
     pub layouts: Vec<(Layout, [Argument; 4])>,
     /// The kernels of regions; equal ones once.
     pub regions: Vec<String>,
@@ -63,6 +65,35 @@ impl Scheduler {
         let arguments =
             vec![Argument::At(self.scalars), code, starts, Argument::Integer(levels.len() as i32)];
         self.schedule.launch("scalars", 1, arguments);
+    }
+
+    /// A transform to scattered samples, or its adjoint: the plain sum, which a GPU has the power for.
+    pub fn scatter(&mut self, scatter: &Scatter) {
+        let known = self.scattered.iter().find(|s| Arc::ptr_eq(&s.0, &scatter.transform));
+        let [pixels, samples] = match known {
+            Some(known) => known.1,
+            None => {
+                let (x0, y0) = scatter.transform.centre();
+                let pixels = scatter.transform.pixels().iter();
+                let pixels = pixels.flat_map(|p| [f64::from(p.1) - x0, f64::from(p.0) - y0]);
+                let samples = scatter.transform.samples().iter().flat_map(|s| [s.0, s.1]);
+                let memory = &mut self.schedule.memory;
+                let tables = [pixels.collect(), samples.collect()]
+                    .map(|table| memory.content(Content::Doubles(table)));
+                self.scattered.push((scatter.transform.clone(), tables));
+                tables
+            }
+        };
+        let (there, here) = (scatter.transform.outputs(), scatter.transform.pixels().len());
+        let (targets, sources, blocks, count, sign) = match scatter.adjoint {
+            false => (samples, pixels, there, here, -1),
+            true => (pixels, samples, here, there, 1),
+        };
+        let fields = [self.fields[scatter.to], self.fields[scatter.from]];
+        let mut arguments: Vec<_> = fields.into_iter().map(Argument::At).collect();
+        arguments.extend([Argument::At(targets), Argument::At(sources)]);
+        arguments.extend([Argument::Integer(count as i32), Argument::Integer(sign)]);
+        self.schedule.launch("scattered", blocks, arguments);
     }
 
     /// The number of a prepared transform.

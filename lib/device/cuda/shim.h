@@ -21,6 +21,7 @@ double sin(double);
 double cos(double);
 double sqrt(double);
 double fabs(double);
+double trunc(double);
 float expf(float);
 float logf(float);
 float log1pf(float);
