@@ -231,7 +231,7 @@ fn options_that_contradict_each_other_are_refused() {
         ("--defocus 1mm,2mm", "2 values"),
         ("--aperture-points 64", "--aperture"),
         ("--config missing.toml", "missing.toml: no such file"),
-        ("--backend cuda", "no CUDA backend"),
+        ("--backend cuda", "no CUDA d"),
         ("--threads 0", "--threads"),
         ("--illumination wavy", "pedestal"),
         ("--ordre 5", "--order"),

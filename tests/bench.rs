@@ -124,7 +124,7 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
     std::fs::write(folder.path().join("bare/run.py"), "").unwrap();
     let before = files(folder.path());
     for (options, said) in [
-        ("--backend cuda", "no CUDA backend"),
+        ("--backend cuda", "no CUDA d"),
         ("--backend gpu", "possible values"),
         ("--grid 32,x", "'x'"),
         ("--grid 8", "--grid"),

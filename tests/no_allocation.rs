@@ -1,7 +1,7 @@
 //! The second and later evaluations of a function take no memory from the heap.
 
 use oof::autodiff::Function;
-use oof::device::Precision;
+use oof::device::{Backend, Precision};
 use oof::fit::options::{FitOptions, LikelihoodKind, Nuisance};
 use oof::fit::problem::Problem;
 use oof::optics::beam_map::{Noise, Sampling};
@@ -78,6 +78,7 @@ fn later_evaluations_do_not_allocate() {
                 precision: Precision::F64,
                 chop: None,
                 samplings: sampling.map_or(Vec::new(), |sampling| vec![sampling; 3]),
+                backend: Backend::Cpu,
             },
         )
         .unwrap();

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-use oof::device::Precision;
+use oof::device::{Backend, Precision};
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
 use oof::optics::beam_map::{MapSet, Noise};
@@ -37,6 +37,7 @@ impl Paper {
             precision: Precision::F64,
             chop: None,
             samplings: Vec::new(),
+            backend: Backend::Cpu,
         };
         let maps = simulate(&telescope, &simulated).expect("a simulation of the paper's case");
         let options = FitOptions {

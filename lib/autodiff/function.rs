@@ -4,24 +4,7 @@ use super::dot;
 use super::graph::{Graph, Id};
 use super::plan::plan;
 use super::var::{Tape, Var};
-use crate::device::cpu::Cpu;
-use crate::device::{Executable, Precision, Program};
-
-/// Which device runs a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Backend {
-    #[default]
-    Cpu,
-}
-
-impl Backend {
-    fn load(self, program: Program, precision: Precision) -> Box<dyn Executable> {
-        match (self, precision) {
-            (Backend::Cpu, Precision::F64) => Box::new(Cpu::<f64>::new(program)),
-            (Backend::Cpu, Precision::F32) => Box::new(Cpu::<f32>::new(program)),
-        }
-    }
-}
+use crate::device::{Backend, Executable, Precision};
 
 /// A real function of some parameters, with arrays that it computes on the way.
 ///
@@ -83,6 +66,13 @@ impl Function {
         self
     }
 
+    /// The same function on another device. Where that fails, now or later, the call that finds out
+    /// unwinds with the [`Error`](crate::Error).
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
     /// The number of parameters.
     pub fn parameters(&self) -> usize {
         self.count
@@ -91,7 +81,10 @@ impl Function {
     /// A program of `parameters` parameters.
     fn plan(&self, parameters: usize, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
         let program = plan(&self.graph, parameters, outputs, arrays);
-        self.backend.load(program, self.precision)
+        // Values are asked for deep inside minimisers, which have no way out for a broken device. No bug,
+        // so the panic hook has nothing to say.
+        let loaded = self.backend.load(program, self.precision);
+        loaded.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)))
     }
 
     /// The value at `x`.

@@ -33,7 +33,8 @@ mod plan;
 mod region;
 pub mod var;
 
-pub use function::{Backend, Function};
+pub use crate::device::Backend;
+pub use function::Function;
 pub use graph::Transform;
 pub use var::{Complex, Space, Tape, Var};
 

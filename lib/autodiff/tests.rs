@@ -2,8 +2,11 @@
 
 use super::graph::Transform;
 use super::*;
+use crate::device::cuda::host::{
+    compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
+};
 use crate::device::fourier::Axis;
-use crate::device::{Basis, Fourier, Scattered};
+use crate::device::{Basis, Fourier, Precision, Scattered};
 use ndarray::Array2;
 use num_complex::Complex64;
 use proptest::prelude::*;
@@ -227,30 +230,163 @@ fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
     }
 }
 
-/// The total power of a transform, whose cotangent is the transform itself; and a transform of a
-/// transform.
-#[test]
-fn transforms_may_feed_anything() {
-    let n = 8;
+/// The total power of a transform, whose cotangent is the transform itself; or of a transform of a
+/// transform, spread over what a basis combines.
+fn power(n: usize, twice: bool) -> Function {
     let pixels: Vec<(u32, u32)> =
         (0..n as u32).flat_map(|r| (0..n as u32).map(move |c| (r, c))).collect();
     let axis = || Axis::Fft { points: n };
     let fourier = Arc::new(Fourier::new(axis(), axis(), pixels));
+    let basis =
+        Arc::new(Basis::dense(&Array2::from_shape_fn((2, n * n), |(j, p)| (j + p) as f64 * 1e-3)));
+    Function::with_arrays(1, |tape, x| {
+        let dish = tape.space(n * n);
+        let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();
+        let e = Complex {
+            re: x[0] * tape.data_in(dish, part(1.3)),
+            im: x[0].square() * tape.data_in(dish, part(0.7)),
+        };
+        let sky = tape.space(n * n);
+        let mut s = tape.transform(&fourier, e, sky);
+        if twice {
+            let more = tape.combine(&basis, sky, &[x[0], x[0].square()]);
+            let field = Complex { re: s.re * more, im: s.im };
+            s = tape.transform(&fourier, field, tape.space(n * n));
+        }
+        (0.5 * s.norm2().sum(), vec![s.re])
+    })
+}
+
+#[test]
+fn transforms_may_feed_anything() {
     for twice in [false, true] {
-        let mut f = Function::new(1, |tape, x| {
-            let dish = tape.space(n * n);
-            let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();
-            let e = Complex {
-                re: x[0] * tape.data_in(dish, part(1.3)),
-                im: x[0].square() * tape.data_in(dish, part(0.7)),
-            };
-            let sky = tape.space(n * n);
-            let mut s = tape.transform(&fourier, e, sky);
-            if twice {
-                s = tape.transform(&fourier, s, tape.space(n * n));
-            }
-            0.5 * s.norm2().sum()
-        });
-        check_gradient(&mut f, &[0.8]);
+        check_gradient(&mut power(8, twice), &[0.8]);
     }
+}
+
+/// That what a GPU would be given computes what the CPU does: values, gradients, and all else that a
+/// function can be asked for. Both round in their own way: `most` is the difference that may come of
+/// it, as a part of the largest number.
+fn check_device(
+    make: &dyn Fn() -> Function,
+    x: &[f64],
+    (precision, most): (Precision, f64),
+    backend: Backend,
+) {
+    let mut cpu = make().precision(precision);
+    let mut host = make().precision(precision).backend(backend);
+    let close = |name: &str, a: &[f64], b: &[f64]| {
+        let of_value = name == "value" || name == "array";
+        let most = if of_value { most } else { of_gradients(most, backend, precision) };
+        assert_eq!(a.len(), b.len());
+        let size = a.iter().fold(f64::MIN_POSITIVE, |size, v| size.max(v.abs()));
+        for (i, (a, b)) in a.iter().zip(b).enumerate() {
+            assert!((a - b).abs() <= most * size, "{name} {i}: {a} {b} of {size}");
+        }
+    };
+    // Twice, because the first run must leave nothing behind that a second one stumbles over.
+    for x in [x.to_vec(), x.iter().map(|x| x * 1.01).collect()] {
+        close("value", &[cpu.value(&x)], &[host.value(&x)]);
+        let (a, b) = (cpu.value_and_gradient(&x), host.value_and_gradient(&x));
+        close("value", &[a.0], &[b.0]);
+        close("gradient", &a.1, &b.1);
+        let v: Vec<f64> = (0..x.len()).map(|i| (1.0 + i as f64).sin()).collect();
+        close("curvature", &cpu.hessian_times(&x, &v), &host.hessian_times(&x, &v));
+        for (a, b) in cpu.arrays(&x).iter().zip(&host.arrays(&x)) {
+            close("array", a, b);
+        }
+        for (a, b) in cpu.arrays_times(&x, &v).iter().zip(&host.arrays_times(&x, &v)) {
+            close("tangent", a, b);
+        }
+    }
+}
+
+/// Rounding in the two precisions, times what sums and transforms of these sizes make of it.
+const DEVICE_TOLERANCES: [(Precision, f64); 2] = [(Precision::F64, 1e-12), (Precision::F32, 1e-5)];
+
+/// A function with these primitives on arrays and on numbers.
+fn mixture(primitives: &[Primitive], data: &[f64]) -> Function {
+    Function::with_arrays(2, |tape, x| {
+        let d = tape.data(data);
+        let arrays = primitives.iter().map(|f| f(x[0] * d, x[1]) + f(x[0], d + x[1]) * d);
+        let arrays: Vec<_> = arrays.collect();
+        let n = (data.len() * primitives.len()) as f64;
+        let sums = arrays.iter().map(|array| array.sum() / n);
+        let numbers = primitives.iter().map(|f| f(x[0], x[1]) * x[1]);
+        (sums.chain(numbers).reduce(|a, b| a + b).unwrap(), arrays)
+    })
+}
+
+fn wavy(n: usize) -> Vec<f64> {
+    (0..n).map(|i| 1.25 + 0.75 * (i as f64).sin()).collect()
+}
+
+#[test]
+fn every_primitive_is_the_same_on_cuda() {
+    let x = [0.8, 1.2];
+    let all =
+        || devices().into_iter().flat_map(|b| DEVICE_TOLERANCES.map(|(p, most)| (b, p, most)));
+    for (backend, precision, most) in all() {
+        for primitive in PRIMITIVES {
+            for n in [1, 300] {
+                let make = || mixture(&[*primitive], &wavy(n));
+                let mut host = make().precision(precision).backend(backend);
+                let (a, b) = (
+                    make().precision(precision).value_and_gradient(&x),
+                    host.value_and_gradient(&x),
+                );
+                let pairs = std::iter::once((a.0, b.0)).chain(a.1.into_iter().zip(b.1));
+                let pairs: Vec<_> = pairs.collect();
+                let size = pairs.iter().fold(0.0f64, |size, p| size.max(p.0.abs()));
+                let most = of_gradients(most, backend, precision);
+                assert!(pairs.iter().all(|(a, b)| (a - b).abs() <= most * size), "{pairs:?}");
+            }
+        }
+        for n in [1, 7, 255, 256, 257, 5000] {
+            check_device(&|| mixture(PRIMITIVES, &wavy(n)), &x, (precision, most), backend);
+        }
+        // So many that a thread of a GPU has several.
+        let many = || mixture(&PRIMITIVES[..1], &wavy(600_000));
+        check_device(&many, &x, (precision, most), backend);
+    }
+}
+
+#[test]
+fn transforms_and_bases_are_the_same_on_cuda() {
+    let x = [0.3, -0.2, 0.7, 1.1, 0.2];
+    let all = || devices().into_iter().flat_map(|b| DEVICE_TOLERANCES.map(|t| (b, t)));
+    for (backend, tolerance) in all() {
+        for (n, twice) in [(8, false), (8, true), (12, true)] {
+            check_device(&|| power(n, twice), &[0.8], tolerance, backend);
+        }
+        // Odd and prime sizes, and such that the last group of columns is short or alone.
+        for (nx, ny) in [(3, 4), (8, 16), (9, 7), (31, 20), (37, 53), (64, 32)] {
+            for kind in [Kind::Fft, Kind::Matrix] {
+                check_device(&|| beam(nx, ny, kind), &x, tolerance, backend);
+            }
+            // The CPU's is a non-uniform FFT to 1e-9 of all moduli, a GPU's the plain sum.
+            let tolerance = (tolerance.0, f64::max(tolerance.1, 1e-7));
+            check_device(&|| beam(nx, ny, Kind::Scattered), &x, tolerance, backend);
+        }
+    }
+}
+
+#[test]
+fn nvrtc_compiles_every_kernel_to_ptx() {
+    if !has_nvrtc() || !has_compiler() {
+        return;
+    }
+    let sources = sources_of(|| {
+        for tolerance in DEVICE_TOLERANCES {
+            let make = || mixture(PRIMITIVES, &wavy(9));
+            check_device(&make, &[0.8, 1.2], tolerance, Backend::Host);
+            for kind in [Kind::Fft, Kind::Matrix, Kind::Scattered] {
+                let x = [0.3, -0.2, 0.7, 1.1, 0.2];
+                let tolerance = (tolerance.0, f64::max(tolerance.1, 1e-7));
+                check_device(&|| beam(4, 5, kind), &x, tolerance, Backend::Host);
+            }
+        }
+    });
+    assert!(sources.len() >= 20, "{}", sources.len());
+    compile_to_ptx(&sources);
 }

@@ -20,7 +20,6 @@ mod table;
 mod work;
 
 use super::example;
-use super::machine::Backend;
 use super::program::or_dash;
 use crate::error::{Error, Result};
 use crate::io::sink::Destination;
@@ -76,9 +75,6 @@ pub struct BenchArgs {
 /// Options that make no sense, before anything is measured; output that cannot be written; and, after
 /// everything else is measured, measurements that failed.
 pub fn run(args: BenchArgs, _history: &[String]) -> Result<()> {
-    if args.table.backend.contains(&Backend::Cuda) {
-        return Err(Error::usage("this build has no CUDA backend yet; use --backend cpu"));
-    }
     if let Some(folder) = &args.measure {
         return measure_here(&args.table, folder);
     }
@@ -114,7 +110,8 @@ fn measure_here(table: &TableArgs, folder: &Path) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| Error::failed(format!("cannot start threads: {e}")))?;
     let precision = table.precision[0].into();
-    let found = pool.install(|| measure(folder, precision, table.limit()))?;
+    let backend = table.backends()?[0];
+    let found = pool.install(|| measure(folder, precision, backend, table.limit()))?;
     let json = serde_json::to_vec(&found);
     let json = json.map_err(|e| Error::failed(format!("cannot build the JSON: {e}")))?;
     Destination::Stdout.write(&json)

@@ -5,6 +5,7 @@ use super::input::InputArgs;
 use super::program::or_dash;
 use super::progress::ProgressLine;
 use super::signal::Stop;
+use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, Seconds};
 use crate::fit::{Progress, fit};
@@ -147,9 +148,10 @@ impl Outputs {
 /// converge.
 pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
     let outputs = Outputs::prepare(&args)?;
+    let backend = args.input.machine.backend("oof-fit")?;
     let pool = args.input.machine.pool()?;
     pool.install(|| {
-        let (result, maps) = measure(&args)?;
+        let (result, maps) = measure(&args, backend)?;
         outputs.write(&result, &maps, history)?;
         match result.status.as_str() {
             "converged" => Ok(()),
@@ -158,10 +160,11 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
     })
 }
 
-fn measure(args: &FitArgs) -> Result<(FitResult, MapSet)> {
+fn measure(args: &FitArgs, backend: Backend) -> Result<(FitResult, MapSet)> {
     let begun = Instant::now();
     let mut input = args.input.read(None)?;
     input.options.errors = !args.no_errors;
+    input.options.backend = backend;
     let read = begun.elapsed();
     let stop = Stop::listen()?;
     let mut line = ProgressLine::new("oof-fit", args.input.machine.quiet);

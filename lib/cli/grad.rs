@@ -4,7 +4,7 @@ use super::example;
 use super::input::InputArgs;
 use super::parameter::check_in_model;
 use super::program::or_dash;
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
 use crate::io::results::{FitFile, read_parameters};
@@ -67,6 +67,7 @@ fn tolerance(text: &str) -> Result<f64> {
 struct Output<'a> {
     tool: &'static str,
     version: &'static str,
+    backend: &'static str,
     negative_log_likelihood: f64,
     parameters: &'a [GradientRow],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,16 +109,24 @@ pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
         return Err(Error::usage("a CSV file has no room for --hessian; write .json"));
     }
     let earlier = args.parameters.as_deref().map(open).transpose()?;
+    let backend = args.input.machine.backend("oof-grad")?;
     let pool = args.input.machine.pool()?;
-    pool.install(|| work(&args, earlier.as_ref(), csv, &to))
+    pool.install(|| work(&args, backend, earlier.as_ref(), csv, &to))
 }
 
 fn open(path: &Path) -> Result<FitFile> {
     read_parameters(&source::read(path)?, &source::name(path))
 }
 
-fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination) -> Result<()> {
+fn work(
+    args: &GradArgs,
+    backend: Backend,
+    earlier: Option<&FitFile>,
+    csv: bool,
+    to: &Destination,
+) -> Result<()> {
     let mut input = args.input.read(earlier)?;
+    input.options.backend = backend;
     if let Some(earlier) = earlier {
         let (order, maps) = (input.options.order, input.maps.maps.len());
         for (name, _) in &earlier.parameters {
@@ -149,7 +158,7 @@ fn work(args: &GradArgs, earlier: Option<&FitFile>, csv: bool, to: &Destination)
     });
     let bytes = match csv {
         true => table(&report.rows)?,
-        false => json(&report, check)?,
+        false => json(&report, backend, check)?,
     };
     to.write(&bytes)?;
     match (check, worst) {
@@ -170,10 +179,11 @@ fn worst(rows: &[GradientRow]) -> (&str, f64) {
     errors.fold(("nothing", 0.0), |a, b| if b.1 > a.1 { b } else { a })
 }
 
-fn json(report: &GradientReport, check: Option<Check>) -> Result<Vec<u8>> {
+fn json(report: &GradientReport, backend: Backend, check: Option<Check>) -> Result<Vec<u8>> {
     check_finite(&report.rows)?;
     let output = Output {
         tool: "oof-grad",
+        backend: backend.name(),
         version: env!("CARGO_PKG_VERSION"),
         negative_log_likelihood: report.negative_log_likelihood,
         parameters: &report.rows,
@@ -257,7 +267,7 @@ mod tests {
             hessian: Some(ndarray::arr2(&[[4.0]])),
         };
         let check = Check { largest_relative_error: 1e-9, tolerance: 1e-6, passed: true };
-        let value = json(&report, Some(check)).unwrap();
+        let value = json(&report, Backend::Cpu, Some(check)).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
         assert_eq!(value["tool"], "oof-grad");
         assert_eq!(value["parameters"][0]["gradient"], 2.0);

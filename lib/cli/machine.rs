@@ -1,6 +1,7 @@
 //! What runs the work: options that mean the same in every program.
 
-use crate::device;
+use super::program::say;
+use crate::device::{self, cuda};
 use crate::error::{Error, Result};
 use crate::io;
 use clap::{Args, ValueEnum};
@@ -29,6 +30,26 @@ pub enum Backend {
     Cuda,
 }
 
+/// What a choice comes to here: see [`MachineArgs::backend`].
+pub fn resolve(chosen: Option<Backend>, name: &str, quiet: bool) -> Result<device::Backend> {
+    match chosen {
+        Some(Backend::Cpu) => Ok(device::Backend::Cpu),
+        Some(Backend::Cuda) => match cuda::find() {
+            Ok(_) => Ok(device::Backend::Cuda),
+            Err(absence) => Err(Error::usage(format!("{}; use --backend cpu", absence.reason))),
+        },
+        None | Some(Backend::Auto) => match cuda::find() {
+            Ok(_) => Ok(device::Backend::Cuda),
+            Err(absence) => {
+                if !quiet && (chosen.is_some() || absence.has_device) {
+                    say(name, &format!("{}; running on the CPU", absence.reason));
+                }
+                Ok(device::Backend::Cpu)
+            }
+        },
+    }
+}
+
 /// Options of the machine.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
@@ -36,9 +57,9 @@ pub struct MachineArgs {
     /// Floating-point type of arrays; sums are always f64
     #[arg(long, value_name = "TYPE", value_enum, default_value = "f64")]
     pub precision: PrecisionName,
-    /// What computes; auto takes the fastest that is there
-    #[arg(long, value_name = "NAME", value_enum, default_value = "auto")]
-    pub backend: Backend,
+    /// What computes; auto takes a GPU where there is one [default: auto]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub backend: Option<Backend>,
     /// Number of threads; it never changes a result [default: SLURM_CPUS_PER_TASK, else all cores]
     #[arg(short = 'j', long, value_name = "N", env = "SLURM_CPUS_PER_TASK", hide_env = true,
           value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -49,14 +70,20 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// The threads to run on.
+    /// What computes. Says so, as program `name`, where `auto` found no GPU: if it was asked for, or if
+    /// there is one and something else is missing.
     ///
     /// # Errors
     /// A usage error for a backend that is not there.
+    pub fn backend(&self, name: &str) -> Result<device::Backend> {
+        resolve(self.backend, name, self.quiet)
+    }
+
+    /// The threads to run on.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
     pub fn pool(&self) -> Result<rayon::ThreadPool> {
-        if self.backend == Backend::Cuda {
-            return Err(Error::usage("this build has no CUDA backend yet; use --backend cpu"));
-        }
         let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {
             builder = builder.num_threads(usize::from(threads));

@@ -5,6 +5,7 @@ use crate::io::sink::Destination;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ pub fn main_with<A: Parser>(run: fn(A, &[String]) -> Result<()>) -> ExitCode {
         Ok((options, history))
     });
     let done = match parsed {
-        Ok((options, history)) => run(options, &history),
+        Ok((options, history)) => unwound(|| run(options, &history)),
         // `--help` and `--version`.
         Err(error) if !error.use_stderr() => {
             Destination::Stdout.write(error.render().to_string().as_bytes())
@@ -41,6 +42,15 @@ pub fn main_with<A: Parser>(run: fn(A, &[String]) -> Result<()>) -> ExitCode {
             ExitCode::from(error.exit_status())
         }
     }
+}
+
+/// Runs `work`; a device that failed in the middle of it unwinds with its error.
+fn unwound(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    // Nothing that was used is used again.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| match panic.downcast::<Error>() {
+        Ok(error) => Err(*error),
+        Err(bug) => resume_unwind(bug),
+    })
 }
 
 /// Says `name: message` in one line on standard error. Where nobody listens there is nobody to tell.
@@ -139,6 +149,16 @@ mod tests {
         assert!(lines.contains(&"--rms=0.1rad".to_string()), "{lines:?}");
         assert!(lines.contains(&"--order=5".to_string()), "{lines:?}");
         assert!(!lines.iter().any(|l| l.contains("x.fits") || l.contains("threads")));
+    }
+
+    #[test]
+    fn an_error_that_unwinds_out_of_a_pool_is_an_error_and_a_bug_stays_one() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let fail = || -> Result<()> {
+            pool.install(|| resume_unwind(Box::new(Error::failed("not enough memory"))))
+        };
+        assert_eq!(unwound(fail).unwrap_err().to_string(), "not enough memory");
+        assert!(catch_unwind(|| unwound(|| resume_unwind(Box::new("bug")))).is_err());
     }
 
     #[test]

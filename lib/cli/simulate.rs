@@ -11,6 +11,7 @@ use super::observation::{ObservationArgs, illumination, open_telescope, rms};
 use super::parameter::{self, assignment, check_in_model};
 use super::program::{or_dash, say};
 use super::signal::Stop;
+use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
@@ -107,8 +108,13 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     let format = args.format_of(&path)?;
     let to = Destination::prepare(&path, Content::Binary, args.force)?;
+    let backend = args.machine.backend("oof-simulate")?;
     let pool = args.machine.pool()?;
-    let (telescope, options) = args.plan()?;
+    let (telescope, mut options) = args.plan()?;
+    options.backend = backend;
+    // Maps of the CPU are the same whether it was asked for or not, and so are their headers.
+    let ran_on = (backend != Backend::Cpu).then(|| format!("ran on {}", backend.name()));
+    let history = &[history, ran_on.as_slice()].concat();
     let maps = pool.install(|| simulate(&telescope, &options))?;
     let precision = args.machine.sample_precision();
     let bytes = match format {
@@ -183,6 +189,7 @@ impl SimulateArgs {
             precision: self.machine.precision(),
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
             samplings,
+            backend: Backend::default(),
         };
         let (given, maps) = (options.defocus.len(), options.samplings.len());
         if maps > 0 && given != maps {

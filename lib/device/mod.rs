@@ -10,10 +10,12 @@
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
 //! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
 //! * [`memory`]: huge pages for large arrays, for programs that want them;
-//! * [`cpu`]: runs programs on the cores of this machine.
+//! * [`cpu`]: runs programs on the cores of this machine;
+//! * [`cuda`]: runs programs on an NVIDIA GPU.
 
 pub mod basis;
 pub mod cpu;
+pub mod cuda;
 pub mod fourier;
 pub mod memory;
 pub mod op;
@@ -26,6 +28,8 @@ pub use fourier::Fourier;
 pub use op::Op;
 pub use program::Program;
 pub use scattered::Scattered;
+
+use crate::error::Result;
 
 /// The floating-point type that arrays are computed in. Scalars and sums are always `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,12 +49,51 @@ impl Precision {
     }
 }
 
+/// Which device runs a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU. Where there is none, loading a program fails; [`cuda::find`] tells.
+    Cuda,
+    /// What the GPU would be given, compiled for this machine.
+    #[cfg(test)]
+    Host,
+}
+
+impl Backend {
+    /// `cpu` or `cuda`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Cpu => "cpu",
+            Backend::Cuda => "cuda",
+            #[cfg(test)]
+            Backend::Host => "host",
+        }
+    }
+
+    /// Makes a program ready to run.
+    ///
+    /// # Errors
+    /// A device that is not there or has not enough memory.
+    pub fn load(self, program: Program, precision: Precision) -> Result<Box<dyn Executable>> {
+        Ok(match (self, precision) {
+            (Backend::Cpu, Precision::F64) => Box::new(cpu::Cpu::<f64>::new(program)),
+            (Backend::Cpu, Precision::F32) => Box::new(cpu::Cpu::<f32>::new(program)),
+            (Backend::Cuda, _) => Box::new(cuda::Cuda::new(&program, precision)?),
+            #[cfg(test)]
+            (Backend::Host, _) => Box::new(cuda::host::Host::new(&program, precision)),
+        })
+    }
+}
+
 /// A program that is ready to run.
 pub trait Executable: Send {
     /// Runs the program for `parameters` and writes its scalar outputs to `outputs`.
     ///
     /// # Panics
-    /// When the lengths are not the program's.
+    /// When the lengths are not the program's. A device that fails unwinds with its
+    /// [`Error`](crate::Error), which is what the payload of the panic is.
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]);
 
     /// A copy of array output `index` as the last run left it.

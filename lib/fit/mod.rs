@@ -39,3 +39,6 @@ pub fn fit(
     let found = search::search(telescope, wavelength, maps, options, &levels, progress)?;
     summary::summarise(&found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What a user can choose about a fit.
 
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use std::str::FromStr;
@@ -96,6 +96,7 @@ pub struct FitOptions {
     /// The aperture grid; `None` for one that suits the maps.
     pub aperture: Option<ApertureGrid>,
     pub precision: Precision,
+    pub backend: Backend,
     /// Compute errors and covariance.
     pub errors: bool,
 }
@@ -110,6 +111,7 @@ impl Default for FitOptions {
             edits: ParameterEdits::default(),
             aperture: None,
             precision: Precision::default(),
+            backend: Backend::default(),
             errors: true,
         }
     }

@@ -262,6 +262,7 @@ impl<'a> Problem<'a> {
             terms.sum()
         })
         .precision(self.options.precision)
+        .backend(self.options.backend)
     }
 
     /// What the residuals of a map are multiplied by, in the order of the model's samples: 0 for blanks,
@@ -292,6 +293,7 @@ impl<'a> Problem<'a> {
             let models = self.model.record(tape, &all, &self.model.spaces(tape));
             (tape.constant(0.0), models[maps].to_vec())
         })
+        .backend(self.options.backend)
     }
 
     /// The model maps at some values of all parameters, in the order of the maps' samples.

@@ -89,7 +89,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         telescope: problem.telescope.name.clone(),
         wavelength_m: problem.wavelength,
         order: options.order,
-        backend: "cpu".into(),
+        backend: options.backend.name().into(),
         precision: options.precision.name().into(),
         threads: rayon::current_num_threads(),
         illumination: problem.telescope.illumination.name().into(),

@@ -6,7 +6,7 @@ use super::model::Model;
 use super::telescope::Telescope;
 use super::zernike;
 use crate::autodiff::Function;
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +34,7 @@ pub struct SimulateOptions {
     pub chop: Option<f64>,
     /// Where the samples of each map are; none for the pixels of `grid`'s discrete far field.
     pub samplings: Vec<Sampling>,
+    pub backend: Backend,
 }
 
 /// Simulates maps; they carry the truth and the noise.
@@ -80,7 +81,8 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         let maps = model.record(tape, p, &model.spaces(tape));
         (tape.constant(0.0), maps)
     })
-    .precision(options.precision);
+    .precision(options.precision)
+    .backend(options.backend);
     for (i, (map, power)) in maps.iter_mut().zip(function.arrays(&x)).enumerate() {
         map.power = model.restore(i, &power);
     }

@@ -17,7 +17,7 @@ pub fn folder() -> &'static Path {
 pub fn program(name: &str, at: &Path) -> Command {
     let mut command = Command::new(folder().join(name));
     command.current_dir(at);
-    without_slurm(&mut command);
+    without_machine(&mut command);
     command
 }
 
@@ -29,11 +29,13 @@ pub fn shell(line: &str, at: &Path) -> Output {
         .args(["-c", line])
         .current_dir(at)
         .env("PATH", format!("{}:{path}", folder().display()));
-    without_slurm(&mut command);
+    without_machine(&mut command);
     command.output().unwrap()
 }
 
-fn without_slurm(command: &mut Command) {
+fn without_machine(command: &mut Command) {
+    // No GPU, even where there is one.
+    command.env("CUDA_VISIBLE_DEVICES", "");
     command.env_remove("SLURM_CPUS_PER_TASK");
     command.env_remove("SLURM_ARRAY_TASK_ID");
 }

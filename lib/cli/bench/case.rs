@@ -3,7 +3,7 @@
 
 use super::table::CaseKind;
 use crate::cli::maps::maps_of_cube;
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -91,6 +91,7 @@ impl Loaded {
             precision: Precision::F64,
             chop: None,
             samplings: Vec::new(),
+            backend: Backend::Cpu,
         };
         let maps = simulate(&telescope, &options)?;
         let width = maps.truth.iter().find(|p| p.0 == "sigma");

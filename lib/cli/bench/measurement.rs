@@ -2,9 +2,9 @@
 
 use super::case::Loaded;
 use super::processor;
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
-use crate::fit::{FitResult, Progress, fit};
+use crate::fit::{FitOptions, FitResult, Progress, fit};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
@@ -68,14 +68,20 @@ impl Solution {
 }
 
 /// Measures the case in `folder`; a fit only where it has a `limit`, in seconds.
-pub fn measure(folder: &Path, precision: Precision, limit: Option<f64>) -> Result<Measurement> {
+pub fn measure(
+    folder: &Path,
+    precision: Precision,
+    backend: Backend,
+    limit: Option<f64>,
+) -> Result<Measurement> {
     let loaded = Loaded::read(folder)?;
+    let options = FitOptions { backend, ..loaded.options(precision) };
     processor::forget_peak_memory();
     let mut measurement =
         Measurement { version: env!("CARGO_PKG_VERSION").into(), ..Measurement::default() };
     let mut result = None;
     if let Some(limit) = limit {
-        let (solution, fitted) = solve(&loaded, precision, limit)?;
+        let (solution, fitted) = solve(&loaded, &options, limit)?;
         measurement.note = match &fitted {
             None => "time limit".into(),
             Some(fitted) if fitted.status != "converged" => fitted.status.clone(),
@@ -84,7 +90,7 @@ pub fn measure(folder: &Path, precision: Precision, limit: Option<f64>) -> Resul
         measurement.solution = Some(solution);
         result = fitted;
     }
-    let (forward, gradient) = time_function(&loaded, precision)?;
+    let (forward, gradient) = time_function(&loaded, &options)?;
     (measurement.seconds_forward, measurement.seconds_gradient) = (Some(forward), Some(gradient));
     measurement.peak_rss_bytes = processor::peak_memory();
     // Everyone is judged in the same precision.
@@ -105,8 +111,7 @@ pub fn measure(folder: &Path, precision: Precision, limit: Option<f64>) -> Resul
 type Solved = (Solution, Option<FitResult>);
 
 /// Fits, for `limit` seconds.
-fn solve(loaded: &Loaded, precision: Precision, limit: f64) -> Result<Solved> {
-    let options = loaded.options(precision);
+fn solve(loaded: &Loaded, options: &FitOptions, limit: f64) -> Result<Solved> {
     let (mut solution, mut late) = (Solution::default(), false);
     let begun = Instant::now();
     let mut progress = |at: &Progress| {
@@ -121,7 +126,7 @@ fn solve(loaded: &Loaded, precision: Precision, limit: f64) -> Result<Solved> {
         }
     };
     let (telescope, wavelength) = (&loaded.telescope, loaded.case.wavelength_m);
-    let result = fit(telescope, wavelength, &loaded.maps, &options, &mut progress);
+    let result = fit(telescope, wavelength, &loaded.maps, options, &mut progress);
     let seconds = begun.elapsed().as_secs_f64();
     let result = match result {
         Err(_) if late => {
@@ -139,9 +144,8 @@ fn solve(loaded: &Loaded, precision: Precision, limit: f64) -> Result<Solved> {
 
 /// Seconds for the value, and for value and gradient. Each has its own recording, so that not both
 /// are in memory at once.
-fn time_function(loaded: &Loaded, precision: Precision) -> Result<(f64, f64)> {
-    let options = loaded.options(precision);
-    let problem = loaded.problem(&options)?;
+fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
+    let problem = loaded.problem(options)?;
     let which = loaded.positions(&problem)?;
     let x = vec![0.0; which.len()];
     let record = || problem.function(&which, &problem.start, options.likelihood, &problem.scales);
@@ -200,7 +204,7 @@ mod tests {
         let made = Loaded::simulate(CaseKind::Cold, 32, 2, 1).unwrap();
         made.write(&case).unwrap();
         let reached = |precision| {
-            let found = measure(&case, precision, Some(600.0)).unwrap();
+            let found = measure(&case, precision, Backend::Cpu, Some(600.0)).unwrap();
             assert!(found.seconds_forward > Some(0.0) && found.seconds_gradient > Some(0.0));
             found.solution.unwrap()
         };
@@ -209,7 +213,7 @@ mod tests {
         // Both end within a tenth of the tolerance of the minimiser's own stop at 1e-4.
         assert!((single.reached().unwrap() - best).abs() < 0.01);
         assert!(single.approach().iter().any(|point| point.1 <= best + NEAR));
-        let late = measure(&case, Precision::F64, Some(0.0)).unwrap();
+        let late = measure(&case, Precision::F64, Backend::Cpu, Some(0.0)).unwrap();
         assert_eq!(late.note, "time limit");
         assert!(late.solution.unwrap().seconds.is_none());
     }

@@ -3,9 +3,9 @@
 use super::case::telescope;
 use super::shard::Shard;
 use crate::cli::check;
-use crate::cli::machine::{Backend, PrecisionName};
+use crate::cli::machine::{Backend, PrecisionName, resolve};
 use crate::cli::model::order;
-use crate::device::Precision;
+use crate::device::{self, Precision};
 use crate::error::{Error, Result};
 use crate::optics::zernike;
 use crate::units::Quantity;
@@ -67,8 +67,8 @@ pub struct TableArgs {
     /// Floating-point types of arrays; sums are always f64
     #[arg(long, value_name = "TYPE,...", value_delimiter = ',', value_enum, default_values_t = [PrecisionName::F64])]
     pub precision: Vec<PrecisionName>,
-    /// What computes; auto takes the fastest that is there
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_enum, default_values_t = [Backend::Auto])]
+    /// What computes; auto takes a GPU where there is one [default: auto]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_enum)]
     pub backend: Vec<Backend>,
     /// Numbers of threads [default: SLURM_CPUS_PER_TASK, else all cores]
     #[arg(short = 'j', long, value_name = "N,...", value_delimiter = ',', env = "SLURM_CPUS_PER_TASK",
@@ -97,6 +97,24 @@ impl TableArgs {
         (!self.no_solve).then_some(self.time_limit)
     }
 
+    /// What is to compute, each once.
+    ///
+    /// # Errors
+    /// A usage error for a backend that is not there.
+    pub fn backends(&self) -> Result<Vec<device::Backend>> {
+        if self.backend.is_empty() {
+            return Ok(vec![resolve(None, "oof-bench", false)?]);
+        }
+        let mut all = Vec::new();
+        for &chosen in &self.backend {
+            let backend = resolve(Some(chosen), "oof-bench", false)?;
+            if !all.contains(&backend) {
+                all.push(backend);
+            }
+        }
+        Ok(all)
+    }
+
     /// What this shard measures, a list for each case: the measurements of one are judged by the best
     /// of them, so they stay together. `baselines` are measured too.
     ///
@@ -107,6 +125,7 @@ impl TableArgs {
             Some(shard) => shard,
             None => Shard::of_slurm(|name| std::env::var(name).ok())?,
         };
+        let backends = self.backends()?;
         let mut groups = Vec::new();
         for &grid in &self.grid {
             let telescope = telescope(grid)?;
@@ -115,7 +134,8 @@ impl TableArgs {
             check::grid(telescope.aperture, &telescope, 1, "--grid")?;
             for &order in &self.order {
                 let cases = self.case.iter();
-                groups.extend(cases.map(|&case| self.keys(case, grid, order, baselines)));
+                groups
+                    .extend(cases.map(|&case| self.keys(case, grid, order, &backends, baselines)));
             }
         }
         let mut place = 0..;
@@ -125,23 +145,33 @@ impl TableArgs {
 
     /// Ours before the baselines, and repeats far apart: a slow minute of the machine is not to hit
     /// all of one kind.
-    fn keys(&self, case: CaseKind, grid: usize, order: u32, baselines: &[String]) -> Vec<Key> {
+    fn keys(
+        &self,
+        case: CaseKind,
+        grid: usize,
+        order: u32,
+        backends: &[device::Backend],
+        baselines: &[String],
+    ) -> Vec<Key> {
         let mut threads: Vec<usize> = self.threads.iter().map(|&n| n.into()).collect();
         if threads.is_empty() {
             threads.push(std::thread::available_parallelism().map_or(1, usize::from));
         }
-        let ours = self.precision.iter();
-        let ours = ours.map(|&precision| ("oof", Precision::from(precision).name()));
-        let theirs = baselines.iter().map(|name| (name.as_str(), "f64"));
+        let on = |&backend: &device::Backend| {
+            let precisions = self.precision.iter();
+            precisions.map(move |&p| ("oof", backend.name(), Precision::from(p).name()))
+        };
+        let ours = backends.iter().flat_map(on);
+        let theirs = baselines.iter().map(|name| (name.as_str(), "cpu", "f64"));
         let both = [ours.collect::<Vec<_>>(), theirs.collect()];
         let mut keys = Vec::new();
         for (kinds, repeat) in
             both.iter().flat_map(|kinds| (1..=self.repeat).map(move |r| (kinds, r)))
         {
-            for &(implementation, precision) in kinds {
+            for &(implementation, backend, precision) in kinds {
                 keys.extend(threads.iter().map(|&threads| Key {
                     implementation: implementation.into(),
-                    backend: "cpu".into(),
+                    backend: backend.into(),
                     precision: precision.into(),
                     threads,
                     case,

@@ -156,10 +156,11 @@ impl<'a> Work<'a> {
 
     fn place(&self, key: &Key) -> String {
         let (done, total, name) = (self.done, self.total, &key.implementation);
-        let (precision, threads, case) = (&key.precision, key.threads, key.case);
+        let (backend, precision) = (&key.backend, &key.precision);
+        let (threads, case) = (key.threads, key.case);
         let (grid, order, repeat) = (key.grid, key.order, key.repeat);
         format!(
-            "[{done}/{total}] {name} {precision}, threads {threads}, {case:?}, grid {grid}, order {order}, repeat {repeat}"
+            "[{done}/{total}] {name} {backend} {precision}, threads {threads}, {case:?}, grid {grid}, order {order}, repeat {repeat}"
         )
     }
 

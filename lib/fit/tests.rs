@@ -1,0 +1,155 @@
+//! Whole fits as CUDA source, run on the host, against the CPU device.
+
+use super::fit;
+use super::options::{FitOptions, LikelihoodKind, Nuisance};
+use super::problem::Problem;
+use crate::device::cuda::host::{
+    compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
+};
+use crate::device::{Backend, Precision};
+use crate::optics::aperture::{ApertureGrid, ApertureKind};
+use crate::optics::beam_map::{MapSet, Noise, Sampling};
+use crate::optics::simulate::{SimulateOptions, simulate};
+use crate::optics::telescope::Telescope;
+
+fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
+    let mut grid = telescope.aperture;
+    grid.points = points;
+    let options = SimulateOptions {
+        wavelength: telescope.wavelength,
+        defocus: telescope.defocus.clone(),
+        grid,
+        order: 5,
+        parameters: Vec::new(),
+        rms: Some(0.4),
+        seed: 1,
+        noise: Noise { additive: 0.02, multiplicative: 0.01, ..Noise::default() },
+        precision: Precision::F64,
+        backend,
+        chop: None,
+        samplings: Vec::new(),
+    };
+    simulate(telescope, &options).unwrap()
+}
+
+/// Value and gradient of one fit on both devices, to a part `most` of the largest.
+fn compare(telescope: &Telescope, maps: &MapSet, options: &FitOptions, most: f64, device: Backend) {
+    let found = [Backend::Cpu, device].map(|backend| {
+        let options = FitOptions { backend, ..options.clone() };
+        let problem = Problem::new(telescope, telescope.wavelength, maps, &options).unwrap();
+        let which = problem.free_up_to(options.order);
+        let (kind, scales) = (options.likelihood, &problem.scales);
+        let mut function = problem.function(&which, &problem.start, kind, scales);
+        function.value_and_gradient(&vec![0.01; which.len()])
+    });
+    let [(value, gradient), (on_host, gradient_on_host)] = found;
+    assert!((value - on_host).abs() <= most * value.abs(), "{value} {on_host}");
+    let most = of_gradients(most, device, options.precision);
+    let size = gradient.iter().fold(0.0f64, |size, g| size.max(g.abs()));
+    for (i, (a, b)) in gradient.iter().zip(&gradient_on_host).enumerate() {
+        assert!((a - b).abs() <= most * size, "{i}: {a} {b} of {size}");
+    }
+}
+
+const TOLERANCES: [(Precision, f64); 2] = [(Precision::F64, 1e-12), (Precision::F32, 1e-5)];
+
+#[test]
+fn the_benchmark_is_the_same_on_cuda() {
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    for points in [32, 33, 37, 64] {
+        let maps = maps(&telescope, points, Backend::Cpu);
+        let all = || devices().into_iter().flat_map(|d| TOLERANCES.map(|(p, most)| (d, p, most)));
+        for (device, precision, most) in all() {
+            for likelihood in [LikelihoodKind::Gaussian, LikelihoodKind::Cauchy] {
+                for nuisance in [Nuisance::NONE, Nuisance::ALL] {
+                    let options = FitOptions {
+                        order: 7,
+                        likelihood,
+                        nuisance,
+                        precision,
+                        aperture: maps.aperture,
+                        ..FitOptions::default()
+                    };
+                    compare(&telescope, &maps, &options, most, device);
+                }
+            }
+        }
+    }
+}
+
+/// A raster that is no grid's discrete far field, with blanks; and other illuminations and paths.
+#[test]
+fn rasters_blanks_and_other_telescopes_are_the_same_on_cuda() {
+    for name in ["srt", "alma", "gbt"] {
+        let telescope = Telescope::named(name).unwrap();
+        let mut maps = maps(&telescope, 48, Backend::Cpu);
+        maps.aperture = None;
+        for map in &mut maps.maps {
+            let Sampling::Raster { u, v } = &mut map.sampling else { unreachable!() };
+            u.iter_mut().for_each(|u| *u *= 0.9);
+            v.iter_mut().for_each(|v| *v *= 0.8);
+            map.power.iter_mut().step_by(17).for_each(|p| *p = f64::NAN);
+        }
+        let aperture = ApertureGrid { kind: ApertureKind::Smooth, points: 50, extent: 1.02 };
+        let all = || devices().into_iter().flat_map(|d| TOLERANCES.map(|(p, most)| (d, p, most)));
+        for (device, precision, most) in all() {
+            let options = FitOptions {
+                order: 5,
+                precision,
+                aperture: Some(aperture),
+                ..FitOptions::default()
+            };
+            compare(&telescope, &maps, &options, most, device);
+        }
+    }
+}
+
+#[test]
+fn a_whole_fit_finds_the_same_on_cuda() {
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    let fitted = |backend| {
+        let maps = maps(&telescope, 32, backend);
+        let options =
+            FitOptions { order: 3, aperture: maps.aperture, backend, ..FitOptions::default() };
+        fit(&telescope, telescope.wavelength, &maps, &options, &mut |_| Ok(())).unwrap()
+    };
+    let here = fitted(Backend::Cpu);
+    for device in devices() {
+        let there = fitted(device);
+        assert_eq!((here.backend.as_str(), there.backend.as_str()), ("cpu", device.name()));
+        assert_eq!(here.status, there.status);
+        // Both stop within 1e-4 in log-likelihood of the optimum: sqrt(2e-4) of a sigma.
+        for (a, b) in here.parameters.iter().zip(&there.parameters).filter(|(a, _)| a.free) {
+            let (sigma, other) = (a.sigma.unwrap(), b.sigma.unwrap());
+            let (x, y) = (a.value, b.value);
+            assert!((x - y).abs() < 0.03 * sigma, "{}: {x} {y}", a.name);
+            assert!((sigma - other).abs() < 0.03 * sigma, "{}: {sigma} {other}", a.name);
+        }
+    }
+}
+
+#[test]
+fn nvrtc_compiles_the_kernels_of_fits_to_ptx() {
+    if !has_nvrtc() || !has_compiler() {
+        return;
+    }
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    let maps = maps(&telescope, 32, Backend::Cpu);
+    let sources = sources_of(|| {
+        for (precision, most) in TOLERANCES {
+            for likelihood in [LikelihoodKind::Gaussian, LikelihoodKind::Cauchy] {
+                let aperture = maps.aperture;
+                let options = FitOptions {
+                    order: 7,
+                    likelihood,
+                    precision,
+                    aperture,
+                    ..FitOptions::default()
+                };
+                compare(&telescope, &maps, &options, most, Backend::Host);
+            }
+        }
+    });
+    assert!(sources.len() >= 4, "{}", sources.len());
+    compile_to_ptx(&sources);
+}
