@@ -1,6 +1,7 @@
-//! Zernike coefficients from a file: CSV `name,value` as `oof-fit` writes it, or a fit's JSON or FITS.
+//! Zernike coefficients, and start values, from a file: CSV `name,value` as `oof-fit` writes it, a table
+//! in GBT's or pyoof's order, or a fit's JSON or FITS.
 
-use super::parameter::zernike;
+use super::parameter::{OF_A_MAP, known, split, zernike};
 use crate::error::{Error, Result};
 use crate::io::{results, source};
 use serde::Deserialize;
@@ -13,30 +14,62 @@ struct Row {
     value: f64,
 }
 
-/// The coefficients in a file, radians; other parameters are left out.
+/// The coefficients in a file, radians; other parameters are left out. A table in micrometres is taken at
+/// `wavelength` metres.
 ///
 /// # Errors
 /// A file without coefficients, rows that are no name and number, names that are there twice.
-pub fn open(path: &Path) -> Result<Vec<(String, f64)>> {
+pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
+    let (mut found, _) = read(path, wavelength)?;
+    found.retain(|(name, _)| zernike(name).is_some());
+    match found.is_empty() {
+        true => Err(Error::input(source::name(path), EXPECTED)),
+        false => Ok(found),
+    }
+}
+
+/// Start values in a file: coefficients, as the phase of the same surface at `wavelength` metres, and the
+/// illumination. What every map has for itself is left out: the maps themselves say it better.
+///
+/// # Errors
+/// As [`open`].
+pub fn start_values(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
+    let (mut found, own) = read(path, wavelength)?;
+    found.retain(|(name, _)| known(name).is_ok() && !OF_A_MAP.contains(&split(name).0));
+    for (name, value) in &mut found {
+        if let Some(own) = own.filter(|_| zernike(name).is_some()) {
+            *value *= own / wavelength;
+        }
+    }
+    match found.is_empty() {
+        true => Err(Error::input(source::name(path), EXPECTED)),
+        false => Ok(found),
+    }
+}
+
+const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns name and value and names such as z3, a table in GBT's or pyoof's order, or the JSON of oof-fit";
+
+/// Names and values, and the wavelength of the file where it says one.
+fn read(path: &Path, wavelength: f64) -> Result<(Vec<(String, f64)>, Option<f64>)> {
     let place = source::name(path);
     let bytes = source::read(path)?;
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
-    let mut found = match start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
-        true => results::read_parameters(&bytes, &place)?.parameters,
-        false => read_csv(&bytes, &place)?,
+    let mut own = None;
+    let found = if start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
+        let file = results::read_parameters(&bytes, &place)?;
+        own = Some(file.wavelength);
+        file.parameters
+    } else {
+        match results::read_zernikes(&bytes, &place, wavelength)? {
+            Some(found) => found,
+            None => read_csv(&bytes, &place)?,
+        }
     };
-    found.retain(|(name, _)| zernike(name).is_some());
-    if found.is_empty() {
-        return Err(Error::input(
-            place,
-            "no Zernike coefficients: expected CSV with the columns name and value and names such as z3, or the JSON of oof-fit",
-        ));
-    }
     let mut names: Vec<&str> = found.iter().map(|p| p.0.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|w| w[0] == w[1]) {
         Some(w) => Err(Error::input(place, format!("{} is there twice", w[0]))),
-        None => Ok(found),
+        None => Ok((found, own)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [fit]
-//! order = 7
+//! order = 7 # or "auto"
 //! likelihood = "gaussian"
 //! nuisance = "offset,gain"
 //! free = ["sigma"]
@@ -15,7 +15,7 @@
 //! taper = [-25, -1]
 //! ```
 
-use super::model::{LikelihoodName, order, scale};
+use super::model::{LikelihoodName, Order, scale, wanted};
 use super::parameter::{bounds_of, known, value_of};
 use crate::error::{Error, Result};
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -36,7 +36,7 @@ struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FitTable {
-    order: Option<u32>,
+    order: Option<Quantity>,
     likelihood: Option<String>,
     scale: Option<f64>,
     nuisance: Option<String>,
@@ -64,7 +64,7 @@ impl Quantity {
 /// What the file says; what it does not say is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
-    pub order: Option<u32>,
+    pub order: Option<Order>,
     pub likelihood: Option<LikelihoodName>,
     pub scale: Option<f64>,
     pub nuisance: Option<Nuisance>,
@@ -102,7 +102,7 @@ impl File {
             })
         });
         Ok(Config {
-            order: self.fit.order.map(|n| order(&n.to_string())).transpose()?,
+            order: self.fit.order.map(|n| wanted(&n.text())).transpose()?,
             likelihood: likelihood.transpose()?,
             scale: self.fit.scale.map(|f| scale(&f.to_string())).transpose()?,
             nuisance: self.fit.nuisance.map(|text| text.parse()).transpose()?,
@@ -129,7 +129,9 @@ mod tests {
         let text = "[fit]\norder = 7\nlikelihood = \"gaussian\"\nnuisance = \"offset,gain\"\n\
             free = [\"sigma\"]\nfix = [\"z1\", \"z2\"]\n[start]\nz3 = \"0.2rad\"\nsigma = 1\n[bound]\ntaper = [-25, -1]\n";
         let config = Config::parse(text, "x").unwrap();
-        assert_eq!(config.order, Some(7));
+        assert_eq!(config.order, Some(Order::Fixed(7)));
+        let auto = Config::parse("[fit]\norder = \"auto:6\"", "x").unwrap();
+        assert_eq!(auto.order, Some(Order::Auto(6)));
         assert_eq!(config.likelihood, Some(LikelihoodName::Gaussian));
         assert!(!config.nuisance.unwrap().background);
         assert_eq!(config.edits.fix, ["z1", "z2"]);

@@ -2,16 +2,21 @@
 
 use super::example;
 use super::input::InputArgs;
-use super::program::or_dash;
+use super::observation::positive_length;
+use super::program::{or_dash, say};
 use super::progress::ProgressLine;
 use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
+use crate::fit::flags::Flag;
 use crate::fit::result::{FitResult, Seconds};
 use crate::fit::{Progress, fit};
-use crate::io::results::{write_csv, write_fits, write_json};
+use crate::io::actuators::Actuators;
+use crate::io::results::{write_csv, write_fits, write_json, write_zernikes};
 use crate::io::sink::{Content, Destination};
+use crate::io::source;
 use crate::optics::beam_map::MapSet;
+use crate::optics::convention::Convention;
 use crate::plot::fit_page;
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -28,13 +33,26 @@ use std::time::Instant;
 pub struct FitArgs {
     #[command(flatten)]
     pub input: InputArgs,
-    /// Where the result goes: .json, .csv (parameters) or .fits (everything) [default: JSON on
-    /// standard output]
+    /// Where the result goes: .json, .csv (parameters), .fits (everything), .gbt.csv (coefficients in
+    /// the GBT's order, micrometres of surface) or .pyoof.csv (in waves) [default: JSON on standard
+    /// output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Draw observed, model and residual of each map, and the surface
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub plot: Option<PathBuf>,
+    /// Positions of actuators, CSV with the columns x and y in metres: their corrections, minus the
+    /// surface error, are written to --corrections
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    pub actuators: Option<PathBuf>,
+    /// Where the corrections go: the same table with correction_um, sigma_um and clipped [default: beside
+    /// the positions, NAME.corrections.csv]
+    #[arg(long, value_name = "FILE.csv", requires = "actuators", help_heading = "Output")]
+    pub corrections: Option<PathBuf>,
+    /// The largest correction, such as 300um
+    #[arg(long, value_name = "LENGTH", value_parser = positive_length, requires = "actuators",
+          help_heading = "Output")]
+    pub clip: Option<f64>,
     /// Replace files that exist
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -52,10 +70,18 @@ enum Format {
     Json,
     Csv,
     Fits,
+    Zernikes(Convention),
 }
 
 impl Format {
     fn of(path: &Path) -> Result<Self> {
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        if name.ends_with(".gbt.csv") {
+            return Ok(Format::Zernikes(Convention::Gbt));
+        }
+        if name.ends_with(".pyoof.csv") {
+            return Ok(Format::Zernikes(Convention::Pyoof));
+        }
         let extension = path.extension().map(|e| e.to_ascii_lowercase());
         match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
             None | Some("json") => Ok(Format::Json),
@@ -82,11 +108,23 @@ struct Outputs {
     format: Format,
     result: Destination,
     plot: Option<Destination>,
+    corrections: Option<Destination>,
 }
 
 impl Outputs {
     fn prepare(args: &FitArgs) -> Result<Self> {
         let path = or_dash(&args.output);
+        let corrections = args.corrections_path();
+        let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref()];
+        if let Some(twice) = corrections
+            .as_ref()
+            .filter(|c| outputs.iter().flatten().filter(|o| o == &c).count() > 1)
+        {
+            return Err(Error::usage(format!(
+                "{}: given for the corrections and for another output",
+                twice.display()
+            )));
+        }
         if args.plot.as_ref() == Some(&path) {
             return Err(Error::usage(format!(
                 "{}: given for the result and for the plot",
@@ -101,15 +139,13 @@ impl Outputs {
                 plot.display()
             )));
         }
-        let outputs = [Some(&path), args.plot.as_ref()];
-        if let Some(both) = args
-            .input
-            .maps
-            .files()
+        let inputs = args.input.maps.files().chain(args.actuators.as_deref());
+        if let Some(both) = inputs
+            .into_iter()
             .find(|input| outputs.iter().flatten().any(|output| is_one_file(input, output)))
         {
             return Err(Error::usage(format!(
-                "{}: given for the maps and for a result, which would replace them",
+                "{}: given for an input and for a result, which would replace it",
                 both.display()
             )));
         }
@@ -125,6 +161,9 @@ impl Outputs {
             plot: plot
                 .map(|path| Destination::prepare(path, Content::Binary, args.force))
                 .transpose()?,
+            corrections: corrections
+                .map(|path| Destination::prepare(&path, Content::Text, args.force))
+                .transpose()?,
         })
     }
 
@@ -133,6 +172,7 @@ impl Outputs {
             Format::Json => write_json(result),
             Format::Csv => write_csv(result),
             Format::Fits => write_fits(result, maps, history),
+            Format::Zernikes(convention) => write_zernikes(result, convention),
         }?;
         if let Some(plot) = &self.plot {
             plot.write(&fit_page(result, maps))?;
@@ -151,8 +191,23 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
     let backend = args.input.machine.backend("oof-fit")?;
     let pool = args.input.machine.pool()?;
     pool.install(|| {
-        let (result, maps) = measure(&args, backend)?;
+        let Measured { result, maps, actuators } = measure(&args, backend)?;
         outputs.write(&result, &maps, history)?;
+        if let (Some(actuators), Some(to)) = (&actuators, &outputs.corrections) {
+            let corrections = actuators.correct(&result.images.shape, args.clip)?;
+            to.write(&corrections.csv)?;
+            if corrections.clipped > 0 && !args.input.machine.quiet {
+                let text = format!(
+                    "{} of {} corrections are clipped",
+                    corrections.clipped, corrections.actuators
+                );
+                say("oof-fit", &text);
+            }
+        }
+        if !args.input.machine.quiet {
+            let flag = |flag: &Flag| say("oof-fit", &format!("{}: {}", flag.name, flag.reason));
+            result.flags.iter().for_each(flag);
+        }
         match result.status.as_str() {
             "converged" => Ok(()),
             status => Err(Error::failed(format!("{status}: {}", result.message))),
@@ -160,11 +215,31 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
     })
 }
 
-fn measure(args: &FitArgs, backend: Backend) -> Result<(FitResult, MapSet)> {
+impl FitArgs {
+    /// Where corrections go, if there are any.
+    fn corrections_path(&self) -> Option<PathBuf> {
+        let beside = |path: &PathBuf| path.with_extension("corrections.csv");
+        self.corrections.clone().or(self.actuators.as_ref().map(beside))
+    }
+}
+
+/// A result and what it is of.
+struct Measured {
+    result: FitResult,
+    maps: MapSet,
+    actuators: Option<Actuators>,
+}
+
+fn measure(args: &FitArgs, backend: Backend) -> Result<Measured> {
     let begun = Instant::now();
     let mut input = args.input.read(None)?;
     input.options.errors = !args.no_errors;
     input.options.backend = backend;
+    // Before the work, not after it, for what is wrong with the table.
+    let actuators = args.actuators.as_deref().map(|path| {
+        Actuators::read(&source::read(path)?, &source::name(path), input.telescope.radius)
+    });
+    let actuators = actuators.transpose()?;
     let read = begun.elapsed();
     let stop = Stop::listen()?;
     let mut line = ProgressLine::new("oof-fit", args.input.machine.quiet);
@@ -185,5 +260,5 @@ fn measure(args: &FitArgs, backend: Backend) -> Result<(FitResult, MapSet)> {
         minimise: total.saturating_sub(set_up).as_secs_f64(),
         total: total.as_secs_f64(),
     });
-    Ok((result, input.maps))
+    Ok(Measured { result, maps: input.maps, actuators })
 }

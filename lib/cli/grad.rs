@@ -127,6 +127,9 @@ fn work(
 ) -> Result<()> {
     let mut input = args.input.read(earlier)?;
     input.options.backend = backend;
+    if input.options.choose_order {
+        return Err(Error::usage("--order auto is for oof-fit; a gradient is of one order"));
+    }
     if let Some(earlier) = earlier {
         let (order, maps) = (input.options.order, input.maps.maps.len());
         for (name, _) in &earlier.parameters {

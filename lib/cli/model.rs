@@ -1,9 +1,11 @@
 //! What to fit: order, likelihood, parameters.
 
+use super::coefficients;
 use super::config::Config;
-use super::parameter::{assignment, bound, known, split};
+use super::parameter::{assignment, bound, check_in_model, known, split};
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
+use crate::optics::illumination::Illumination;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -22,9 +24,10 @@ pub enum LikelihoodName {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Highest radial order of the Zernike polynomials, 1 to 20 [default: 5]
-    #[arg(long, value_name = "N", value_parser = order)]
-    pub order: Option<u32>,
+    /// Highest radial order of the Zernike polynomials, 1 to 20; auto, or auto:N, tries all up to 8, or
+    /// N, and takes the one that the maps tell best [default: 5]
+    #[arg(long, value_name = "N|auto", value_parser = wanted)]
+    pub order: Option<Order>,
     /// How residuals are weighed; outliers count little in cauchy [default: cauchy]
     #[arg(long, value_name = "KIND", value_enum)]
     pub likelihood: Option<LikelihoodName>,
@@ -40,15 +43,60 @@ pub struct ModelArgs {
     /// Parameters not to fit
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = known)]
     pub fix: Vec<String>,
-    /// Values to start from, such as z3=0.2rad,sigma=0.7: z and dx, dy take an angle, others a number
-    #[arg(long, value_name = "NAME=VALUE,...", value_delimiter = ',', value_parser = assignment)]
-    pub start: Vec<(String, f64)>,
+    /// Values to start from, such as z3=0.2rad,sigma=0.7: z and dx, dy take an angle, others a number; or
+    /// the file of an earlier fit (JSON, FITS, CSV), for the surface and the illumination
+    #[arg(long, value_name = "NAME=VALUE|FILE,...", value_delimiter = ',', value_parser = started)]
+    pub start: Vec<Start>,
     /// Lowest and highest value of a parameter, such as taper=-25..-1
     #[arg(long, value_name = "NAME=LOW..HIGH,...", value_delimiter = ',', value_parser = bound)]
     pub bound: Vec<(String, f64, f64)>,
     /// The same from a TOML file: tables [fit], [start] and [bound]; the command line wins
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+}
+
+/// The order that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Fixed(u32),
+    /// The best up to a limit.
+    Auto(u32),
+}
+
+impl Order {
+    /// The highest that may come out.
+    pub fn highest(self) -> u32 {
+        match self {
+            Order::Fixed(order) | Order::Auto(order) => order,
+        }
+    }
+}
+
+/// `--order auto` goes up to this.
+const AUTO_LIMIT: u32 = 8;
+
+/// `5`, `auto` or `auto:6`.
+pub fn wanted(text: &str) -> Result<Order> {
+    match text.strip_prefix("auto") {
+        Some("") => Ok(Order::Auto(AUTO_LIMIT)),
+        Some(limit) if limit.starts_with(':') => order(&limit[1..]).map(Order::Auto),
+        _ => order(text).map(Order::Fixed),
+    }
+}
+
+/// A value, or a file of values, to start from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    Value(String, f64),
+    File(PathBuf),
+}
+
+fn started(text: &str) -> Result<Start> {
+    let path = PathBuf::from(text);
+    match text.contains('=') || path.extension().is_none() {
+        true => assignment(text).map(|(name, value)| Start::Value(name, value)),
+        false => Ok(Start::File(path)),
+    }
 }
 
 /// An order on the command line.
@@ -82,13 +130,14 @@ impl ModelArgs {
         if let Some(name) = self.free.iter().find(|name| self.fix.contains(name)) {
             return Err(Error::usage(format!("{name} is in --free and in --fix; give it once")));
         }
-        twice("--start", self.start.iter().map(|s| &s.0))?;
+        twice("--start", self.started().iter().map(|s| &s.0))?;
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
         let defaults = FitOptions::default();
         let likelihood = self.likelihood.or(config.likelihood);
-        let order = self.order.or(config.order).or(default_order);
+        let order = self.order.or(config.order).or(default_order.map(Order::Fixed));
         Ok(FitOptions {
-            order: order.unwrap_or(defaults.order),
+            order: order.map_or(defaults.order, Order::highest),
+            choose_order: matches!(order, Some(Order::Auto(_))),
             likelihood: likelihood.map_or(defaults.likelihood, |name| match name {
                 LikelihoodName::Gaussian => LikelihoodKind::Gaussian,
                 LikelihoodName::Cauchy => LikelihoodKind::Cauchy,
@@ -100,6 +149,38 @@ impl ModelArgs {
         })
     }
 
+    /// The start values that are given by name.
+    fn started(&self) -> Vec<(String, f64)> {
+        let value = |start: &Start| match start {
+            Start::Value(name, value) => Some((name.clone(), *value)),
+            Start::File(_) => None,
+        };
+        self.start.iter().filter_map(value).collect()
+    }
+
+    /// Puts the start values of files before those of `options`, which win; coefficients above its order
+    /// and parameters of another illumination are left out.
+    ///
+    /// # Errors
+    /// Files that hold no start values.
+    pub fn start_from_files(
+        &self,
+        options: &mut FitOptions,
+        illumination: Illumination,
+        wavelength: f64,
+    ) -> Result<()> {
+        let mut start = Vec::new();
+        for file in &self.start {
+            if let Start::File(path) = file {
+                start.extend(coefficients::start_values(path, wavelength)?);
+            }
+        }
+        start.retain(|(name, _)| check_in_model(name, options.order, 0, illumination).is_ok());
+        start.append(&mut options.edits.start);
+        options.edits.start = start;
+        Ok(())
+    }
+
     /// The file's edits with those of the command line after them; what these say again is dropped.
     fn edits(&self, mut edits: ParameterEdits) -> ParameterEdits {
         let said = |mine: &[String], name: &str| {
@@ -108,14 +189,14 @@ impl ModelArgs {
         };
         edits.free.retain(|name| !said(&self.fix, name));
         edits.fix.retain(|name| !said(&self.free, name));
-        let names = |list: &[(String, f64)]| list.iter().map(|s| s.0.clone()).collect::<Vec<_>>();
-        let started = names(&self.start);
+        let own = self.started();
+        let started: Vec<String> = own.iter().map(|s| s.0.clone()).collect();
         edits.start.retain(|(name, _)| !said(&started, name));
         let bounded: Vec<String> = self.bound.iter().map(|b| b.0.clone()).collect();
         edits.bound.retain(|(name, _, _)| !said(&bounded, name));
         edits.free.extend(self.free.iter().cloned());
         edits.fix.extend(self.fix.iter().cloned());
-        edits.start.extend(self.start.iter().cloned());
+        edits.start.extend(own);
         edits.bound.extend(self.bound.iter().cloned());
         edits
     }
@@ -145,7 +226,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_file() {
         let config = Config {
-            order: Some(3),
+            order: Some(Order::Fixed(3)),
             nuisance: Some(Nuisance::NONE),
             edits: ParameterEdits {
                 free: vec!["sigma".into()],
@@ -166,6 +247,25 @@ mod tests {
         assert_eq!(parse("").merge(config, Some(4)).unwrap().order, 3);
         let plain = parse("").merge(Config::default(), None).unwrap();
         assert_eq!((plain.order, plain.nuisance), (5, Nuisance::ALL));
+    }
+
+    #[test]
+    fn an_order_is_a_number_or_left_to_the_maps() {
+        assert_eq!(wanted("7").unwrap(), Order::Fixed(7));
+        assert_eq!(wanted("auto").unwrap(), Order::Auto(8));
+        assert_eq!(wanted("auto:4").unwrap(), Order::Auto(4));
+        for text in ["", "0", "auto:0", "auto:", "auto4", "automatic", "21", "auto:21"] {
+            assert!(wanted(text).is_err(), "{text}");
+        }
+        let options = parse("--order auto:6").merge(Config::default(), None).unwrap();
+        assert!(options.choose_order && options.order == 6);
+    }
+
+    #[test]
+    fn a_start_is_a_value_or_a_file() {
+        assert_eq!(started("z3=0.5rad").unwrap(), Start::Value("z3".into(), 0.5));
+        assert_eq!(started("fit.gbt.csv").unwrap(), Start::File("fit.gbt.csv".into()));
+        assert!(started("z3").unwrap_err().to_string().contains("NAME=VALUE"));
     }
 
     #[test]

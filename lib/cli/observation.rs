@@ -73,7 +73,7 @@ pub fn length(text: &str) -> Result<f64> {
     Quantity::Length.parse(text)
 }
 
-fn positive_length(text: &str) -> Result<f64> {
+pub fn positive_length(text: &str) -> Result<f64> {
     positive(length(text)?, text)
 }
 

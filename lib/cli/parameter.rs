@@ -6,7 +6,7 @@ use crate::optics::model::{CHOP, RATIO};
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
-const OF_A_MAP: [&str; 5] = ["dx", "dy", "gain", "background", RATIO];
+pub const OF_A_MAP: [&str; 5] = ["dx", "dy", "gain", "background", RATIO];
 
 /// A name and its number: `z5`, `gain[1]`, or the plain name of all of a kind.
 pub fn split(name: &str) -> (&str, Option<usize>) {

@@ -11,8 +11,20 @@ use std::process::ExitCode;
 
 /// Options that do not change what is computed: they stay out of an output's header, so that equal
 /// inputs give equal bytes.
-const OF_NO_INFLUENCE: [&str; 9] =
-    ["output", "plot", "force", "quiet", "threads", "timings", "help", "version", "trace"];
+const OF_NO_INFLUENCE: [&str; 12] = [
+    "actuators",
+    "corrections",
+    "clip",
+    "output",
+    "plot",
+    "force",
+    "quiet",
+    "threads",
+    "timings",
+    "help",
+    "version",
+    "trace",
+];
 
 /// Parses the command line, runs the program, and reports what went wrong in one line
 /// `oof-fit: message` on standard error. `run` is given the options, and the same as text, a line an

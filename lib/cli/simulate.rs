@@ -51,8 +51,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "ZJ=ANGLE,...", value_delimiter = ',', value_parser = coefficient,
           help_heading = "Aberrations")]
     pub zernike: Vec<(String, f64)>,
-    /// Zernike coefficients from a CSV file with the columns name and value, or from a fit's JSON or
-    /// FITS; --zernike goes before them
+    /// Zernike coefficients from a CSV file with the columns name and value, from a table in GBT's or
+    /// pyoof's order, or from a fit's JSON or FITS; --zernike goes before them
     #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
     pub zernikes: Option<PathBuf>,
     /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
@@ -182,7 +182,7 @@ impl SimulateArgs {
             defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
             grid,
             order: self.order,
-            parameters: self.values(earlier)?,
+            parameters: self.values(earlier, metres)?,
             rms: self.rms,
             seed: self.seed,
             noise,
@@ -224,10 +224,10 @@ impl SimulateArgs {
     }
 
     /// All parameters, the most particular last, each once.
-    fn values(&self, earlier: Option<FitFile>) -> Result<Vec<(String, f64)>> {
+    fn values(&self, earlier: Option<FitFile>, wavelength: f64) -> Result<Vec<(String, f64)>> {
         let given = self.zernike.iter().chain(&self.set);
         twice("--zernike or --set", given.clone().map(|p| &p.0))?;
-        let from_file = self.zernikes.as_deref().map(coefficients::open);
+        let from_file = self.zernikes.as_deref().map(|path| coefficients::open(path, wavelength));
         let mut values: Vec<(String, f64)> = Vec::new();
         let earlier = earlier.map(|e| e.parameters).unwrap_or_default();
         let from_file = from_file.transpose()?.unwrap_or_default();

@@ -3,18 +3,22 @@
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
 //! [`mod@minimise`] (how, from a point), [`level`] and [`search`] (how, from nothing),
 //! [`mod@covariance`] (how sure), [`quality`] (whether to
-//! believe it), [`result`] and [`summary`] (what comes out).
+//! believe it), [`flags`] (what to look at), [`mod@order`] (which order),
+//! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
 
 pub mod covariance;
+pub mod flags;
 pub mod gradient;
 pub mod level;
 pub mod minimise;
 pub mod options;
+pub mod order;
 pub mod problem;
 pub mod quality;
 pub mod result;
 pub mod search;
 pub mod summary;
+pub mod surface;
 
 pub use options::FitOptions;
 pub use result::FitResult;
@@ -24,7 +28,7 @@ use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 
-/// Fits `maps`. `progress` is called once an iteration and may stop the fit with an error.
+/// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may stop the fit with an error.
 ///
 /// # Errors
 /// Maps that cannot be fitted, and what `progress` returns.
@@ -35,9 +39,14 @@ pub fn fit(
     options: &FitOptions,
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<FitResult> {
+    if options.choose_order {
+        return order::choose(telescope, wavelength, maps, options, progress);
+    }
     let levels = level::levels(telescope, wavelength, maps, options);
     let found = search::search(telescope, wavelength, maps, options, &levels, progress)?;
-    summary::summarise(&found)
+    let mut result = summary::summarise(&found)?;
+    result.flags = flags::flags(&result);
+    Ok(result)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
+use crate::optics::model::mode_of;
 use std::str::FromStr;
 
 /// How residuals are weighed.
@@ -83,11 +84,24 @@ pub struct ParameterEdits {
     pub bound: Vec<(String, f64, f64)>,
 }
 
+impl ParameterEdits {
+    /// Drops Zernike coefficients above `order`.
+    pub fn keep(&mut self, order: u32) {
+        let there = |name: &str| mode_of(name).is_none_or(|mode| mode.n <= order);
+        self.free.retain(|name| there(name));
+        self.fix.retain(|name| there(name));
+        self.start.retain(|(name, _)| there(name));
+        self.bound.retain(|(name, _, _)| there(name));
+    }
+}
+
 /// What to fit and how.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
     /// Highest radial order of the Zernike polynomials.
     pub order: u32,
+    /// Take the best order up to `order` (see [`super::order`]).
+    pub choose_order: bool,
     pub likelihood: LikelihoodKind,
     /// The likelihood's scale as a fraction of each map's peak; `None` to derive it from the noise.
     pub scale: Option<f64>,
@@ -105,6 +119,7 @@ impl Default for FitOptions {
     fn default() -> Self {
         FitOptions {
             order: 5,
+            choose_order: false,
             likelihood: LikelihoodKind::default(),
             scale: None,
             nuisance: Nuisance::default(),

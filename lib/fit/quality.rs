@@ -4,7 +4,7 @@ use super::problem::Problem;
 use crate::optics::beam_map::{BeamMap, Noise, Sigma};
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
-const CLIP: f64 = 9.0;
+pub const CLIP: f64 = 9.0;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
 const CLIPPED_MEAN: f64 = 0.995_007;

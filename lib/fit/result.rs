@@ -1,5 +1,7 @@
 //! What a fit found, as it is written to JSON, CSV and FITS. Keys are stable; all values are SI.
 
+use super::flags::Flag;
+use super::surface::Surface;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,12 @@ pub struct FitResult {
     pub parameters: Vec<ParameterSummary>,
     pub maps: Vec<MapSummary>,
     pub surface: SurfaceSummary,
+    /// What an observer should look at before trusting the surface.
+    #[serde(default)]
+    pub flags: Vec<Flag>,
+    /// The orders that were compared, where the order was to be chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OrderSummary>,
     /// The covariance of the free parameters, in their order.
     #[serde(skip)]
     pub covariance: Option<Array2<f64>>,
@@ -89,14 +97,22 @@ pub struct MapSummary {
     pub residual_rms_over_peak: f64,
 }
 
-/// The surface, with piston, tilt taken out; weighted by the illumination.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The surface, with piston, tilt taken out; weighted by the illumination. A `sigma` is one standard
+/// deviation, `None` where there are no errors.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SurfaceSummary {
     pub phase_rms_rad: f64,
     /// Half path: `phase * wavelength / 4 pi`.
     pub surface_rms_m: f64,
     pub surface_rms_sigma_m: Option<f64>,
+    /// The whole path, twice the half.
+    pub wavefront_rms_m: f64,
+    /// `exp(-phase_rms^2)` (Ruze 1966).
     pub ruze_efficiency: f64,
+    pub ruze_efficiency_sigma: Option<f64>,
+    /// The same without `z4`, which the focus of the sub-reflector takes away.
+    pub surface_rms_without_focus_m: f64,
+    pub ruze_efficiency_without_focus: f64,
 }
 
 /// The pictures of a fit, for FITS and PNG.
@@ -106,8 +122,36 @@ pub struct Images {
     pub amplitude: Array2<f64>,
     /// Radians, same grid.
     pub phase: Array2<f64>,
+    /// The surface error as half path, metres, same grid, without piston and tilt.
+    pub surface: Array2<f64>,
+    /// Its standard deviation; empty where there are no errors.
+    pub surface_sigma: Array2<f64>,
+    /// The same everywhere on the dish.
+    pub shape: Surface,
     /// Half the width of the aperture images, metres.
     pub aperture_half_width_m: f64,
     /// One a map: fitted power in the order of the map's samples, in the map's own unit.
     pub model: Vec<Vec<f64>>,
+}
+
+/// One order of a comparison.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OrderSummary {
+    pub order: u32,
+    /// Free parameters.
+    pub parameters: usize,
+    pub status: String,
+    /// Squared residuals over the variance, a few outliers clipped, a sample that is like its
+    /// neighbours counted in part.
+    pub chi2: f64,
+    /// Bayesian information criterion: `chi2` and a penalty for every parameter. The least is chosen.
+    pub bic: f64,
+    pub surface_rms_m: f64,
+    /// Focus and coma, to see them jump.
+    pub z4_rad: Option<f64>,
+    pub z4_sigma_rad: Option<f64>,
+    pub z7_rad: Option<f64>,
+    pub z7_sigma_rad: Option<f64>,
+    pub z8_rad: Option<f64>,
+    pub z8_sigma_rad: Option<f64>,
 }

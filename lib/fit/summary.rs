@@ -1,15 +1,12 @@
 //! What a finished fit says: status, parameters with their errors, residuals, surface.
 
 use super::covariance;
-use super::problem::Problem;
 use super::quality;
-use super::result::{
-    FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
-};
+use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
+use super::surface;
 use crate::error::Result;
 use crate::optics::model;
-use crate::optics::zernike;
 use ndarray::Array2;
 
 /// Describes the optimum `at` of the parameters `which`.
@@ -81,7 +78,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
             }
         })
         .collect();
-    let (surface, mut images) = surface(problem, which, at, covariance.as_ref());
+    let (surface, mut images) = surface::measure(problem, which, at, covariance.as_ref());
     images.model = models;
     Ok(FitResult {
         tool: "oof-fit".into(),
@@ -106,6 +103,8 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         parameters,
         maps: summaries,
         surface,
+        flags: Vec::new(),
+        orders: Vec::new(),
         covariance,
         images,
     })
@@ -144,76 +143,4 @@ fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -
     (!quality::trusts(problem, models)).then(|| {
         "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
     })
-}
-
-/// The aperture's phase without piston and tilt, its illumination-weighted rms, and the pictures.
-fn surface(
-    problem: &Problem,
-    which: &[usize],
-    at: &[f64],
-    covariance: Option<&Array2<f64>>,
-) -> (SurfaceSummary, Images) {
-    let aperture = &problem.model.aperture;
-    let count = zernike::count(problem.options.order);
-    let first = zernike::count(1);
-    let table = zernike::table(problem.options.order, &aperture.points());
-    let own = problem.telescope.illumination.parameters().len();
-    let illumination = &at[count..count + own];
-    let (mut amplitude, mut phase) = (Vec::new(), Vec::new());
-    for (p, (x, y)) in aperture.points().into_iter().enumerate() {
-        amplitude.push(
-            aperture.weight[p] * problem.telescope.illumination.amplitude(illumination, x, y),
-        );
-        phase.push((first..count).map(|j| at[j] * table[(j, p)]).sum::<f64>());
-    }
-    let total: f64 = amplitude.iter().sum();
-    let mean = |f: &dyn Fn(usize) -> f64| {
-        (0..phase.len()).map(|p| amplitude[p] * f(p)).sum::<f64>() / total
-    };
-    let centre = mean(&|p| phase[p]);
-    let rms = mean(&|p| (phase[p] - centre).powi(2)).sqrt();
-    let to_surface = problem.wavelength / (4.0 * std::f64::consts::PI);
-    // d rms / d z_j = <(phase - mean) Z_j> / rms
-    let slope: Vec<f64> = which
-        .iter()
-        .map(|&i| {
-            if (first..count).contains(&i) && rms > 0.0 {
-                mean(&|p| (phase[p] - centre) * table[(i, p)]) / rms
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    let sigma = covariance.map(|c| {
-        let n = slope.len();
-        let variance: f64 = (0..n)
-            .flat_map(|i| (0..n).map(move |k| (i, k)))
-            .map(|(i, k)| slope[i] * c[(i, k)] * slope[k])
-            .sum();
-        variance.max(0.0).sqrt() * to_surface
-    });
-    let n = aperture.grid.points;
-    // Only the dish's own part of the grid is drawn.
-    let half = ((1.0 / aperture.grid.extent) * n as f64 / 2.0).ceil() as usize + 1;
-    let (low, high) = ((n / 2).saturating_sub(half), (n / 2 + half).min(n));
-    let mut images = Images {
-        amplitude: Array2::from_elem((high - low, high - low), f64::NAN),
-        phase: Array2::from_elem((high - low, high - low), f64::NAN),
-        aperture_half_width_m: 0.5 * (high - low) as f64 * aperture.step,
-        model: Vec::new(),
-    };
-    for (p, &(iy, ix)) in aperture.pixels.iter().enumerate() {
-        let (iy, ix) = (iy as usize, ix as usize);
-        if (low..high).contains(&iy) && (low..high).contains(&ix) {
-            images.amplitude[(iy - low, ix - low)] = amplitude[p];
-            images.phase[(iy - low, ix - low)] = phase[p];
-        }
-    }
-    let summary = SurfaceSummary {
-        phase_rms_rad: rms,
-        surface_rms_m: rms * to_surface,
-        surface_rms_sigma_m: sigma.filter(|s| s.is_finite()),
-        ruze_efficiency: (-rms * rms).exp(),
-    };
-    (summary, images)
 }

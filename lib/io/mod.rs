@@ -5,6 +5,7 @@
 //! | FITS | maps with all that is known of them; ours, pyoof's and OOF's layouts | [`fits`] |
 //! | `.npy` | a cube `(maps, v, u)` of samples and nothing else | [`npy`] |
 //! | text | one map, `u v power` a line, radians | [`text`] |
+//! | CSV | positions of actuators, and their corrections | [`actuators`] |
 //! | JSON, CSV, FITS | the result of a fit | [`results`] |
 //!
 //! Input is read whole into memory ([`source`]), its format known by its first bytes ([`Format::of`]),
@@ -12,6 +13,7 @@
 //! an abort. Output is built whole in memory and then written at once ([`sink`]), so that a file
 //! appears complete or not at all. The same input gives the same bytes: no clock, no host name.
 
+pub mod actuators;
 pub mod fits;
 pub mod npy;
 mod power;

@@ -7,7 +7,7 @@
 //!   which these are;
 //! * [`path`]: what a moved sub-reflector does to the phase;
 //! * [`illumination`]: how the receiver lights the dish;
-//! * [`zernike`]: the polynomials of the surface;
+//! * [`zernike`]: the polynomials of the surface, and [`convention`]: what others call them;
 //! * [`beam_map`]: the maps themselves.
 //!
 //! ```
@@ -23,6 +23,7 @@ pub mod aperture;
 pub mod arrangement;
 pub mod beam_map;
 pub mod blockage;
+pub mod convention;
 mod dimension;
 #[cfg(test)]
 pub(crate) mod golden;

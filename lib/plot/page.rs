@@ -285,11 +285,14 @@ pub(super) mod tests {
             seconds: None,
             parameters: Vec::new(),
             maps: vec![map; count],
+            flags: Vec::new(),
+            orders: Vec::new(),
             surface: SurfaceSummary {
                 phase_rms_rad: 0.3,
                 surface_rms_m: 3.2e-4,
                 surface_rms_sigma_m: None,
                 ruze_efficiency: 0.91,
+                ..SurfaceSummary::default()
             },
             covariance: None,
             images: Images::default(),
@@ -388,6 +391,7 @@ pub(super) mod tests {
             phase: Array2::from_elem((3, 0), 1.0),
             aperture_half_width_m: f64::NAN,
             model: vec![vec![f64::NAN; 3], vec![1.0], Vec::new()],
+            ..Images::default()
         };
         size(&fit_page(&result, &maps));
     }

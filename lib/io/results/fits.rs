@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::error::{Error, Result};
-use crate::fit::result::{FitResult, MapSummary, ParameterSummary};
+use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
 use crate::io::Precision;
 use crate::io::fits::memory::{Values, Writer};
 use crate::io::fits::{write_map, write_observation, write_provenance};
@@ -27,6 +27,7 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
     write_provenance(&mut writer, provenance)?;
     write_parameters(&mut writer, &result.parameters)?;
     write_summaries(&mut writer, &result.maps)?;
+    write_orders(&mut writer, &result.orders)?;
     if let Some(covariance) = result.covariance.as_ref().filter(|c| !c.is_empty()) {
         write_image(&mut writer, "COVARIANCE", covariance)?;
         let free = result.parameters.iter().filter(|p| p.free);
@@ -44,6 +45,15 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
             if !unit.is_empty() {
                 writer.text("BUNIT", unit, "")?;
             }
+        }
+    }
+    for (name, image) in
+        [("SURFACE", &result.images.surface), ("SURFSIG", &result.images.surface_sigma)]
+    {
+        if !image.is_empty() {
+            write_image(&mut writer, name, &image.mapv(|metres| 1e6 * metres))?;
+            write_dish_axes(&mut writer, image.dim(), half_width)?;
+            write_sense(&mut writer)?;
         }
     }
     for (i, (map, model)) in maps.maps.iter().zip(models).enumerate() {
@@ -77,7 +87,11 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
         ("PHASERMS", Some(surface.phase_rms_rad), "[rad] weighted rms"),
         ("SURFRMS", Some(surface.surface_rms_m), "[m] half path"),
         ("SURFSIG", surface.surface_rms_sigma_m, "[m] sigma of SURFRMS"),
+        ("WAVERMS", Some(surface.wavefront_rms_m), "[m] whole path"),
         ("RUZE", Some(surface.ruze_efficiency), "Ruze efficiency"),
+        ("RUZESIG", surface.ruze_efficiency_sigma, "sigma of RUZE"),
+        ("SURFRMSN", Some(surface.surface_rms_without_focus_m), "[m] half path, without z4"),
+        ("RUZENOF", Some(surface.ruze_efficiency_without_focus), "without z4"),
         ("TREAD", result.seconds.map(|s| s.read), "[s]"),
         ("TSETUP", result.seconds.map(|s| s.setup), "[s]"),
         ("TMINIM", result.seconds.map(|s| s.minimise), "[s]"),
@@ -87,6 +101,9 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
         if let Some(value) = value {
             writer.number(key, value, comment)?;
         }
+    }
+    for (i, flag) in result.flags.iter().enumerate() {
+        writer.text(&format!("FLAG{}", i + 1), &format!("{}: {}", flag.name, flag.reason), "")?;
     }
     let evaluations = result.evaluations;
     writer.integer("EVCOARSE", count(evaluations.coarse), "coarse evaluations")?;
@@ -157,6 +174,43 @@ fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
     writer.table("MAPS", &columns)
 }
 
+/// What a surface map's numbers mean.
+fn write_sense(writer: &mut Writer) -> Result<()> {
+    writer.text("BUNIT", "um", "")?;
+    writer.text("PATH", "half", "surface; the wavefront is twice that")?;
+    writer.text("WEIGHTS", "illumination", "of the mean that is taken out")?;
+    for line in [
+        "Surface error, half path = phase lambda/(4 pi), micrometres; piston (the mean",
+        "weighted by the illumination) and tilt taken out, focus not. Positive: the",
+        "way of the light is too long, the surface lies too far from the focus. A",
+        "correction is minus this. SURFSIG is one standard deviation of SURFACE.",
+    ] {
+        writer.comment(line)?;
+    }
+    Ok(())
+}
+
+/// The orders that were compared.
+fn write_orders(writer: &mut Writer, orders: &[OrderSummary]) -> Result<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let numbers = |f: fn(&OrderSummary) -> f64| -> Vec<f64> { orders.iter().map(f).collect() };
+    let order: Vec<i32> = orders.iter().map(|o| o.order as i32).collect();
+    let free: Vec<i32> = orders.iter().map(|o| o.parameters as i32).collect();
+    let status: Vec<String> = orders.iter().map(|o| o.status.clone()).collect();
+    let (chi2, bic, rms) = (numbers(|o| o.chi2), numbers(|o| o.bic), numbers(|o| o.surface_rms_m));
+    let columns = [
+        ("ORDER", "", Values::Integers(&order)),
+        ("FREE", "", Values::Integers(&free)),
+        ("STATUS", "", Values::Texts(&status)),
+        ("CHI2", "", Values::Numbers(&chi2)),
+        ("BIC", "", Values::Numbers(&bic)),
+        ("SURFRMS", "m", Values::Numbers(&rms)),
+    ];
+    writer.table("ORDERS", &columns)
+}
+
 fn write_image(writer: &mut Writer, name: &str, image: &Array2<f64>) -> Result<()> {
     let (rows, columns) = image.dim();
     let pixels: Vec<f64> = image.iter().copied().collect();
@@ -215,6 +269,8 @@ mod tests {
             "COVARIANCE",
             "AMPLITUDE",
             "PHASE",
+            "SURFACE",
+            "SURFSIG",
             "MODEL0",
             "RESIDUAL0",
             "MODEL1",
@@ -234,10 +290,12 @@ mod tests {
         assert_eq!(reader.units()[4].content, size);
         // (y, x): the second pixel of the file is x = 1, y = 0.
         assert_eq!(reader.image(4).unwrap()[1], result.images.amplitude[(0, 1)]);
-        let residual = reader.image(7).unwrap();
+        assert!((reader.image(6).unwrap()[0] - 25.0).abs() < 1e-12, "micrometres");
+        assert_eq!(reader.text(7, "BUNIT").unwrap().unwrap(), "um");
+        let residual = reader.image(9).unwrap();
         let by_hand = maps.maps[0].power[2] - result.images.model[0][2];
         assert_eq!(residual[2], by_hand);
-        assert_eq!(reader.number(8, "DZ").unwrap(), Some(-0.05));
+        assert_eq!(reader.number(10, "DZ").unwrap(), Some(-0.05));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fit::result::{
-    Evaluations, FitResult, LikelihoodSummary, MapSummary, ParameterSummary, Seconds,
+    Evaluations, FitResult, LikelihoodSummary, MapSummary, OrderSummary, ParameterSummary, Seconds,
     SurfaceSummary,
 };
 
@@ -43,11 +43,21 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         parameters,
         maps,
         surface,
+        flags: _,
+        orders,
         covariance: _,
         images: _,
     } = result;
-    let SurfaceSummary { phase_rms_rad, surface_rms_m, surface_rms_sigma_m, ruze_efficiency } =
-        surface;
+    let SurfaceSummary {
+        phase_rms_rad,
+        surface_rms_m,
+        surface_rms_sigma_m,
+        wavefront_rms_m,
+        ruze_efficiency,
+        ruze_efficiency_sigma,
+        surface_rms_without_focus_m,
+        ruze_efficiency_without_focus,
+    } = surface;
     let mut all = Vec::new();
     let mut push = |key: &str, value: Option<f64>| all.extend(value.map(|v| (key.to_string(), v)));
     push("wavelength_m", Some(*wavelength_m));
@@ -87,7 +97,30 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
     push("surface.phase_rms_rad", Some(*phase_rms_rad));
     push("surface.surface_rms_m", Some(*surface_rms_m));
     push("surface.surface_rms_sigma_m", *surface_rms_sigma_m);
+    push("surface.wavefront_rms_m", Some(*wavefront_rms_m));
     push("surface.ruze_efficiency", Some(*ruze_efficiency));
+    push("surface.ruze_efficiency_sigma", *ruze_efficiency_sigma);
+    push("surface.surface_rms_without_focus_m", Some(*surface_rms_without_focus_m));
+    push("surface.ruze_efficiency_without_focus", Some(*ruze_efficiency_without_focus));
+    for row in orders {
+        let OrderSummary {
+            order,
+            parameters: _,
+            status: _,
+            chi2,
+            bic,
+            surface_rms_m,
+            z4_rad: _,
+            z4_sigma_rad: _,
+            z7_rad: _,
+            z7_sigma_rad: _,
+            z8_rad: _,
+            z8_sigma_rad: _,
+        } = row;
+        for (key, value) in [("chi2", chi2), ("bic", bic), ("surface_rms_m", surface_rms_m)] {
+            push(&format!("{key} of order {order}"), Some(*value));
+        }
+    }
     all
 }
 

@@ -5,17 +5,22 @@
 //!
 //! **CSV**: one row a parameter, `name,n,l,value,sigma,unit,free`; empty fields mean "none".
 //!
+//! **GBT and pyoof tables**: the Zernike coefficients in other people's order and unit, as CSV.
+//!
 //! **FITS**: everything. The primary header says `OOFTYPE = 'FIT'` and has the scalars of the JSON:
 //! `TELESCOP, WAVELEN, FREQ, ILLUM, ORDER, BACKEND, PRECIS, THREADS, LIKELIHD, LIKESCAL, STATUS,
-//! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, RUZE`, and times where
+//! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, WAVERMS, RUZE,
+//! RUZESIG, SURFRMSN, RUZENOF, FLAG1, ...`, and times where
 //! they are known (`TREAD, TSETUP, TMINIM, TTOTAL`, seconds). Then, in this order:
 //!
 //! | HDU | what |
 //! |---|---|
 //! | table `PARAMETERS` | `NAME, N, L, VALUE, SIGMA, UNIT, FREE` (`N = -1`: no Zernike coefficient; `SIGMA` NaN: none) |
 //! | table `MAPS` | `NAME, DEFOCUS, SAMPLES, BLANKS, PEAK, RESRMS, RESRMSPK` |
+//! | table `ORDERS` | `ORDER, FREE, STATUS, CHI2, BIC, SURFRMS`, where orders were compared |
 //! | image `COVARIANCE` | of the free parameters; `PAR1, PAR2, ...` are their names |
 //! | images `AMPLITUDE`, `PHASE` | on the dish, x fastest, WCS in metres; NaN off the dish |
+//! | images `SURFACE`, `SURFSIG` | surface error as half path and its sigma, micrometres, the same grid; the header says the sense |
 //! | `MODELi`, `RESIDUALi` | fitted power, and data minus model, of map `i`, laid out as the maps are |
 
 mod csv;
@@ -24,8 +29,10 @@ mod json;
 mod parameters;
 #[cfg(test)]
 mod samples;
+mod zernikes;
 
 pub use csv::write_csv;
 pub use fits::write_fits;
 pub use json::write_json;
 pub use parameters::{FitFile, read_parameters};
+pub use zernikes::{read_zernikes, write_zernikes};

@@ -3,6 +3,7 @@
 use crate::fit::result::{
     Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
+use crate::fit::surface::Surface;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use ndarray::{Array2, array};
 
@@ -65,11 +66,17 @@ pub fn result() -> FitResult {
             surface_rms_m: 2e-5,
             surface_rms_sigma_m: Some(1e-6),
             ruze_efficiency: 0.9,
+            ..SurfaceSummary::default()
         },
+        flags: Vec::new(),
+        orders: Vec::new(),
         covariance: Some(array![[1.0, 0.5], [0.5, 2.0]]),
         images: Images {
             amplitude: Array2::from_shape_fn((3, 4), |(y, x)| (4 * y + x) as f64),
             phase: Array2::from_elem((3, 4), f64::NAN),
+            surface: Array2::from_elem((3, 4), 2.5e-5),
+            surface_sigma: Array2::from_elem((3, 4), 5e-7),
+            shape: Surface::default(),
             aperture_half_width_m: 1.4,
             model: vec![vec![0.125; 6]; 2],
         },

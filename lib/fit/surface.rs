@@ -1,0 +1,167 @@
+//! The surface that a fit found: its rms, what it costs, and its error at any point of the dish.
+//!
+//! **Sense.** The error is the half path `phase * wavelength / 4 pi`, positive where the way of the
+//! light is too long, so where the surface lies too far from the focus; a correction is minus that.
+//! Piston (the mean weighted by the illumination) and tilt are taken out, for the maps cannot tell them.
+
+use super::problem::Problem;
+use super::result::{Images, SurfaceSummary};
+use crate::optics::zernike;
+use ndarray::{Array2, ArrayView1, Axis, s};
+use std::f64::consts::PI;
+
+/// The error of a surface as a function of the place on the dish.
+#[derive(Debug, Clone, Default)]
+pub struct Surface {
+    /// Of the dish, metres.
+    pub radius: f64,
+    /// Metres.
+    pub wavelength: f64,
+    pub order: u32,
+    /// All coefficients, radians of phase; piston and tilt are 0.
+    pub coefficients: Vec<f64>,
+    /// Of the coefficients; 0 for fixed ones. `None` where there are no errors.
+    pub covariance: Option<Array2<f64>>,
+    /// The mean of every polynomial over the dish, weighted by the illumination.
+    pub means: Vec<f64>,
+}
+
+/// Points whose polynomials are held at a time.
+const BLOCK: usize = 4096;
+
+impl Surface {
+    /// Half path in metres, and its standard deviation (empty where there are no errors), at `points`
+    /// `(x, y)`, metres.
+    pub fn at(&self, points: &[(f64, f64)]) -> (Vec<f64>, Vec<f64>) {
+        let half_path = self.wavelength / (4.0 * PI);
+        let (mut values, mut sigmas) = (Vec::new(), Vec::new());
+        for block in points.chunks(BLOCK) {
+            let inside: Vec<(f64, f64)> =
+                block.iter().map(|(x, y)| (x / self.radius, y / self.radius)).collect();
+            let mut table = zernike::table(self.order, &inside);
+            for (mut row, mean) in table.outer_iter_mut().zip(&self.means) {
+                row -= *mean;
+            }
+            let coefficients = ArrayView1::from(&self.coefficients);
+            values.extend(coefficients.dot(&table).iter().map(|phase| phase * half_path));
+            if let Some(covariance) = &self.covariance {
+                let variance = (covariance.dot(&table) * &table).sum_axis(Axis(0));
+                sigmas.extend(variance.iter().map(|v| v.max(0.0).sqrt() * half_path));
+            }
+        }
+        (values, sigmas)
+    }
+}
+
+/// The surface at the optimum `at` of the parameters `which`, and the pictures of the aperture.
+pub fn measure(
+    problem: &Problem,
+    which: &[usize],
+    at: &[f64],
+    covariance: Option<&Array2<f64>>,
+) -> (SurfaceSummary, Images) {
+    let aperture = &problem.model.aperture;
+    let (first, count) = (zernike::count(1), zernike::count(problem.options.order));
+    let table = zernike::table(problem.options.order, &aperture.points());
+    let lit = problem.telescope.illumination;
+    let illumination = &at[count..count + lit.parameters().len()];
+    let mut amplitude: Vec<f64> =
+        aperture.points().into_iter().map(|(x, y)| lit.amplitude(illumination, x, y)).collect();
+    amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
+    let mut coefficients = at[..count].to_vec();
+    coefficients[..first].fill(0.0);
+    // Over the dish, weighted by the illumination: the means of the polynomials and of their products.
+    let total: f64 = amplitude.iter().sum();
+    let weights = ArrayView1::from(&amplitude);
+    let means = table.dot(&weights) / total;
+    let mut centred = table.clone();
+    for (mut row, mean) in centred.outer_iter_mut().zip(&means) {
+        row -= *mean;
+    }
+    let products = (&centred * &weights).dot(&centred.t()) / total;
+    let rms = |z: &[f64]| {
+        let z = ArrayView1::from(z);
+        z.dot(&products.dot(&z)).max(0.0).sqrt()
+    };
+    let phase_rms = rms(&coefficients);
+    let free: Vec<usize> =
+        (0..which.len()).filter(|&k| (first..count).contains(&which[k])).collect();
+    let of_zernikes = covariance.map(|c| {
+        let mut all = Array2::zeros((count, count));
+        for &a in &free {
+            free.iter().for_each(|&b| all[(which[a], which[b])] = c[(a, b)]);
+        }
+        all
+    });
+    // d rms / d z_j = <(phase - mean) Z_j> / rms
+    let slope = products.dot(&ArrayView1::from(&coefficients)) / phase_rms;
+    let sigma = of_zernikes.as_ref().map(|c| slope.dot(&c.dot(&slope)).max(0.0).sqrt());
+    let sigma = sigma.filter(|s| s.is_finite());
+    let half_path = problem.wavelength / (4.0 * PI);
+    let mut without = coefficients.clone();
+    if let Some(z4) = without.get_mut(4) {
+        *z4 = 0.0;
+    }
+    let ruze = |rms: f64| (-rms * rms).exp();
+    let summary = SurfaceSummary {
+        phase_rms_rad: phase_rms,
+        surface_rms_m: phase_rms * half_path,
+        surface_rms_sigma_m: sigma.map(|s| s * half_path),
+        wavefront_rms_m: 2.0 * phase_rms * half_path,
+        ruze_efficiency: ruze(phase_rms),
+        ruze_efficiency_sigma: sigma.map(|s| 2.0 * phase_rms * ruze(phase_rms) * s),
+        surface_rms_without_focus_m: rms(&without) * half_path,
+        ruze_efficiency_without_focus: ruze(rms(&without)),
+    };
+    let phase = ArrayView1::from(&coefficients).dot(&table);
+    let shape = Surface {
+        radius: aperture.radius,
+        wavelength: problem.wavelength,
+        order: problem.options.order,
+        coefficients,
+        covariance: of_zernikes,
+        means: means.to_vec(),
+    };
+    let places: Vec<(f64, f64)> =
+        aperture.x.iter().copied().zip(aperture.y.iter().copied()).collect();
+    let (surface, surface_sigma) = shape.at(&places);
+    let side = Side::of(problem);
+    let images = Images {
+        amplitude: side.picture(problem, &amplitude),
+        phase: side.picture(problem, &phase.to_vec()),
+        surface: side.picture(problem, &surface),
+        surface_sigma: side.picture(problem, &surface_sigma),
+        shape,
+        aperture_half_width_m: 0.5 * (side.high - side.low) as f64 * aperture.step,
+        model: Vec::new(),
+    };
+    (summary, images)
+}
+
+/// Which rows, and columns, of the aperture grid are drawn: only the dish's own.
+struct Side {
+    low: usize,
+    high: usize,
+}
+
+impl Side {
+    fn of(problem: &Problem) -> Side {
+        let grid = problem.model.aperture.grid;
+        let n = grid.points;
+        let half = ((1.0 / grid.extent) * n as f64 / 2.0).ceil() as usize + 1;
+        Side { low: (n / 2).saturating_sub(half), high: (n / 2 + half).min(n) }
+    }
+
+    /// Values of the dish's pixels as a picture, NaN elsewhere; empty where there are no values.
+    fn picture(&self, problem: &Problem, values: &[f64]) -> Array2<f64> {
+        if values.is_empty() {
+            return Array2::default((0, 0));
+        }
+        let n = problem.model.aperture.grid.points;
+        let mut whole = Array2::from_elem((n, n), f64::NAN);
+        for (&(iy, ix), &value) in problem.model.aperture.pixels.iter().zip(values) {
+            whole[(iy as usize, ix as usize)] = value;
+        }
+        whole.slice(s![self.low..self.high, self.low..self.high]).to_owned()
+    }
+}
