@@ -145,7 +145,7 @@ fn a_cube_is_fitted_as_the_fits_file_of_the_same_maps() {
     simulate_into(folder.path(), "--rms 0.3rad -o maps.npy");
     let fit = |file: &str| {
         // A cube has no noise: the same scale for both.
-        let line = format!("oof-fit {file} --telescope nikolic2018 --order 2 --scale 0.1");
+        let line = format!("oof-fit {file} --telescope nikolic2018 --order 2 --scale 0.1 --quiet");
         let output = shell(&line, folder.path());
         assert_silent_success(&output, &line);
         let parameters = json(&output.stdout)["parameters"].clone();

@@ -30,7 +30,7 @@ fn fit(line: &str, at: &Path) -> Value {
     result
 }
 
-const SRT: &str = "oof-fit --telescope srt --frequency 22.23GHz \
+const SRT: &str = "oof-fit --quiet --telescope srt --frequency 22.23GHz \
     --map=-27mm:srt/20190426-110938-S0000-MAPPA_OUT1.txt \
     --map=0mm:srt/20190426-101052-S0000-MAPPA_IN.txt \
     --map=27mm:srt/20190426-112403-S0000-MAPPA_OUT2.txt";
@@ -47,14 +47,34 @@ fn the_maps_of_srt_are_explained_from_a_cold_start() {
     }
 }
 
+/// Which order the maps tell, at most 8, and that a higher one never leaves more.
+#[test]
+fn the_order_of_the_maps_of_srt_is_chosen_from_a_table() {
+    let Some(folder) = data("srt") else { return };
+    let result = fit(&format!("{SRT} --order auto --likelihood gaussian"), &folder);
+    let orders = result["orders"].as_array().unwrap();
+    assert_eq!(orders.len(), 8);
+    let number = |i: usize, key: &str| orders[i][key].as_f64().unwrap();
+    for i in 1..8 {
+        assert!(number(i, "chi2") <= number(i - 1, "chi2"), "{orders:#?}");
+    }
+    let chosen = result["order"].as_u64().unwrap() as usize - 1;
+    let converged = (0..8).filter(|&i| orders[i]["status"] == "converged");
+    assert!(converged.clone().count() > 2);
+    for i in converged {
+        assert!(number(i, "bic") >= number(chosen, "bic"), "{orders:#?}");
+    }
+    let flags = result["flags"].as_array().unwrap();
+    assert!(flags.iter().any(|f| f["name"] == "large-rms"), "{flags:?}");
+}
+
 /// pyoof's own simulation: every coefficient of orders 1 to 5 is 0.1 waves.
 #[test]
 fn pyoofs_truth_comes_back_and_exactly_on_its_own_aperture() {
     let Some(folder) = data("pyoof-simulated.fits") else {
         return;
     };
-    let line =
-        "oof-fit pyoof-simulated.fits --telescope effelsberg --illumination pedestal --order 5";
+    let line = "oof-fit pyoof-simulated.fits --quiet --telescope effelsberg --illumination pedestal --order 5";
     for (aperture, most) in [("", 0.04), (" --aperture pyoof", 1e-4)] {
         let result = fit(&format!("{line}{aperture}"), &folder);
         let mut judged = 0;

@@ -17,7 +17,7 @@ fn parameters(result: &Value) -> Vec<(String, f64, f64)> {
 }
 
 fn fit(line: &str, at: &Path) -> Value {
-    let output = shell(line, at);
+    let output = shell(&format!("{line} --quiet"), at);
     assert_silent_success(&output, line);
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["status"], "converged", "{line}");

@@ -49,8 +49,10 @@ pub fn start_values(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> 
 
 const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns name and value and names such as z3, a table in GBT's or pyoof's order, or the JSON of oof-fit";
 
+type Named = Vec<(String, f64)>;
+
 /// Names and values, and the wavelength of the file where it says one.
-fn read(path: &Path, wavelength: f64) -> Result<(Vec<(String, f64)>, Option<f64>)> {
+fn read(path: &Path, wavelength: f64) -> Result<(Named, Option<f64>)> {
     let place = source::name(path);
     let bytes = source::read(path)?;
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());

@@ -13,12 +13,16 @@
 //!
 //! [bound]
 //! taper = [-25, -1]
+//!
+//! [prior]
+//! ddz = ["0mm", "2mm"]
 //! ```
 
 use super::model::{LikelihoodName, Order, scale, wanted};
-use super::parameter::{bounds_of, known, value_of};
+use super::parameter::{bounds_of, known, power_law, prior_of, value_of};
 use crate::error::{Error, Result};
 use crate::fit::options::{Nuisance, ParameterEdits};
+use crate::fit::prior::{PowerLaw, Prior};
 use crate::io::source;
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -31,6 +35,7 @@ struct File {
     fit: FitTable,
     start: BTreeMap<String, Quantity>,
     bound: BTreeMap<String, [Quantity; 2]>,
+    prior: BTreeMap<String, [Quantity; 2]>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +44,7 @@ struct FitTable {
     order: Option<Quantity>,
     likelihood: Option<String>,
     scale: Option<f64>,
+    power_law: Option<String>,
     nuisance: Option<String>,
     free: Vec<String>,
     fix: Vec<String>,
@@ -69,6 +75,8 @@ pub struct Config {
     pub scale: Option<f64>,
     pub nuisance: Option<Nuisance>,
     pub edits: ParameterEdits,
+    pub priors: Vec<Prior>,
+    pub power_law: Option<PowerLaw>,
 }
 
 impl Config {
@@ -96,6 +104,7 @@ impl File {
         let names = |list: &[String]| list.iter().map(|name| known(name)).collect::<Result<_>>();
         let start = self.start.iter();
         let bound = self.bound.iter();
+        let priors = self.prior.iter();
         let likelihood = self.fit.likelihood.as_deref().map(|name| {
             LikelihoodName::from_str(name, false).map_err(|_| {
                 Error::usage(format!("unknown likelihood '{name}', expected gaussian or cauchy"))
@@ -106,6 +115,10 @@ impl File {
             likelihood: likelihood.transpose()?,
             scale: self.fit.scale.map(|f| scale(&f.to_string())).transpose()?,
             nuisance: self.fit.nuisance.map(|text| text.parse()).transpose()?,
+            power_law: self.fit.power_law.map(|text| power_law(&text)).transpose()?,
+            priors: priors
+                .map(|(name, [mean, sigma])| prior_of(name, &mean.text(), &sigma.text()))
+                .collect::<Result<_>>()?,
             edits: ParameterEdits {
                 free: names(&self.fit.free)?,
                 fix: names(&self.fit.fix)?,
@@ -127,7 +140,8 @@ mod tests {
     #[test]
     fn a_file_says_what_the_command_line_can() {
         let text = "[fit]\norder = 7\nlikelihood = \"gaussian\"\nnuisance = \"offset,gain\"\n\
-            free = [\"sigma\"]\nfix = [\"z1\", \"z2\"]\n[start]\nz3 = \"0.2rad\"\nsigma = 1\n[bound]\ntaper = [-25, -1]\n";
+            free = [\"sigma\"]\nfix = [\"z1\", \"z2\"]\n[start]\nz3 = \"0.2rad\"\nsigma = 1\n[bound]\ntaper = [-25, -1]\n[prior]\nddz = [\"0mm\", \"2mm\"]\n";
+        let prior = Prior { name: "ddz".into(), mean: 0.0, sigma: 2e-3 };
         let config = Config::parse(text, "x").unwrap();
         assert_eq!(config.order, Some(Order::Fixed(7)));
         let auto = Config::parse("[fit]\norder = \"auto:6\"", "x").unwrap();
@@ -137,6 +151,7 @@ mod tests {
         assert_eq!(config.edits.fix, ["z1", "z2"]);
         assert_eq!(config.edits.start, [("sigma".into(), 1.0), ("z3".into(), 0.2)]);
         assert_eq!(config.edits.bound, [("taper".into(), -25.0, -1.0)]);
+        assert_eq!(config.priors, [prior]);
         assert_eq!(Config::parse("", "x").unwrap(), Config::default());
     }
 

@@ -63,6 +63,11 @@ pub const ALL: &[Example] = &[
         "The paper's parameters, with the width of the illumination free and bounded",
         "oof-fit maps.fits --order 3 --nuisance none \\\n      --free sigma --bound sigma=0.3..2 -o width.csv",
     ),
+    example(
+        "oof-fit",
+        "The order that the maps tell, and corrections for actuators at x, y in metres",
+        "(echo x,y; echo 1.2,0.4; echo -2,1) > actuators.csv\n    oof-fit maps.fits --order auto:4 --quiet --actuators actuators.csv --clip 300um \\\n      -o surface.fits",
+    ),
     example("oof-grad", "Is the gradient right?", "oof-grad maps.fits --order 3 --check"),
     example(
         "oof-grad",

@@ -204,7 +204,8 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
                 say("oof-fit", &text);
             }
         }
-        if !args.input.machine.quiet {
+        // A fit that did not converge has its own line.
+        if !args.input.machine.quiet && result.status == "converged" {
             let flag = |flag: &Flag| say("oof-fit", &format!("{}: {}", flag.name, flag.reason));
             result.flags.iter().for_each(flag);
         }

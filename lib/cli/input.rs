@@ -101,6 +101,7 @@ impl InputArgs {
         }
         let edits = &options.edits;
         let names = edits.free.iter().chain(&edits.fix);
+        let names = names.chain(options.priors.iter().map(|p| &p.name));
         let names = names.chain(edits.start.iter().map(|s| &s.0));
         for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
             let (count, two) = (maps.maps.len(), maps.chop.is_some());

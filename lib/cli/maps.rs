@@ -3,7 +3,7 @@
 use super::observation::length;
 use super::program::or_dash;
 use crate::error::{Error, Result};
-use crate::io::{Format, fits, npy, source, text};
+use crate::io::{Format, fits, grasp, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use clap::{Args, ValueEnum};
@@ -17,6 +17,7 @@ pub enum FormatName {
     Fits,
     Npy,
     Text,
+    Grasp,
 }
 
 /// `DZ:FILE`
@@ -34,7 +35,8 @@ pub struct MapsArgs {
     /// Beam maps: FITS (ours, pyoof's or OOF's) or a .npy cube (maps, v, u) [default: standard input]
     #[arg(value_name = "MAPS", conflicts_with = "map")]
     pub maps: Option<PathBuf>,
-    /// A map as text, `u v power` a line in radians, a raster or scattered, with its sub-reflector displacement, such as
+    /// A map as text, `u v power` a line in radians, a raster or scattered, or as a TICRA GRASP grid
+    /// (.grd), with its sub-reflector displacement, such as
     /// --map=-27mm:OUT1.txt; once for each map
     #[arg(long, value_name = "DZ:FILE", allow_hyphen_values = true, value_parser = map_of_defocus)]
     pub map: Vec<MapOfDefocus>,
@@ -80,6 +82,10 @@ impl MapsArgs {
         match self.format(&bytes, &place)? {
             Format::Fits => Ok(Content::Maps(fits::read_maps(&bytes, &place)?)),
             Format::Npy => Ok(Content::Cube(npy::read_cube(&bytes, &place)?)),
+            Format::Grasp => Err(Error::input(
+                place,
+                "is a GRASP grid, without its dz; give each as --map DZ:FILE, such as --map=-27mm:FILE.grd",
+            )),
             // What is no text at all is told so before it is taken for a map.
             Format::Text => Err(match text::read_map(&bytes, &place, 0.0) {
                 Ok(_) => Error::input(
@@ -99,9 +105,10 @@ impl MapsArgs {
         let bytes = source::read(&map.path)?;
         match self.format(&bytes, &place)? {
             Format::Text => text::read_map(&bytes, &place, map.defocus),
+            Format::Grasp => grasp::read_map(&bytes, &place, map.defocus),
             _ => Err(Error::input(
                 place,
-                "is no text; --map takes text maps, other files are given without it",
+                "is no text; --map takes text maps and GRASP grids, other files are given without it",
             )),
         }
     }
@@ -111,6 +118,7 @@ impl MapsArgs {
             Some(FormatName::Fits) => Ok(Format::Fits),
             Some(FormatName::Npy) => Ok(Format::Npy),
             Some(FormatName::Text) => Ok(Format::Text),
+            Some(FormatName::Grasp) => Ok(Format::Grasp),
             None => Format::of(bytes, place),
         }
     }

@@ -2,9 +2,10 @@
 
 use super::coefficients;
 use super::config::Config;
-use super::parameter::{assignment, bound, check_in_model, known, split};
+use super::parameter::{assignment, bound, check_in_model, known, power_law, prior, split};
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
+use crate::fit::prior::{PowerLaw, Prior};
 use crate::optics::illumination::Illumination;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
@@ -50,7 +51,15 @@ pub struct ModelArgs {
     /// Lowest and highest value of a parameter, such as taper=-25..-1
     #[arg(long, value_name = "NAME=LOW..HIGH,...", value_delimiter = ',', value_parser = bound)]
     pub bound: Vec<(String, f64, f64)>,
-    /// The same from a TOML file: tables [fit], [start] and [bound]; the command line wins
+    /// Gaussian priors, which free a parameter and pull it towards a mean: z4=0rad:0.1rad, ddz=0mm:2mm
+    /// (ddz is the error of each map's dz)
+    #[arg(long, value_name = "NAME=MEAN:SIGMA,...", value_delimiter = ',', value_parser = prior)]
+    pub prior: Vec<Prior>,
+    /// Prior on all coefficients of order n from 2 up: zero, with sigma SIGMA (n/2)^-POWER, such as
+    /// 0.5rad:1.5
+    #[arg(long, value_name = "SIGMA:POWER", value_parser = power_law)]
+    pub power_law: Option<PowerLaw>,
+    /// The same from a TOML file: tables [fit], [start], [bound] and [prior]; the command line wins
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 }
@@ -131,6 +140,7 @@ impl ModelArgs {
             return Err(Error::usage(format!("{name} is in --free and in --fix; give it once")));
         }
         twice("--start", self.started().iter().map(|s| &s.0))?;
+        twice("--prior", self.prior.iter().map(|p| &p.name))?;
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
         let defaults = FitOptions::default();
         let likelihood = self.likelihood.or(config.likelihood);
@@ -145,6 +155,9 @@ impl ModelArgs {
             scale: self.scale.or(config.scale),
             nuisance: self.nuisance.or(config.nuisance).unwrap_or_default(),
             edits: self.edits(config.edits),
+            // Of two on one parameter the last counts.
+            priors: config.priors.into_iter().chain(self.prior.iter().cloned()).collect(),
+            power_law: self.power_law.or(config.power_law),
             ..defaults
         })
     }
@@ -175,7 +188,9 @@ impl ModelArgs {
                 start.extend(coefficients::start_values(path, wavelength)?);
             }
         }
-        start.retain(|(name, _)| check_in_model(name, options.order, 0, illumination).is_ok());
+        start.retain(|(name, _)| {
+            check_in_model(name, options.order, 0, false, illumination).is_ok()
+        });
         start.append(&mut options.edits.start);
         options.edits.start = start;
         Ok(())

@@ -1,12 +1,13 @@
 //! Parameters by name on the command line: which there are, and the units that they take.
 
 use crate::error::{Error, Result};
+use crate::fit::prior::{PowerLaw, Prior};
 use crate::optics::illumination::Illumination;
 use crate::optics::model::{CHOP, RATIO};
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
-pub const OF_A_MAP: [&str; 5] = ["dx", "dy", "gain", "background", RATIO];
+pub const OF_A_MAP: [&str; 6] = ["dx", "dy", "gain", "background", "ddz", RATIO];
 
 /// A name and its number: `z5`, `gain[1]`, or the plain name of all of a kind.
 pub fn split(name: &str) -> (&str, Option<usize>) {
@@ -37,6 +38,7 @@ pub fn quantity(name: &str) -> Result<Quantity> {
     if OF_A_MAP.contains(&stem) && (index.is_some() || name == stem) {
         return Ok(match stem {
             "dx" | "dy" => Quantity::Angle,
+            "ddz" => Quantity::Length,
             _ => Quantity::Number,
         });
     }
@@ -97,6 +99,37 @@ pub fn bounds_of(name: &str, low: &str, high: &str) -> Result<(String, f64, f64)
             "{name}: the bound {low}..{high} is empty, expected LOW..HIGH"
         ))),
     }
+}
+
+/// `z3=0rad:0.1rad`
+pub fn prior(text: &str) -> Result<Prior> {
+    let parts =
+        text.split_once('=').and_then(|(name, rest)| Some((name.trim(), rest.split_once(':')?)));
+    let Some((name, (mean, sigma))) = parts else {
+        return Err(Error::usage(format!(
+            "'{text}' is no prior, expected NAME=MEAN:SIGMA such as z3=0rad:0.1rad"
+        )));
+    };
+    prior_of(name, mean, sigma)
+}
+
+/// The prior of the parameter `name`, SI.
+pub fn prior_of(name: &str, mean: &str, sigma: &str) -> Result<Prior> {
+    let (_, mean) = value_of(name, mean)?;
+    match value_of(name, sigma)? {
+        (name, sigma) if sigma > 0.0 => Ok(Prior { name, mean, sigma }),
+        _ => Err(Error::usage(format!("{name}: a sigma of {sigma}, expected more than 0"))),
+    }
+}
+
+/// `0.5rad:1.5`
+pub fn power_law(text: &str) -> Result<PowerLaw> {
+    let wrong = || {
+        Error::usage(format!("'{text}' is no power law, expected SIGMA:POWER such as 0.5rad:1.5"))
+    };
+    let (sigma, power) = text.split_once(':').ok_or_else(wrong)?;
+    let (sigma, power) = (Quantity::Angle.parse(sigma)?, Quantity::Number.parse(power)?);
+    if sigma > 0.0 { Ok(PowerLaw { sigma, power }) } else { Err(wrong()) }
 }
 
 /// Checks that the model has a parameter of this name.
@@ -174,6 +207,19 @@ mod tests {
         assert_eq!(bound("x0=-.5...5").unwrap(), ("x0".into(), -0.5, 0.5));
         for text in ["taper=-1..-25", "taper=3", "taper", "z4=-1..1", "x0=.."] {
             assert!(bound(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prior_has_a_mean_and_a_width() {
+        let known = Prior { name: "ddz[1]".into(), mean: 0.0, sigma: 2e-3 };
+        assert_eq!(prior("ddz[1]=0mm:2mm").unwrap(), known);
+        assert_eq!(power_law("0.5rad:1.5").unwrap(), PowerLaw { sigma: 0.5, power: 1.5 });
+        for text in ["z3=0.1rad", "z3=0rad:0rad", "z3=0rad:-1rad", "z3=0:1", "z3", "q=1:x"] {
+            assert!(prior(text).is_err(), "{text}");
+        }
+        for text in ["1", "1:1", "0rad:1", "-1rad:1", "1rad:x"] {
+            assert!(power_law(text).is_err(), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! How sure the parameters are: the sandwich estimate of their covariance.
 
+use super::degenerate::{self, Direction};
 use super::level;
 use super::options::LikelihoodKind;
 use super::problem::Problem;
@@ -114,7 +115,8 @@ fn derivatives(
 /// where it has none. Where many residuals are larger than a robust likelihood's scale, its curvature is
 /// not positive, and a bound of it is taken.
 pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Vec<f64>> {
-    let both = information(problem, which, at, Second::Majorant);
+    let mut both = information(problem, which, at, Second::Majorant);
+    problem.add_priors(which, &mut both, false);
     let (curvature, majorant) = both.view().split_at(Axis(0), which.len());
     Some(inverse(curvature).or_else(|| inverse(majorant))?.into_raw_vec_and_offset().0)
 }
@@ -122,13 +124,17 @@ pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Opti
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
 /// scatter of the scores `G`. It holds whatever the noise of the samples, provided that they are
 /// independent (Huber 1967). `None` when a direction of the parameters changes nothing, or the curvature
-/// is not positive.
+/// is not positive; with it the parameters (places in `which`) of the directions that change nothing.
 ///
 /// # Errors
 /// Maps that the model cannot describe.
-pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Option<Array2<f64>>> {
+pub fn covariance(
+    problem: &Problem,
+    which: &[usize],
+    at: &[f64],
+) -> Result<(Option<Array2<f64>>, Vec<Direction>)> {
     let n = which.len();
-    let sum = match level::middle(problem, n) {
+    let mut sum = match level::middle(problem, n) {
         None => information(problem, which, at, Second::Scatter),
         Some(middle) => {
             let some = problem.with_maps(&middle.maps, &middle.options)?;
@@ -137,12 +143,16 @@ pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Opti
             sum
         }
     };
+    problem.add_priors(which, &mut sum, true);
     let (curvature, scatter) = sum.view().split_at(Axis(0), n);
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
-    Ok(inverse(curvature).map(|inverse| {
+    let flat = degenerate::directions(curvature);
+    let inverse = if flat.is_empty() { inverse(curvature) } else { None };
+    let covariance = inverse.map(|inverse| {
         let sandwich = inverse.dot(&scatter).dot(&inverse);
         sandwich * &lengths * &lengths.insert_axis(Axis(1))
-    }))
+    });
+    Ok((covariance, flat))
 }
 
 /// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds.

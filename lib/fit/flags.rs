@@ -2,7 +2,7 @@
 //!
 //! | flag | raised where |
 //! |---|---|
-//! | `edge-excursion` | the error near the rim exceeds 1.5 rad of phase and twice the largest farther in |
+//! | `edge-excursion` | the error near the rim exceeds 1.5 rad of phase and three times the largest farther in |
 //! | `rim-pattern` | one angular frequency from 3 up makes more than 0.6 of the variance round the rim, over 0.3 rad |
 //! | `focus-jump`, `coma-jump` | between the chosen order and a neighbour, by more than 0.3 rad and 5 sigma |
 //! | `reduced-chi2` | above 2, or below 0.5 |
@@ -69,7 +69,7 @@ fn edge_excursion(shape: &Surface) -> Found {
     let inner = inner.iter().fold(0.0f64, |a, p| a.max(p.abs()));
     let outer = phase(&[RIM, 0.5 * (1.0 + RIM), 1.0]);
     let most = outer.iter().fold(0.0f64, |a, p| a.max(p.abs()));
-    (most > EXCURSION && most > 2.0 * inner).then(|| {
+    (most > EXCURSION && most > 3.0 * inner).then(|| {
         ("edge-excursion", format!("the error reaches {most:.1} rad at the rim, {inner:.1} rad at most farther in: the maps hardly tell the rim"))
     })
 }

@@ -2,17 +2,20 @@
 //!
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
 //! [`mod@minimise`] (how, from a point), [`level`] and [`search`] (how, from nothing),
-//! [`mod@covariance`] (how sure), [`quality`] (whether to
+//! [`mod@covariance`] and [`degenerate`] (how sure), [`prior`] (what was known before),
+//! [`quality`] (whether to
 //! believe it), [`flags`] (what to look at), [`mod@order`] (which order),
 //! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
 
 pub mod covariance;
+pub mod degenerate;
 pub mod flags;
 pub mod gradient;
 pub mod level;
 pub mod minimise;
 pub mod options;
 pub mod order;
+pub mod prior;
 pub mod problem;
 pub mod quality;
 pub mod result;

@@ -1,6 +1,8 @@
 //! What a user can choose about a fit.
 
 use crate::device::{Backend, Precision};
+use super::prior::{PowerLaw, Prior};
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::model::mode_of;
@@ -107,6 +109,9 @@ pub struct FitOptions {
     pub scale: Option<f64>,
     pub nuisance: Nuisance,
     pub edits: ParameterEdits,
+    /// What is known before the maps; of two on one parameter the last counts.
+    pub priors: Vec<Prior>,
+    pub power_law: Option<PowerLaw>,
     /// The aperture grid; `None` for one that suits the maps.
     pub aperture: Option<ApertureGrid>,
     pub precision: Precision,
@@ -124,6 +129,8 @@ impl Default for FitOptions {
             scale: None,
             nuisance: Nuisance::default(),
             edits: ParameterEdits::default(),
+            priors: Vec::new(),
+            power_law: None,
             aperture: None,
             precision: Precision::default(),
             backend: Backend::default(),

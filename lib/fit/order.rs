@@ -16,7 +16,8 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling};
 use crate::optics::model::mode_of;
 use crate::optics::telescope::Telescope;
 
-/// Fits `maps` at every order up to `options.order` and returns the best, with the comparison.
+/// Fits `maps` at every order up to `options.order` and returns the best that explains them, with the
+/// comparison.
 ///
 /// # Errors
 /// As [`fit`].
@@ -29,12 +30,13 @@ pub fn choose(
 ) -> Result<FitResult> {
     let mut results: Vec<FitResult> = Vec::new();
     for order in 1..=options.order {
-        let options = FitOptions {
+        let mut options = FitOptions {
             order,
             choose_order: false,
             edits: from(options, order, results.last()),
             ..options.clone()
         };
+        options.priors.retain(|p| mode_of(&p.name).is_none_or(|mode| mode.n <= order));
         results.push(fit(telescope, wavelength, maps, &options, progress)?);
     }
     let Some(highest) = results.last() else {
@@ -42,7 +44,12 @@ pub fn choose(
     };
     let scale = Scale::of(maps, highest);
     let orders: Vec<OrderSummary> = results.iter().map(|r| scale.judge(maps, r)).collect();
-    let best = (0..orders.len()).min_by(|&a, &b| orders[a].bic.total_cmp(&orders[b].bic));
+    // An order that does not explain the maps is taken only where none does.
+    let rank = |i: usize| (orders[i].status != "converged", orders[i].bic);
+    let best = (0..orders.len()).min_by(|&a, &b| {
+        let (a, b) = (rank(a), rank(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
     let mut result = results.swap_remove(best.unwrap_or(0));
     result.orders = orders;
     result.flags = super::flags::flags(&result);
@@ -174,6 +181,8 @@ mod tests {
             seed: 4,
             noise: Noise { additive, ..Noise::default() },
             precision: crate::device::Precision::F64,
+            samplings: Vec::new(),
+            chop: None,
         };
         let maps = simulate(&telescope, &options).unwrap();
         (telescope, maps)

@@ -161,8 +161,9 @@ impl<'a> Problem<'a> {
                 low = quantile(map, 2);
             }
             let ratio = (peak - low).max(0.0) / model_peak.max(f64::MIN_POSITIVE);
-            let indices: [usize; 4] = std::array::from_fn(|w| self.model.of_map(w, k));
-            let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs()];
+            let indices: [usize; 5] = std::array::from_fn(|w| self.model.of_map(w, k));
+            let focus = 0.5 * self.wavelength;
+            let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs(), focus];
             for (&i, length) in indices.iter().zip(lengths) {
                 self.lengths[i] = length.max(f64::MIN_POSITIVE);
             }
@@ -182,6 +183,12 @@ impl<'a> Problem<'a> {
 
     /// What the user asked for by name.
     fn edit(&mut self) -> Result<()> {
+        for prior in &self.options.priors {
+            for i in self.named(&prior.name)? {
+                self.free[i] = true;
+                self.start[i] = prior.mean;
+            }
+        }
         let edits = &self.options.edits;
         for (name, value) in &edits.start {
             for i in self.named(name)? {
@@ -259,7 +266,11 @@ impl<'a> Problem<'a> {
                     LikelihoodKind::Cauchy => residual.square().ln_1p().sum(),
                 }
             });
-            terms.sum()
+            let likelihood: Var = terms.sum();
+            match self.prior(&all, kind, scales) {
+                Some(prior) => likelihood + prior,
+                None => likelihood,
+            }
         })
         .precision(self.options.precision)
         .backend(self.options.backend)

@@ -16,8 +16,10 @@ use ndarray::Array2;
 pub fn summarise(found: &Found) -> Result<FitResult> {
     let Found { problem, which, at, minimum, evaluations } = found;
     let (options, maps) = (problem.options, &problem.maps.maps);
-    let covariance =
-        if options.errors { covariance::covariance(problem, which, at)? } else { None };
+    let (covariance, flat) = match options.errors {
+        true => covariance::covariance(problem, which, at)?,
+        false => (None, Vec::new()),
+    };
     let models = problem.model_maps(at);
     let noise = problem.maps.noise.unwrap_or_default();
     let (mut chi2, mut samples, mut known) = (0.0, 0usize, true);
@@ -48,7 +50,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     }
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = known.then_some(chi2 / degrees).filter(|c| c.is_finite());
-    let doubt = doubt(found, &models, covariance.as_ref());
+    let doubt = doubt(found, &models, covariance.as_ref(), &flat);
     let (status, message) = if !minimum.converged {
         ("not converged", "the minimiser stopped before the likelihood settled".to_string())
     } else if let Some(doubt) = doubt {
@@ -111,7 +113,12 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
 }
 
 /// Why an optimum should not be trusted, if there is a reason.
-fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -> Option<String> {
+fn doubt(
+    found: &Found,
+    models: &[Vec<f64>],
+    covariance: Option<&Array2<f64>>,
+    flat: &[Vec<usize>],
+) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.at);
     let name = |i: usize| problem.model.parameters[i].name.as_str();
     let gains = (0..models.len()).map(|k| problem.model.of_map(2, k));
@@ -125,7 +132,15 @@ fn doubt(found: &Found, models: &[Vec<f64>], covariance: Option<&Array2<f64>>) -
     }
     if problem.options.errors {
         let Some(covariance) = covariance else {
-            return Some("some direction of the parameters changes nothing in the maps, so there are no errors: free fewer parameters (--fix), lower --order, or give maps that differ more in focus".into());
+            let direction = |taking: &Vec<usize>| {
+                let names: Vec<&str> = taking.iter().take(5).map(|&k| name(which[k])).collect();
+                names.join(" with ") + if taking.len() > 5 { " and others" } else { "" }
+            };
+            let named: Vec<String> = flat.iter().take(3).map(direction).collect();
+            let named = if named.is_empty() { "some direction".into() } else { named.join("; ") };
+            return Some(format!(
+                "the maps do not tell {named}, so there are no errors: free fewer parameters (--fix), lower --order, give a --prior, or maps that differ more in focus"
+            ));
         };
         let loose = which.iter().enumerate().find(|&(k, &i)| {
             problem.model.parameters[i].unit == "rad"

@@ -59,8 +59,7 @@ impl Actuators {
                 return Err(wrong("x and y are not both numbers".into()));
             };
             let r = a.hypot(b);
-            // Also for NaN.
-            if !(r <= REACH * radius) {
+            if r.is_nan() || r > REACH * radius {
                 let what = format!(
                     "the position lies {r} m from the middle of the dish, whose radius is {radius} m; expected metres"
                 );

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | FITS | maps with all that is known of them; ours, pyoof's and OOF's layouts | [`fits`] |
 //! | `.npy` | a cube `(maps, v, u)` of samples and nothing else | [`npy`] |
+//! | GRASP `.grd` | the far field of one map | [`grasp`] |
 //! | text | one map, `u v power` a line, radians | [`text`] |
 //! | CSV | positions of actuators, and their corrections | [`actuators`] |
 //! | JSON, CSV, FITS | the result of a fit | [`results`] |
@@ -15,6 +16,7 @@
 
 pub mod actuators;
 pub mod fits;
+pub mod grasp;
 pub mod npy;
 mod power;
 pub mod raster;
@@ -43,6 +45,7 @@ pub enum Format {
     Fits,
     Npy,
     Text,
+    Grasp,
 }
 
 impl Format {
@@ -62,6 +65,8 @@ impl Format {
             wrong("is an archive (.npz or zip), expected FITS, .npy or text")
         } else if bytes.iter().take(4096).any(|&b| b == 0) {
             wrong("is neither FITS nor .npy nor text")
+        } else if grasp::is_grasp(bytes) {
+            Ok(Format::Grasp)
         } else {
             Ok(Format::Text)
         }
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(of(b"SIMPLE  =   T").unwrap(), Format::Fits);
         assert_eq!(of(b"\x93NUMPY\x01\x00").unwrap(), Format::Npy);
         assert_eq!(of(b"# u v power\n0 0 1").unwrap(), Format::Text);
+        assert_eq!(of(b"TICRA\n ++++\n1\n").unwrap(), Format::Grasp);
         assert!(of(b"\x1f\x8b\x08").unwrap_err().to_string().contains("gunzip"));
         assert!(of(b"PK\x03\x04").unwrap_err().to_string().contains("npz"));
         assert!(of(b"\x7fELF\x00").is_err());

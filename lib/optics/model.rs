@@ -25,14 +25,20 @@ use std::sync::Arc;
 pub struct Parameter {
     /// `z5`, `sigma`, `gain[0]`.
     pub name: String,
-    /// `rad`, `R` (dish radii), `dB`, `map` (the map's own power unit) or empty.
+    /// `rad`, `R` (dish radii), `m`, `dB`, `map` (the map's own power unit) or empty.
     pub unit: &'static str,
     pub default: f64,
 }
 
 /// The parameters that every map has for itself, in this order after the common ones.
-pub const OF_EVERY_MAP: [(&str, &str, f64); 4] =
-    [("dx", "rad", 0.0), ("dy", "rad", 0.0), ("gain", "map", 1.0), ("background", "map", 0.0)];
+/// `ddz` is the error of the map's `dz`.
+pub const OF_EVERY_MAP: [(&str, &str, f64); 5] = [
+    ("dx", "rad", 0.0),
+    ("dy", "rad", 0.0),
+    ("gain", "map", 1.0),
+    ("background", "map", 0.0),
+    ("ddz", "m", 0.0),
+];
 
 /// What maps of two beams have besides, after all others: the offset of the second beam in `u`, the same
 /// for all, and for every map its strength as a part of the first one's.
@@ -176,12 +182,13 @@ impl Model {
         let x = tape.data_in(dish, turns(&aperture.x));
         let y = tape.data_in(dish, turns(&aperture.y));
         let throw = second.first().map(|&chop| Complex::cis(chop * x));
+        let path_per_metre = tape.data_in(dish, turns(&self.path_per_metre));
         let of_maps = of_maps.chunks(OF_EVERY_MAP.len());
         let maps = spaces.iter().zip(&self.defocus).zip(&self.sky_of_map).zip(of_maps);
         maps.enumerate()
             .map(|(map, (((&sky, &dz), &which), own))| {
-                let &[dx, dy, gain, background] = own else {
-                    unreachable!("chunks of four");
+                let &[dx, dy, gain, background, ddz] = own else {
+                    unreachable!("chunks of five");
                 };
                 let path: Vec<f64> =
                     self.path_per_metre.iter().map(|p| TAU / self.wavelength * p * dz).collect();
@@ -189,7 +196,7 @@ impl Model {
                     re: tape.data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
                     im: tape.data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
                 };
-                let pointing = Complex::cis(dx * x + dy * y);
+                let pointing = Complex::cis(dx * x + dy * y + ddz * path_per_metre);
                 let pointed = field * defocus * pointing;
                 let transform = &self.skies[which].transform;
                 let mut power = tape.transform(transform, pointed, sky).norm2();

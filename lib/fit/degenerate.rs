@@ -1,0 +1,58 @@
+//! Directions of the parameters that change nothing in the maps, by their names.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use ndarray::ArrayView2;
+
+/// A direction is told by the maps when its curvature, in a scale where every parameter alone has one of
+/// 1, is above this: rounding in a sum over the samples leaves some 1e-13.
+const LEAST: f64 = 1e-11;
+/// Parameters with a smaller part in a direction are not named.
+const PART: f64 = 0.1;
+
+/// The parameters that take part in a direction, the largest part first.
+pub type Direction = Vec<usize>;
+
+/// For every direction of the `curvature` that is flat, the parameters that take part in it, the
+/// largest part first.
+pub fn directions(curvature: ArrayView2<f64>) -> Vec<Direction> {
+    let n = curvature.nrows();
+    let size = |i: usize| curvature[(i, i)].abs().sqrt();
+    // A parameter alone may do nothing.
+    let largest = (0..n).map(size).fold(0.0, f64::max);
+    let scale = |i: usize| size(i).max(1e-9 * largest).max(f64::MIN_POSITIVE);
+    let scaled = DMatrix::from_fn(n, n, |a, b| curvature[(a, b)] / (scale(a) * scale(b)));
+    if scaled.iter().any(|v| !v.is_finite()) {
+        return Vec::new();
+    }
+    let eigen = SymmetricEigen::new(scaled);
+    let flat = (0..n).filter(|&k| eigen.eigenvalues[k] < LEAST);
+    let named = flat.map(|k| {
+        let part = |i: &usize| eigen.eigenvectors[(*i, k)].abs();
+        let mut taking: Vec<usize> = (0..n).filter(|i| part(i) > PART).collect();
+        taking.sort_by(|a, b| part(b).total_cmp(&part(a)).then(a.cmp(b)));
+        taking
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    /// Curvatures `J'J` of derivatives that are written out.
+    fn of(derivatives: Array2<f64>) -> Vec<Vec<usize>> {
+        directions(derivatives.t().dot(&derivatives).view())
+    }
+
+    #[test]
+    fn a_parameter_that_does_nothing_and_two_that_do_the_same_are_named() {
+        // Columns are parameters, far apart in size.
+        assert!(of(array![[1.0, 2e3, 1e-6], [0.0, 1e3, 1e-6], [1.0, -3e3, 2e-6]]).is_empty());
+        assert_eq!(of(array![[1.0, 0.0, 3.0], [2.0, 0.0, 1.0], [1.0, 0.0, 1.0]]), [[1]]);
+        // The first is 1000 times the third.
+        let same = of(array![[1e3, 1.0, 1.0], [2e3, -1.0, 2.0], [0.0, 5.0, 0.0]]);
+        assert_eq!(same.len(), 1);
+        assert!(same[0].len() == 2 && same[0].contains(&0) && same[0].contains(&2), "{same:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What is known of parameters before the maps: gaussian priors, which make a fit one of maximum a
+//! posteriori.
+//!
+//! A prior adds `((x - mean)/sigma)^2 / 2` to the negative log-likelihood. A robust likelihood is less
+//! steep than the noise's own: at its scale of four sigma cauchy is an eighth as steep, and least squares
+//! on the way to the optimum are at a scale of their own. The prior is made so much less steep as the
+//! likelihood is, so that their proportion is that of the maps' noise.
+
+use super::options::{FitOptions, LikelihoodKind};
+use super::problem::Problem;
+use crate::autodiff::Var;
+use crate::optics::model::mode_of;
+use ndarray::Array2;
+
+/// A gaussian prior on a parameter, or on one of every map; SI. The parameter becomes free.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prior {
+    pub name: String,
+    pub mean: f64,
+    pub sigma: f64,
+}
+
+/// A prior on all Zernike coefficients of radial order 2 and more: zero, with a standard deviation of
+/// `sigma (n/2)^-power` radians at order `n`, as of a surface whose errors grow with their size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerLaw {
+    /// Radians.
+    pub sigma: f64,
+    pub power: f64,
+}
+
+/// Position, mean and standard deviation of every parameter that has a prior; a prior by name goes before
+/// the power law.
+fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
+    let FitOptions { priors, power_law, .. } = problem.options;
+    let names = problem.model.parameters.iter().map(|p| p.name.as_str()).enumerate();
+    let one = |(i, name): (usize, &str)| {
+        let stem = name.split('[').next();
+        let own = priors.iter().rfind(|p| p.name == name || Some(p.name.as_str()) == stem);
+        let law = || {
+            let n = mode_of(name).map(|mode| mode.n).filter(|n| *n >= 2)?;
+            let PowerLaw { sigma, power } = (*power_law)?;
+            Some((i, 0.0, sigma * (0.5 * f64::from(n)).powf(-power)))
+        };
+        own.map(|p| (i, p.mean, p.sigma)).or_else(law)
+    };
+    names.filter_map(one).collect()
+}
+
+/// How steep a likelihood is at an optimum, in the noise's own steepness.
+fn steepness(problem: &Problem, kind: LikelihoodKind, scales: &[f64]) -> f64 {
+    // A scale of cauchy is four sigma; see `first_scale`.
+    let sigma = match problem.options.likelihood {
+        LikelihoodKind::Gaussian => 1.0,
+        LikelihoodKind::Cauchy => 0.25,
+    };
+    let slope = match kind {
+        LikelihoodKind::Gaussian => 1.0,
+        LikelihoodKind::Cauchy => 2.0,
+    };
+    let ratios =
+        problem.scales.iter().zip(scales).map(|(own, scale)| (sigma * own / scale).powi(2));
+    slope * ratios.sum::<f64>() / scales.len().max(1) as f64
+}
+
+impl Problem<'_> {
+    /// What the priors add to the negative log-likelihood of `all` parameters; `None` without priors.
+    pub(super) fn prior<'t>(
+        &self,
+        all: &[Var<'t>],
+        kind: LikelihoodKind,
+        scales: &[f64],
+    ) -> Option<Var<'t>> {
+        let steepness = steepness(self, kind, scales);
+        let terms = known(self).into_iter();
+        let terms =
+            terms.map(|(i, mean, sigma)| 0.5 * steepness * ((all[i] - mean) / sigma).square());
+        terms.reduce(|a, b| a + b)
+    }
+
+    /// Adds the priors to the curvature of the parameters `which`, in their lengths, and to the second
+    /// square block below it: a bound of the curvature, or with `scatter` that of the scores, where a prior
+    /// is as good as a measurement.
+    pub(super) fn add_priors(&self, which: &[usize], information: &mut Array2<f64>, scatter: bool) {
+        let (n, steepness) = (which.len(), steepness(self, self.options.likelihood, &self.scales));
+        for (i, _, sigma) in known(self) {
+            if let Some(k) = which.iter().position(|&w| w == i) {
+                let known = steepness * (self.lengths[i] / sigma).powi(2);
+                information[(k, k)] += known;
+                information[(n + k, k)] += if scatter { steepness * known } else { known };
+            }
+        }
+    }
+}
