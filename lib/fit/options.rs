@@ -1,8 +1,7 @@
 //! What a user can choose about a fit.
 
-use crate::device::{Backend, Precision};
 use super::prior::{PowerLaw, Prior};
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::model::mode_of;
