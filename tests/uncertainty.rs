@@ -1,7 +1,7 @@
 //! Whether the errors are true, outliers are harmless where they should be, and priors count as what
 //! they say.
 
-use oof::device::Precision;
+use oof::device::{Backend, Precision};
 use oof::fit::options::{LikelihoodKind, Nuisance};
 use oof::fit::prior::{PowerLaw, Prior};
 use oof::fit::result::ParameterSummary;
@@ -31,6 +31,7 @@ impl Case {
             seed: 1,
             noise: Noise { additive, ..Noise::default() },
             precision: Precision::F64,
+            backend: Backend::default(),
             samplings: Vec::new(),
             chop: None,
         };

@@ -181,6 +181,7 @@ mod tests {
             seed: 4,
             noise: Noise { additive, ..Noise::default() },
             precision: crate::device::Precision::F64,
+            backend: crate::device::Backend::default(),
             samplings: Vec::new(),
             chop: None,
         };
