@@ -32,7 +32,7 @@ impl Arrangement {
     }
 
     /// The number of samples.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Arrangement::Listed(samples) => samples.len(),
             Arrangement::Raster { columns, rows } => columns.len() * rows.len(),
@@ -47,7 +47,7 @@ impl Arrangement {
             }
             Arrangement::Raster { columns, rows } => (columns, rows),
         };
-        let mut out = vec![0.0; self.len()];
+        let mut out = vec![0.0; self.count()];
         let size = TOGETHER * GROUP;
         let chunks = out.par_chunks_mut(size * rows.len().max(1)).zip(columns.par_chunks(size));
         chunks.for_each(|(out, chosen)| {

@@ -154,7 +154,7 @@ impl Model {
 
     /// A space for every map's samples.
     pub fn spaces(&self, tape: &Tape) -> Vec<Space> {
-        let len = |&sky: &usize| tape.space(self.skies[sky].arrangement.len());
+        let len = |&sky: &usize| tape.space(self.skies[sky].arrangement.count());
         self.sky_of_map.iter().map(len).collect()
     }
 
