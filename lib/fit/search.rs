@@ -49,9 +49,6 @@ const ON_THE_WAY: f64 = 1e-2;
 /// How near the last one is.
 const SETTLED: f64 = 1e-4;
 
-/// From so many samples on, an evaluation of the whole maps costs more than a curvature on few of them.
-const LARGE: usize = 30_000;
-
 /// Searches for the optimum of `maps`, by way of `levels`.
 ///
 /// # Errors
@@ -77,21 +74,15 @@ pub fn search<'a>(
         None => evaluations.full += minimum.evaluations,
     };
     let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
-    let explored =
+    let mut at =
         explore(&problem, &rough, &mut |minimum| count(levels.first(), minimum), progress)?;
-    let mut at = explored.at;
     adapt_scales(&mut problem, &at);
-    // The curvature, which each level hands to the next with what it learned: Gauss and Newton's where
-    // evaluations of the whole maps are dear, else what was learned on the way.
-    let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
-    let mut inverse = match samples {
-        0..LARGE => None,
+    // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
+    // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
+    let mut inverse = match levels {
+        [] => None,
         _ => covariance::inverse_curvature(&problem, &which, &at),
     };
-    let stiffer = stiffness(options.likelihood, &problem.scales, &rough);
-    inverse = inverse.or_else(|| {
-        explored.inverse.map(|inverse| inverse.into_iter().map(|v| v / stiffer).collect())
-    });
     for (i, level) in levels.iter().enumerate() {
         let stage = Stage {
             which: &which,
@@ -145,13 +136,13 @@ fn explore(
     rough: &[f64],
     count: &mut dyn FnMut(&Minimum),
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
-) -> Result<Explored> {
+) -> Result<Vec<f64>> {
     let order = problem.options.order;
     let all = problem.free_up_to(order);
     // One function serves all orders: those that are not in yet stand still.
     let mut likelihood =
         Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
-    let mut best: Option<(f64, Explored)> = None;
+    let mut best: Option<(f64, Vec<f64>)> = None;
     for start in 0..STARTS {
         let mut at = nudged(problem, start);
         let mut value = 0.0;
@@ -182,32 +173,13 @@ fn explore(
         let mut explained = false;
         if best.as_ref().is_none_or(|(least, _)| value < *least) {
             explained = quality::explains(problem, &at) == Some(true);
-            best = Some((value, Explored { at, inverse: known.map(|(_, inverse)| inverse) }));
+            best = Some((value, at));
         }
         if again || explained {
             break;
         }
     }
-    let nowhere = || Explored { at: problem.start.clone(), inverse: None };
-    Ok(best.map_or_else(nowhere, |(_, explored)| explored))
-}
-
-/// Where a way through the orders ended.
-struct Explored {
-    at: Vec<f64>,
-    /// The inverse Hessian of rough least squares there.
-    inverse: Option<Vec<f64>>,
-}
-
-/// How much more curved a likelihood is than rough least squares, near the optimum.
-fn stiffness(kind: LikelihoodKind, scales: &[f64], rough: &[f64]) -> f64 {
-    // `ln(1 + r^2)` is twice `r^2 / 2` for the small residuals at the optimum.
-    let factor = match kind {
-        LikelihoodKind::Gaussian => 1.0,
-        LikelihoodKind::Cauchy => 2.0,
-    };
-    let ratios = rough.iter().zip(scales).map(|(rough, scale)| (rough / scale).powi(2));
-    factor * ratios.sum::<f64>() / scales.len().max(1) as f64
+    Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
 }
 
 /// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others
