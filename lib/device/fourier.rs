@@ -12,6 +12,7 @@
 
 use ndarray::Array2;
 use num_complex::Complex64;
+use std::ops::Range;
 
 /// Frequencies along x that lie next to each other in the outputs.
 pub const GROUP: usize = 8;
@@ -156,6 +157,15 @@ impl Fourier {
     /// The pixels as (row y, column x).
     pub fn pixels(&self) -> &[(u32, u32)] {
         &self.pixels
+    }
+
+    /// The rows and the columns from the first to the last that hold a pixel.
+    pub fn used(&self) -> (Range<usize>, Range<usize>) {
+        let range = |values: &mut dyn Iterator<Item = u32>| {
+            let (low, high) = values.fold((u32::MAX, 0), |(l, h), v| (l.min(v), h.max(v)));
+            low.min(high) as usize..high as usize + 1
+        };
+        (range(&mut self.pixels.iter().map(|p| p.0)), range(&mut self.pixels.iter().map(|p| p.1)))
     }
 
     /// The number of outputs.

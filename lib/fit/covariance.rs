@@ -176,3 +176,57 @@ fn add_backgrounds(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Backend, Precision};
+    use crate::fit::options::FitOptions;
+    use crate::optics::beam_map::Noise;
+    use crate::optics::simulate::{SimulateOptions, simulate};
+    use crate::optics::telescope::Telescope;
+
+    /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
+    /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
+    #[test]
+    fn the_errors_of_large_maps_are_those_of_all_their_samples() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let mut grid = telescope.aperture;
+        grid.points = 256;
+        let simulated = SimulateOptions {
+            wavelength: telescope.wavelength,
+            defocus: telescope.defocus.clone(),
+            grid,
+            order: 3,
+            parameters: Vec::new(),
+            rms: Some(0.4),
+            seed: 3,
+            noise: Noise { additive: 0.02, ..Noise::default() },
+            precision: Precision::F64,
+            backend: Backend::Cpu,
+            chop: None,
+            samplings: Vec::new(),
+        };
+        let maps = simulate(&telescope, &simulated).unwrap();
+        let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
+        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
+        let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+        let which = problem.free_up_to(3);
+        assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
+        let names: Vec<&str> = problem.model.parameters.iter().map(|p| &*p.name).collect();
+        let at: Vec<f64> = names
+            .iter()
+            .zip(&problem.model.parameters)
+            .map(|(name, p)| truth(name).unwrap_or(p.default))
+            .collect();
+        let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
+        let both = information(&problem, &which, &at, Second::Scatter);
+        let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
+        let inverse = inverse(curvature).unwrap();
+        let all = inverse.dot(&scatter).dot(&inverse);
+        for (k, &i) in which.iter().enumerate() {
+            let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
+            assert!((ratio - 1.0).abs() < 0.05, "{}: {ratio}", names[i]);
+        }
+    }
+}

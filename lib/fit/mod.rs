@@ -31,7 +31,8 @@ use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 
-/// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may stop the fit with an error.
+/// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may
+/// stop the fit with an error.
 ///
 /// # Errors
 /// Maps that cannot be fitted, and what `progress` returns.

@@ -165,9 +165,9 @@ impl<T: Real> Lanes<T> {
             let place = self.places().of(n2);
             for (i, pass) in rest.iter().enumerate() {
                 if i + 1 == rest.len() {
-                    whole(pass, from, pitch, &mut state[place..]);
+                    across(pass, from, 1, &mut state[place..], pitch);
                 } else {
-                    whole(pass, from, 1, to);
+                    across(pass, from, 1, to, 1);
                     (from, to) = (to, from);
                 }
             }
@@ -193,7 +193,7 @@ impl<T: Real> Lanes<T> {
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
         open(start, row, Some(twiddles), from);
         for pass in rest {
-            whole(pass, from, 1, to);
+            across(pass, from, 1, to, 1);
             (from, to) = (to, from);
         }
         close(end, from, None, out);
@@ -218,7 +218,7 @@ impl<T: Real> Lanes<T> {
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
         open(start, data, None, from);
         for pass in rest {
-            whole(pass, from, 1, to);
+            across(pass, from, 1, to, 1);
             (from, to) = (to, from);
         }
         close(end, from, Some(twiddles), row);
@@ -246,10 +246,9 @@ impl<T: Real> Lanes<T> {
             let place = self.places().of(n2);
             let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
             for (i, pass) in rest.iter().enumerate() {
-                if i == 0 {
-                    column(pass, &state[place..], pitch, to);
-                } else {
-                    whole(pass, from, 1, to);
+                match i {
+                    0 => across(pass, &state[place..], pitch, to, 1),
+                    _ => across(pass, from, 1, to, 1),
                 }
                 (from, to) = (to, from);
             }
@@ -315,12 +314,10 @@ vectorised!(
     ) = to_part_inline
 );
 vectorised!(
-    /// A pass from a whole buffer to a column with this pitch.
-    pub fn whole(pass: &Pass<T>, input: &[Batch<T>], pitch: usize, out: &mut [Batch<T>]) = whole_inline
-);
-vectorised!(
-    /// A pass from a column with this pitch to a whole buffer.
-    pub fn column(pass: &Pass<T>, input: &[Batch<T>], pitch: usize, out: &mut [Batch<T>]) = column_inline
+    /// A pass from a column with the pitch `from` to one with the pitch `to`.
+    pub fn across(
+        pass: &Pass<T>, input: &[Batch<T>], from: usize, out: &mut [Batch<T>], to: usize,
+    ) = across_inline
 );
 vectorised!(
     /// The first pass over numbers that lie in the order of its butterflies, each multiplied by a factor.
@@ -395,34 +392,20 @@ macro_rules! last {
 }
 
 #[inline(always)]
-fn whole_inline<T: Real, M: Machine>(
+fn across_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    pitch: usize,
+    from: usize,
     out: &mut [Batch<T>],
+    to: usize,
 ) {
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {
             if pass.n == $radix {
-                last!(pass, $radix, $butterfly, input, 1, out, pitch)
+                last!(pass, $radix, $butterfly, input, from, out, to)
             } else {
-                butterflies!(pass, $radix, $butterfly, input, 1, out, pitch)
+                butterflies!(pass, $radix, $butterfly, input, from, out, to)
             }
-        };
-    }
-    by_radix!(pass, go)
-}
-
-#[inline(always)]
-fn column_inline<T: Real, M: Machine>(
-    pass: &Pass<T>,
-    input: &[Batch<T>],
-    pitch: usize,
-    out: &mut [Batch<T>],
-) {
-    macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            butterflies!(pass, $radix, $butterfly, input, pitch, out, 1)
         };
     }
     by_radix!(pass, go)

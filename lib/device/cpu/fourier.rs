@@ -46,12 +46,7 @@ pub struct Transform<T: Real> {
 impl<T: Real> Transform<T> {
     pub fn new(fourier: &Fourier) -> Self {
         let pixels = fourier.pixels();
-        let range = |values: &mut dyn Iterator<Item = u32>| {
-            let (low, high) = values.fold((u32::MAX, 0), |(l, h), v| (l.min(v), h.max(v)));
-            low.min(high) as usize..high as usize + 1
-        };
-        let rows = range(&mut pixels.iter().map(|p| p.0));
-        let columns = range(&mut pixels.iter().map(|p| p.1));
+        let (rows, columns) = fourier.used();
         let starts = rows
             .clone()
             .chain([rows.end])

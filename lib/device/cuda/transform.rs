@@ -43,12 +43,7 @@ impl Transform {
     /// Prepares `fourier`, writing what it needs into `schedule`.
     pub fn new(fourier: &Fourier, schedule: &mut Schedule) -> Self {
         let pixels = fourier.pixels();
-        let range = |values: &mut dyn Iterator<Item = u32>| {
-            let (low, high) = values.fold((u32::MAX, 0), |(l, h), v| (l.min(v), h.max(v)));
-            low.min(high) as usize..high as usize + 1
-        };
-        let rows = range(&mut pixels.iter().map(|p| p.0));
-        let columns = range(&mut pixels.iter().map(|p| p.1));
+        let (rows, columns) = fourier.used();
         let (nx, ny) = (fourier.x.outputs(), fourier.y.outputs());
         let (width, first) = match fourier.x {
             Axis::Fft { points } => (points, 0),
