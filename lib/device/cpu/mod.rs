@@ -12,6 +12,7 @@ mod isa;
 mod line;
 mod matrix;
 mod pair;
+mod pass;
 mod product;
 mod real;
 mod reduction;

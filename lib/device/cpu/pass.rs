@@ -1,0 +1,457 @@
+//! The passes of a Fourier transform of many lines, a line a lane.
+//!
+//! A step of a transform (see [`super::fft`]) is Stockham's form of the mixed-radix transform (decimation in
+//! frequency): every pass reads one buffer and writes another in the right order, so there is no bit
+//! reversal. With `n` the length still to be transformed, `s` the product of the radices done, `m = n / r`:
+//!
+//! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]` for `p < m` and `q < s`.
+//! (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
+//!
+//! Passes differ in where they read and write. The first of all leaves out what is known to be zero, and the
+//! last adjoint what nobody asks for.
+
+use super::Real;
+use super::isa::{Machine, vectorised};
+use super::vector::{Batch, Complexes, Vector};
+use crate::device::fourier::radices;
+use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+use std::ops::Range;
+
+/// The passes of one step, for a forward transform in this order and for an adjoint in the other.
+pub struct Steps<T> {
+    pub points: usize,
+    pub forward: Vec<Pass<T>>,
+    pub adjoint: Vec<Pass<T>>,
+}
+
+/// One pass.
+pub struct Pass<T> {
+    pub radix: usize,
+    /// The length still to be transformed, and the product of the radices done.
+    n: usize,
+    s: usize,
+    /// `w_n^(j p)` as `[p][j]` for `p < m`, `0 < j < radix`.
+    twiddles: Vec<(T, T)>,
+    /// `w_r^k`
+    roots: Vec<(T, T)>,
+    /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of the pass that comes first.
+    singles: Vec<(T, T)>,
+}
+
+/// `exp(-2 pi i turns / of)`
+pub fn root<T: Real>(turns: usize, of: usize) -> (T, T) {
+    let angle = -TAU * (turns % of) as f64 / of as f64;
+    (T::of(angle.cos()), T::of(angle.sin()))
+}
+
+impl<T: Real> Steps<T> {
+    /// `None` for lengths with a prime factor above 13.
+    pub fn new(points: usize) -> Option<Self> {
+        let radices = radices(points)?;
+        let passes = |radices: &mut dyn Iterator<Item = usize>| -> Vec<Pass<T>> {
+            let (mut n, mut s) = (points, 1);
+            let pass = |radix: usize| {
+                let m = n / radix;
+                let twiddle = |p: usize| (1..radix).map(move |j| root(j * p, m * radix));
+                let single =
+                    |p: usize, k: usize| (0..radix).map(move |j| root(j * (m * k + p), m * radix));
+                let singles = (0..m).flat_map(|p| (0..radix).flat_map(move |k| single(p, k)));
+                let pass = Pass {
+                    radix,
+                    n,
+                    s,
+                    twiddles: (0..m).flat_map(twiddle).collect(),
+                    roots: (0..radix).map(|k| root(k, radix)).collect(),
+                    singles: if s == 1 { singles.collect() } else { Vec::new() },
+                };
+                n = m;
+                s *= radix;
+                pass
+            };
+            radices.map(pass).collect()
+        };
+        Some(Steps {
+            points,
+            forward: passes(&mut radices.iter().copied()),
+            adjoint: passes(&mut radices.iter().rev().copied()),
+        })
+    }
+}
+
+/// How the numbers of a row stand: `together` of them that lie `apart` from each other.
+#[derive(Clone, Copy)]
+pub struct Places {
+    pub together: usize,
+    pub apart: usize,
+}
+
+impl Places {
+    #[inline(always)]
+    pub fn of(self, n2: usize) -> usize {
+        n2 % self.apart * self.together + n2 / self.apart
+    }
+}
+
+/// Every `stride`-th number of a line from each of `n2s` on, where a buffer holds the numbers from `first`
+/// on as far as it goes; the others are zero, or nobody asks for them.
+pub struct Part {
+    pub first: usize,
+    pub stride: usize,
+    pub n2s: Range<usize>,
+    pub places: Places,
+}
+
+impl Part {
+    /// Where number `i` from `n2` on stands in the buffer; beyond its end where it holds none.
+    #[inline(always)]
+    fn place(&self, n2: usize, i: usize) -> usize {
+        (i * self.stride + n2).wrapping_sub(self.first)
+    }
+
+    /// The column of `n2`, which is the first where there is one only.
+    #[inline(always)]
+    fn column(&self, n2: usize) -> usize {
+        if self.n2s.len() == 1 { 0 } else { self.places.of(n2) }
+    }
+}
+
+vectorised!(
+    /// The first pass of a part, to columns of `out` with this pitch.
+    pub fn from_part(
+        pass: &Pass<T>, input: &[Batch<T>], part: &Part, pitch: usize, out: &mut [Batch<T>],
+    ) = from_part_inline
+);
+vectorised!(
+    /// The last pass, from columns of `input` with this pitch to a part.
+    pub fn to_part(
+        pass: &Pass<T>, input: &[Batch<T>], pitch: usize, part: &Part, out: &mut [Batch<T>],
+    ) = to_part_inline
+);
+vectorised!(
+    /// A pass from a column with the pitch `from` to one with the pitch `to`.
+    pub fn across(
+        pass: &Pass<T>, input: &[Batch<T>], from: usize, out: &mut [Batch<T>], to: usize,
+    ) = across_inline
+);
+vectorised!(
+    /// The first pass over numbers that lie in the order of its butterflies, each multiplied by a factor.
+    pub fn open(
+        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+    ) = open_inline
+);
+vectorised!(
+    /// The last pass, to numbers in the order of its butterflies, each multiplied by a factor.
+    pub fn close(
+        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+    ) = close_inline
+);
+
+/// Calls a macro with the radix of a pass and its butterfly.
+macro_rules! by_radix {
+    ($pass:expr, $go:ident) => {
+        match $pass.radix {
+            8 => $go!(8, eight),
+            4 => $go!(4, four),
+            2 => $go!(2, two),
+            3 => $go!(3, any),
+            5 => $go!(5, any),
+            7 => $go!(7, any),
+            11 => $go!(11, any),
+            _ => $go!(13, any),
+        }
+    };
+}
+
+/// Runs all butterflies of a pass, from every `$from`-th to every `$to`-th number. (A macro, because
+/// closures are compiled for the instruction set of where they are written.)
+macro_rules! butterflies {
+    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
+        let (s, m) = ($pass.s, $pass.n / $radix);
+        let (skip, span) = (s * m * $from, s * $to);
+        for (p, w) in $pass.twiddles.chunks_exact($radix - 1).enumerate() {
+            for q in 0..s {
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                let input = &$input[(q + s * p) * $from..];
+                for k in 0..$radix {
+                    x[k] = Complexes::load(&input[skip * k]);
+                }
+                let y = $butterfly(x, &$pass.roots);
+                let out = &mut $out[(q + s * $radix * p) * $to..];
+                y[0].store(&mut out[0]);
+                for j in 1..$radix {
+                    y[j].times(w[j - 1]).store(&mut out[span * j]);
+                }
+            }
+        }
+    }};
+}
+
+/// The butterflies of the last pass, which has no twiddle factors.
+macro_rules! last {
+    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
+        let s = $pass.s;
+        for q in 0..s {
+            let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+            let input = &$input[q * $from..];
+            for k in 0..$radix {
+                x[k] = Complexes::load(&input[s * $from * k]);
+            }
+            let y = $butterfly(x, &$pass.roots);
+            let out = &mut $out[q * $to..];
+            for j in 0..$radix {
+                y[j].store(&mut out[s * $to * j]);
+            }
+        }
+    }};
+}
+
+#[inline(always)]
+fn across_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    from: usize,
+    out: &mut [Batch<T>],
+    to: usize,
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {
+            if pass.n == $radix {
+                last!(pass, $radix, $butterfly, input, from, out, to)
+            } else {
+                butterflies!(pass, $radix, $butterfly, input, from, out, to)
+            }
+        };
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn open_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    factors: Option<&[(T, T)]>,
+    out: &mut [Batch<T>],
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
+            let chunks = chunks.zip(pass.twiddles.chunks_exact($radix - 1));
+            macro_rules! one {
+                ($input:ident, $out:ident, $w:ident, |$x:ident, $k:ident| $turned:expr) => {
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    for $k in 0..$radix {
+                        let $x = Complexes::<T::Vector<M>>::load(&$input[$k]);
+                        x[$k] = $turned;
+                    }
+                    let y = $butterfly(x, &pass.roots);
+                    y[0].store(&mut $out[0]);
+                    for j in 1..$radix {
+                        y[j].times($w[j - 1]).store(&mut $out[j]);
+                    }
+                };
+            }
+            match factors {
+                Some(factors) => {
+                    for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
+                        one!(input, out, w, |x, k| x.times(factors[k]));
+                    }
+                }
+                None => {
+                    for ((input, out), w) in chunks {
+                        one!(input, out, w, |x, k| x);
+                    }
+                }
+            }
+        }};
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn close_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    factors: Option<&[(T, T)]>,
+    out: &mut [Batch<T>],
+) {
+    let s = pass.s;
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            // Of one length, which spares a comparison for each.
+            let mut inputs = [&input[..s]; $radix];
+            for k in 1..$radix {
+                inputs[k] = &input[s * k..][..s];
+            }
+            let outs = (0..s).zip(out.chunks_exact_mut($radix));
+            macro_rules! one {
+                ($q:ident, $out:ident, |$y:ident, $j:ident| $turned:expr) => {
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    for k in 0..$radix {
+                        x[k] = Complexes::load(&inputs[k][$q]);
+                    }
+                    let y = $butterfly(x, &pass.roots);
+                    for $j in 0..$radix {
+                        let $y = y[$j];
+                        $turned.store(&mut $out[$j]);
+                    }
+                };
+            }
+            match factors {
+                Some(factors) => {
+                    for ((q, out), factors) in outs.zip(factors.chunks_exact($radix)) {
+                        one!(q, out, |y, j| y.times(factors[j]));
+                    }
+                }
+                None => {
+                    for (q, out) in outs {
+                        one!(q, out, |y, j| y);
+                    }
+                }
+            }
+        }};
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn from_part_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    part: &Part,
+    pitch: usize,
+    out: &mut [Batch<T>],
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            let m = pass.n / $radix;
+            for n2 in part.n2s.clone() {
+                let out = &mut out[part.column(n2)..];
+                for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
+                    let out = &mut out[$radix * p * pitch..];
+                    let (mut x, mut some, mut last) =
+                        ([Complexes::<T::Vector<M>>::zero(); $radix], 0, 0);
+                    for k in 0..$radix {
+                        if let Some(value) = input.get(part.place(n2, p + m * k)) {
+                            x[k] = Complexes::load(value);
+                            (some, last) = (some + 1, k);
+                        }
+                    }
+                    if some == 1 {
+                        // One input alone goes to all outputs, each with its own factor.
+                        let value =
+                            Complexes::<T::Vector<M>>::load(&input[part.place(n2, p + m * last)]);
+                        let w = &pass.singles[(p * $radix + last) * $radix..][..$radix];
+                        for j in 0..$radix {
+                            value.times(w[j]).store(&mut out[j * pitch]);
+                        }
+                        continue;
+                    }
+                    let y = $butterfly(x, &pass.roots);
+                    y[0].store(&mut out[0]);
+                    for j in 1..$radix {
+                        y[j].times(w[j - 1]).store(&mut out[j * pitch]);
+                    }
+                }
+            }
+        }};
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn to_part_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    pitch: usize,
+    part: &Part,
+    out: &mut [Batch<T>],
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            let s = pass.s;
+            for n2 in part.n2s.clone() {
+                let input = &input[part.column(n2)..];
+                for q in 0..s {
+                    let (mut some, mut last) = (0, 0);
+                    for j in 0..$radix {
+                        if part.place(n2, q + s * j) < out.len() {
+                            (some, last) = (some + 1, j);
+                        }
+                    }
+                    if some == 0 {
+                        continue;
+                    }
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    for k in 0..$radix {
+                        x[k] = Complexes::load(&input[(q + s * k) * pitch]);
+                    }
+                    if some == 1 {
+                        // One output alone is a plain sum.
+                        let mut y = x[0];
+                        for k in 1..$radix {
+                            y = y.add_times(x[k], pass.roots[last * k % $radix]);
+                        }
+                        y.store(&mut out[part.place(n2, q + s * last)]);
+                        continue;
+                    }
+                    let y = $butterfly(x, &pass.roots);
+                    for j in 0..$radix {
+                        if let Some(out) = out.get_mut(part.place(n2, q + s * j)) {
+                            y[j].store(out);
+                        }
+                    }
+                }
+            }
+        }};
+    }
+    by_radix!(pass, go)
+}
+
+#[inline(always)]
+fn two<T: Real, V: Vector<T>>(x: [Complexes<V>; 2], _: &[(T, T)]) -> [Complexes<V>; 2] {
+    [x[0].add(x[1]), x[0].sub(x[1])]
+}
+
+#[inline(always)]
+fn four<T: Real, V: Vector<T>>(x: [Complexes<V>; 4], _: &[(T, T)]) -> [Complexes<V>; 4] {
+    let (a, b) = (x[0].add(x[2]), x[0].sub(x[2]));
+    let (c, d) = (x[1].add(x[3]), x[1].sub(x[3]));
+    [a.add(c), b.sub_i(d), a.sub(c), b.add_i(d)]
+}
+
+#[inline(always)]
+fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Complexes<V>; 8] {
+    let e = four([x[0], x[2], x[4], x[6]], none);
+    let o = four([x[1], x[3], x[5], x[7]], none);
+    // The odd part turns by k eighths: (1 - i) / sqrt 2 and (-1 - i) / sqrt 2 for k = 1 and 3.
+    let half = V::splat(T::of(FRAC_1_SQRT_2));
+    let (one, three) = (
+        Complexes { re: o[1].re.add(o[1].im), im: o[1].im.sub(o[1].re) },
+        Complexes { re: o[3].im.sub(o[3].re), im: o[3].re.add(o[3].im) },
+    );
+    [
+        e[0].add(o[0]),
+        Complexes { re: one.re.mul_add(half, e[1].re), im: one.im.mul_add(half, e[1].im) },
+        e[2].sub_i(o[2]),
+        Complexes { re: three.re.mul_add(half, e[3].re), im: three.im.sub_mul(half, e[3].im) },
+        e[0].sub(o[0]),
+        Complexes { re: one.re.sub_mul(half, e[1].re), im: one.im.sub_mul(half, e[1].im) },
+        e[2].add_i(o[2]),
+        Complexes { re: three.re.sub_mul(half, e[3].re), im: three.im.mul_add(half, e[3].im) },
+    ]
+}
+
+/// The plain sum, for odd primes.
+#[inline(always)]
+fn any<T: Real, V: Vector<T>, const R: usize>(
+    x: [Complexes<V>; R],
+    roots: &[(T, T)],
+) -> [Complexes<V>; R] {
+    let mut y = [x[0]; R];
+    for (j, y) in y.iter_mut().enumerate() {
+        for k in 1..R {
+            *y = y.add_times(x[k], roots[j * k % R]);
+        }
+    }
+    y
+}
