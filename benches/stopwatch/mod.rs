@@ -9,17 +9,12 @@ pub fn median(mut call: impl FnMut()) -> f64 {
     call();
     let begun = Instant::now();
     let mut times = Vec::new();
-    while times.len() < 5
-        || begun.elapsed().as_secs_f64() < std::env::var("SECS").map_or(0.3, |s| s.parse().unwrap())
-    {
+    while times.len() < 5 || begun.elapsed().as_secs_f64() < 0.3 {
         let start = Instant::now();
         call();
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_unstable_by(f64::total_cmp);
-    if std::env::var_os("MIN").is_some() {
-        return times[0];
-    }
     times[times.len() / 2]
 }
 

@@ -14,13 +14,14 @@ struct Row {
     value: f64,
 }
 
-/// The coefficients in a file, radians; other parameters are left out. A table in micrometres is taken at
-/// `wavelength` metres.
+/// The coefficients in a file, radians at `wavelength` metres; other parameters are left out. Where the file
+/// says its own wavelength (JSON, FITS) or has micrometres (GBT's table), they are the phase of the same
+/// surface.
 ///
 /// # Errors
 /// A file without coefficients, rows that are no name and number, names that are there twice.
 pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
-    let (mut found, _) = read(path, wavelength)?;
+    let mut found = read(path, wavelength)?;
     found.retain(|(name, _)| zernike(name).is_some());
     match found.is_empty() {
         true => Err(Error::input(source::name(path), EXPECTED)),
@@ -28,19 +29,13 @@ pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
     }
 }
 
-/// Start values in a file: coefficients, as the phase of the same surface at `wavelength` metres, and the
-/// illumination. What every map has for itself is left out: the maps themselves say it better.
+/// Start values in a file: coefficients as [`open`] has them, and the illumination. What every map has for itself is left out: the maps themselves say it better.
 ///
 /// # Errors
 /// As [`open`].
 pub fn start_values(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
-    let (mut found, own) = read(path, wavelength)?;
+    let mut found = read(path, wavelength)?;
     found.retain(|(name, _)| known(name).is_ok() && !OF_A_MAP.contains(&split(name).0));
-    for (name, value) in &mut found {
-        if let Some(own) = own.filter(|_| zernike(name).is_some()) {
-            *value *= own / wavelength;
-        }
-    }
     match found.is_empty() {
         true => Err(Error::input(source::name(path), EXPECTED)),
         false => Ok(found),
@@ -51,15 +46,15 @@ const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns n
 
 type Named = Vec<(String, f64)>;
 
-/// Names and values, and the wavelength of the file where it says one.
-fn read(path: &Path, wavelength: f64) -> Result<(Named, Option<f64>)> {
+/// Names and values, coefficients at `wavelength` where the file tells its own.
+fn read(path: &Path, wavelength: f64) -> Result<Named> {
     let place = source::name(path);
     let bytes = source::read(path)?;
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
-    let mut own = None;
     let found = if start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
-        let file = results::read_parameters(&bytes, &place)?;
-        own = Some(file.wavelength);
+        let mut file = results::read_parameters(&bytes, &place)?;
+        let coefficients = file.parameters.iter_mut().filter(|(name, _)| zernike(name).is_some());
+        coefficients.for_each(|(_, value)| *value *= file.wavelength / wavelength);
         file.parameters
     } else {
         match results::read_zernikes(&bytes, &place, wavelength)? {
@@ -71,7 +66,7 @@ fn read(path: &Path, wavelength: f64) -> Result<(Named, Option<f64>)> {
     names.sort_unstable();
     match names.windows(2).find(|w| w[0] == w[1]) {
         Some(w) => Err(Error::input(place, format!("{} is there twice", w[0]))),
-        None => Ok((found, own)),
+        None => Ok(found),
     }
 }
 

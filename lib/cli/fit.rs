@@ -116,20 +116,13 @@ impl Outputs {
         let path = or_dash(&args.output);
         let corrections = args.corrections_path();
         let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref()];
-        if let Some(twice) = corrections
-            .as_ref()
-            .filter(|c| outputs.iter().flatten().filter(|o| o == &c).count() > 1)
-        {
-            return Err(Error::usage(format!(
-                "{}: given for the corrections and for another output",
-                twice.display()
-            )));
-        }
-        if args.plot.as_ref() == Some(&path) {
-            return Err(Error::usage(format!(
-                "{}: given for the result and for the plot",
-                path.display()
-            )));
+        let given: Vec<&PathBuf> = outputs.iter().flatten().copied().collect();
+        let pairs =
+            given.iter().enumerate().flat_map(|(i, a)| given[..i].iter().map(move |b| (a, b)));
+        // However the path is written.
+        let same = |a: &Path, b: &Path| std::path::absolute(a).ok() == std::path::absolute(b).ok();
+        if let Some((twice, _)) = pairs.into_iter().find(|(a, b)| a == b || same(a, b)) {
+            return Err(Error::usage(format!("{}: given for two outputs", twice.display())));
         }
         if let Some(plot) = &args.plot
             && plot.extension().is_some_and(|e| !e.eq_ignore_ascii_case("png"))

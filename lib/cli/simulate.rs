@@ -18,6 +18,7 @@ use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::Noise;
+use crate::optics::model::mode_of;
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
 use clap::{Parser, ValueEnum};
@@ -165,7 +166,10 @@ impl SimulateArgs {
         if !samplings.is_empty() {
             grid = ApertureGrid::suitable(telescope.radius, metres, samplings.iter());
         }
-        check::grid(grid, &telescope, self.order, "--grid")?;
+        let parameters = self.values(earlier, metres)?;
+        // Coefficients of any order can be set.
+        let orders = parameters.iter().filter_map(|(name, _)| mode_of(name)).map(|mode| mode.n);
+        check::grid(grid, &telescope, orders.fold(self.order, u32::max), "--grid")?;
         let noise = self.noise.unwrap_or_else(|| {
             if !self.machine.quiet {
                 let text = format!(
@@ -182,7 +186,7 @@ impl SimulateArgs {
             defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
             grid,
             order: self.order,
-            parameters: self.values(earlier, metres)?,
+            parameters,
             rms: self.rms,
             seed: self.seed,
             noise,

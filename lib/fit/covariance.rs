@@ -6,6 +6,7 @@ use super::options::LikelihoodKind;
 use super::problem::Problem;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
+use crate::optics::model::BACKGROUND;
 use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -164,7 +165,7 @@ fn add_backgrounds(
     middle: &MapSet,
 ) {
     for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
-        let background = problem.model.of_map(3, k);
+        let background = problem.model.of_map(BACKGROUND, k);
         let Some(j) = which.iter().position(|&i| i == background) else { continue };
         let model = vec![at[background]; map.sampling.len()];
         let (square, slope) = derivatives(problem, k, &model, Second::Scatter);

@@ -25,7 +25,7 @@ pub fn directions(curvature: ArrayView2<f64>) -> Vec<Direction> {
         return Vec::new();
     }
     let eigen = SymmetricEigen::new(scaled);
-    let flat = (0..n).filter(|&k| eigen.eigenvalues[k] < LEAST);
+    let flat = (0..n).filter(|&k| eigen.eigenvalues[k].abs() < LEAST);
     let named = flat.map(|k| {
         let part = |i: &usize| eigen.eigenvectors[(*i, k)].abs();
         let mut taking: Vec<usize> = (0..n).filter(|i| part(i) > PART).collect();

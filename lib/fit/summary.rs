@@ -121,7 +121,7 @@ fn doubt(
 ) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.at);
     let name = |i: usize| problem.model.parameters[i].name.as_str();
-    let gains = (0..models.len()).map(|k| problem.model.of_map(2, k));
+    let gains = (0..models.len()).map(|k| problem.model.of_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
         if at[gain] <= problem.bounds[gain].0 * 1.0001 {
             return Some(format!(
@@ -137,7 +137,10 @@ fn doubt(
                 names.join(" with ") + if taking.len() > 5 { " and others" } else { "" }
             };
             let named: Vec<String> = flat.iter().take(3).map(direction).collect();
-            let named = if named.is_empty() { "some direction".into() } else { named.join("; ") };
+            if named.is_empty() {
+                return Some("the likelihood is not curved upwards at the optimum, so there are no errors: take a larger --scale, or --likelihood gaussian".into());
+            }
+            let named = named.join("; ");
             return Some(format!(
                 "the maps do not tell {named}, so there are no errors: free fewer parameters (--fix), lower --order, give a --prior, or maps that differ more in focus"
             ));

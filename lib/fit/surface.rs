@@ -7,7 +7,7 @@
 use super::problem::Problem;
 use super::result::{Images, SurfaceSummary};
 use crate::optics::zernike;
-use ndarray::{Array2, ArrayView1, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use std::f64::consts::PI;
 
 /// The error of a surface as a function of the place on the dish.
@@ -62,23 +62,27 @@ pub fn measure(
 ) -> (SurfaceSummary, Images) {
     let aperture = &problem.model.aperture;
     let (first, count) = (zernike::count(1), zernike::count(problem.options.order));
-    let table = zernike::table(problem.options.order, &aperture.points());
+    let points = aperture.points();
     let lit = problem.telescope.illumination;
     let illumination = &at[count..count + lit.parameters().len()];
     let mut amplitude: Vec<f64> =
-        aperture.points().into_iter().map(|(x, y)| lit.amplitude(illumination, x, y)).collect();
+        points.iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
     amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
     let mut coefficients = at[..count].to_vec();
     coefficients[..first].fill(0.0);
     // Over the dish, weighted by the illumination: the means of the polynomials and of their products.
     let total: f64 = amplitude.iter().sum();
-    let weights = ArrayView1::from(&amplitude);
-    let means = table.dot(&weights) / total;
-    let mut centred = table.clone();
-    for (mut row, mean) in centred.outer_iter_mut().zip(&means) {
-        row -= *mean;
+    let (mut means, mut products) = (Array1::zeros(count), Array2::zeros((count, count)));
+    let mut phase = Vec::with_capacity(points.len());
+    for (points, weights) in points.chunks(BLOCK).zip(amplitude.chunks(BLOCK)) {
+        let table = zernike::table(problem.options.order, points);
+        let weighted = &table * &ArrayView1::from(weights);
+        means += &(weighted.sum_axis(Axis(1)) / total);
+        products += &(weighted.dot(&table.t()) / total);
+        phase.extend(ArrayView1::from(&coefficients).dot(&table));
     }
-    let products = (&centred * &weights).dot(&centred.t()) / total;
+    // About the means: <(a - <a>) (b - <b>)> = <a b> - <a> <b>.
+    products -= &(&means * &means.view().insert_axis(Axis(1)));
     let rms = |z: &[f64]| {
         let z = ArrayView1::from(z);
         z.dot(&products.dot(&z)).max(0.0).sqrt()
@@ -113,7 +117,6 @@ pub fn measure(
         surface_rms_without_focus_m: rms(&without) * half_path,
         ruze_efficiency_without_focus: ruze(rms(&without)),
     };
-    let phase = ArrayView1::from(&coefficients).dot(&table);
     let shape = Surface {
         radius: aperture.radius,
         wavelength: problem.wavelength,
@@ -128,7 +131,7 @@ pub fn measure(
     let side = Side::of(problem);
     let images = Images {
         amplitude: side.picture(problem, &amplitude),
-        phase: side.picture(problem, &phase.to_vec()),
+        phase: side.picture(problem, &phase),
         surface: side.picture(problem, &surface),
         surface_sigma: side.picture(problem, &surface_sigma),
         shape,
@@ -157,11 +160,14 @@ impl Side {
         if values.is_empty() {
             return Array2::default((0, 0));
         }
-        let n = problem.model.aperture.grid.points;
-        let mut whole = Array2::from_elem((n, n), f64::NAN);
+        let size = self.high - self.low;
+        let mut picture = Array2::from_elem((size, size), f64::NAN);
         for (&(iy, ix), &value) in problem.model.aperture.pixels.iter().zip(values) {
-            whole[(iy as usize, ix as usize)] = value;
+            let [row, column] = [iy, ix].map(|i| (i as usize).wrapping_sub(self.low));
+            if let Some(pixel) = picture.get_mut((row, column)) {
+                *pixel = value;
+            }
         }
-        whole.slice(s![self.low..self.high, self.low..self.high]).to_owned()
+        picture
     }
 }

@@ -65,10 +65,16 @@ impl Lines<'_> {
     }
 }
 
+/// A raster that leaves out its blank samples may have so many times as many as are there.
+const BLANK: usize = 16;
+
 /// A number as Fortran writes it.
 fn number(text: &str) -> Option<f64> {
-    let text = text.replace(['D', 'd'], "E");
     text.parse().ok().or_else(|| {
+        let text = text.replace(['D', 'd'], "E");
+        if let Ok(number) = text.parse() {
+            return Some(number);
+        }
         let sign = text.rfind(['+', '-']).filter(|&i| i > 0)?;
         format!("{}E{}", &text[..sign], &text[sign..]).parse().ok()
     })
@@ -105,11 +111,9 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
     }
     let (at, corners) = lines.numbers(4, "XS YS XE YE")?;
     let (sized, [columns, rows, limited]) = lines.integers("NX NY KLIMIT")?;
-    // A sample takes four characters at the least.
-    let samples =
-        columns.checked_mul(rows).filter(|n| *n > 0 && (limited == 1 || *n <= bytes.len() / 4));
-    // A raster may be mostly blank, but not so large that it says nothing.
-    let samples = samples.filter(|n| *n <= 1 << 28).ok_or_else(|| {
+    // A sample takes four characters at the least; a raster that leaves out what is blank may be mostly that.
+    let room = bytes.len() / 4 * if limited == 1 { BLANK } else { 1 };
+    let samples = columns.checked_mul(rows).filter(|n| *n > 0 && *n <= room).ok_or_else(|| {
         Error::input(
             sized,
             format!("{columns} x {rows} samples, but the file has no room for them"),
@@ -241,6 +245,7 @@ mod tests {
             (grid("0 0 1e-3\n"), "line 7: expected 4 numbers"),
             (grid("0 0 1e-3 1e-3\n99999999 99999999 0\n"), "no room"),
             (grid("0 0 1e-3 1e-3\n99999999 99999999 1\n"), "no room"),
+            (grid("0 0 1e-3 0\n268435456 1 1\n1 1\n1 0 0 0\n"), "no room"),
             (grid("0 0 1e-3 1e-3\n2 x 0\n"), "line 8"),
             (grid("0 0 0 1e-3\n1 -1 0\n"), "line 8"),
             (grid("0 0 5 1e-3\n2 1 0\n1 0 0 0\n1 0 0 0\n"), "within -1 to 1"),

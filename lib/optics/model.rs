@@ -40,6 +40,10 @@ pub const OF_EVERY_MAP: [(&str, &str, f64); 5] = [
     ("ddz", "m", 0.0),
 ];
 
+/// The places of the gain and the background among them.
+pub const GAIN: usize = 2;
+pub const BACKGROUND: usize = 3;
+
 /// What maps of two beams have besides, after all others: the offset of the second beam in `u`, the same
 /// for all, and for every map its strength as a part of the first one's.
 pub const CHOP: &str = "chop";

@@ -4,6 +4,7 @@ use super::case::Loaded;
 use super::processor;
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
+use crate::fit::result::Images;
 use crate::fit::{FitOptions, FitResult, Progress, fit};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -88,7 +89,8 @@ pub fn measure(
             Some(_) => String::new(),
         };
         measurement.solution = Some(solution);
-        result = fitted;
+        // Without the models of the maps, which evaluations have no use for.
+        result = fitted.map(|fitted| FitResult { images: Images::default(), ..fitted });
     }
     let (forward, gradient) = time_function(&loaded, &options)?;
     (measurement.seconds_forward, measurement.seconds_gradient) = (Some(forward), Some(gradient));
@@ -151,6 +153,7 @@ fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
     let record = || problem.function(&which, &problem.start, options.likelihood, &problem.scales);
     let mut function = record();
     let forward = median_seconds(|| function.value(&x));
+    drop(function);
     function = record();
     let mut gradient = x.clone();
     let both = median_seconds(|| function.value_and_gradient_into(&x, &mut gradient));
