@@ -66,7 +66,7 @@ impl Place {
         self.command(name, options).output().unwrap()
     }
 
-    /// What the driver did since the last call.
+    /// How often the driver has said this.
     fn log(&self, word: &str) -> usize {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         log.lines().filter(|line| *line == word).count()

@@ -116,13 +116,19 @@ impl Outputs {
         let path = or_dash(&args.output);
         let corrections = args.corrections_path();
         let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref()];
-        let given: Vec<&PathBuf> = outputs.iter().flatten().copied().collect();
-        let pairs =
-            given.iter().enumerate().flat_map(|(i, a)| given[..i].iter().map(move |b| (a, b)));
+        let named: Vec<_> =
+            outputs.iter().zip(["the result", "the plot", "the corrections"]).collect();
         // However the path is written.
         let same = |a: &Path, b: &Path| std::path::absolute(a).ok() == std::path::absolute(b).ok();
-        if let Some((twice, _)) = pairs.into_iter().find(|(a, b)| a == b || same(a, b)) {
-            return Err(Error::usage(format!("{}: given for two outputs", twice.display())));
+        for (i, (output, what)) in named.iter().enumerate() {
+            let twice = named[..i].iter().find_map(|(other, before)| match (other, output) {
+                (Some(a), Some(b)) if a == b || same(a, b) => Some((b, before)),
+                _ => None,
+            });
+            if let Some((path, before)) = twice {
+                let what = format!("{}: given for {before} and for {what}", path.display());
+                return Err(Error::usage(what));
+            }
         }
         if let Some(plot) = &args.plot
             && plot.extension().is_some_and(|e| !e.eq_ignore_ascii_case("png"))

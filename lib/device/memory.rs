@@ -29,25 +29,28 @@ fn advise(start: *mut u8, size: usize) {
 // SAFETY: everything is the system allocator's own; in between, memory is only advised about.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: by the caller's promise, as below.
+        // SAFETY: by the caller's promise.
         let start = unsafe { System.alloc(layout) };
         advise(start, layout.size());
         start
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
         let start = unsafe { System.alloc_zeroed(layout) };
         advise(start, layout.size());
         start
     }
 
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
         let start = unsafe { System.realloc(start, layout, size) };
         advise(start, size);
         start
     }
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: as above.
         unsafe { System.dealloc(start, layout) }
     }
 }
@@ -71,5 +74,42 @@ mod tests {
                 HugePages.dealloc(start, Layout::from_size_align(2 * size, 64).unwrap());
             }
         }
+    }
+
+    /// What the kernel has noted of the mapping that an address lies in, `hg` for advice of huge pages.
+    #[cfg(target_os = "linux")]
+    fn flags(address: usize) -> Option<String> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let mut inside = false;
+        for line in maps.lines() {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let hex = |text: &str| usize::from_str_radix(text, 16).ok();
+            if let Some((Some(from), Some(to))) = range.map(|(a, b)| (hex(a), hex(b))) {
+                inside = (from..to).contains(&address);
+            } else if inside && let Some(flags) = line.strip_prefix("VmFlags:") {
+                return Some(flags.into());
+            }
+        }
+        None
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn only_large_allocations_are_advised_about() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            eprintln!("skipped: this kernel has no huge pages");
+            return;
+        }
+        let advised = |size: usize| {
+            let layout = Layout::from_size_align(size, 64).unwrap();
+            // SAFETY: the layout has a size, and what is allocated is freed with it.
+            unsafe {
+                let start = HugePages.alloc(layout);
+                let flags = flags(start.addr() + size / 2).expect("a mapping with flags");
+                HugePages.dealloc(start, layout);
+                flags.split_whitespace().any(|flag| flag == "hg")
+            }
+        };
+        assert!(advised(4 * LARGE) && !advised(LARGE / 8));
     }
 }

@@ -49,10 +49,10 @@ pub struct Scattered {
     pub starts: Vec<(u32, u32)>,
     /// The window's width in points.
     pub width: usize,
-    /// The weights of every output: `width` along y, and along x `padded` of them, zeros at the end.
+    /// The weights of every output: `width` along y, and along x that rounded up to [`PAD`], zeros at
+    /// the end.
     pub along_y: Arc<[f64]>,
     pub along_x: Arc<[f64]>,
-    pub padded: usize,
 }
 
 /// One axis of the pixels and of the grid of frequencies.
@@ -205,7 +205,6 @@ impl Scattered {
             width,
             along_y: along_y.into(),
             along_x: along_x.into(),
-            padded,
             samples: order.iter().map(|&i| samples[i as usize]).collect(),
             order,
             x,

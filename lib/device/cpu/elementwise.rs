@@ -80,6 +80,8 @@ macro_rules! binary {
     };
 }
 
+pub(super) use {binary, unary};
+
 #[inline(always)]
 fn from_slab_inline<T: Real, M: Machine>(
     slab: &[Batch<T>],

@@ -19,7 +19,7 @@
 //! and after, `exp(-2 pi i ...)` becomes `exp(+2 pi i ...)`.
 
 use super::Real;
-use super::pass::{Part, Places, Steps, across, close, from_part, open, root, to_part};
+use super::pass::{Part, Pass, Places, Steps, across, close, from_part, open, root, to_part};
 use super::vector::Batch;
 use crate::device::fourier::split;
 use std::ops::Range;
@@ -41,6 +41,7 @@ impl<T: Real> Lanes<T> {
             inner: Steps::new(inner)?,
             twiddles: vec![(T::one(), T::zero()); points],
         };
+        lanes.outer.forward.iter_mut().take(1).for_each(Pass::expect_singles);
         for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
             let place = k1 * inner + lanes.places().of(n2);
             lanes.twiddles[place] = root(n2 * k1, points);

@@ -11,7 +11,7 @@ use super::isa::{Machine, vectorised};
 use super::line::Line;
 use super::shared::Shared;
 use super::tile::{Workspace, Workspaces};
-use super::vector::{Batch, prefetch};
+use super::vector::Batch;
 use crate::device::fourier::Fourier;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -150,10 +150,7 @@ impl<T: Real> Transform<T> {
             let mut turned = 0;
             for slab in 0..self.x.slabs() {
                 let range = self.x.range(slab);
-                // SAFETY: as below; nothing is written.
-                self.each_block(&range, |at| {
-                    prefetch(unsafe { spectrum.part(at + rows.start, rows.len()) })
-                });
+                self.each_block(&range, |at| spectrum.prefetch(at + rows.start, rows.len()));
                 self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
                 let ready = match range.end == self.x.outputs {
                     true => range.end,
@@ -247,11 +244,10 @@ impl<T: Real> Transform<T> {
                     turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
                     turned += lanes;
                 }
-                let next = self.x.range((slab + 1).min(self.x.slabs() - 1));
-                // SAFETY: as above; nothing is written.
-                self.each_block(&next, |at| {
-                    prefetch(unsafe { spectrum.part(at + rows.start, rows.len()) })
-                });
+                if slab + 1 < self.x.slabs() {
+                    let next = self.x.range(slab + 1);
+                    self.each_block(&next, |at| spectrum.prefetch(at + rows.start, rows.len()));
+                }
                 self.x.adjoint(slab, line, state, scratch);
                 line.copy_within(range.len()..turned - range.start, 0);
             }

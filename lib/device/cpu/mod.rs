@@ -238,7 +238,9 @@ impl<T: Real> Cpu<T> {
             for (i, stream) in region.forward.iter().enumerate() {
                 self.transform(&stream.transform).columns_forward(slab, workspace, i);
             }
-            let mut later = columns.tiles::<T>(block, (slab + 1).min(columns.slabs.len() - 1));
+            let next =
+                (slab + 1 < columns.slabs.len()).then(|| columns.tiles::<T>(block, slab + 1));
+            let mut later = next.into_iter().flatten();
             for tile in columns.tiles::<T>(block, slab) {
                 self.run_tile(region, prepared, (tile, later.next()), number, workspace);
                 number += 1;

@@ -4,7 +4,7 @@
 //! instruction alone reads the other's result, both are done at once.
 
 use super::Real;
-use super::elementwise::Argument;
+use super::elementwise::{Argument, binary, unary};
 use super::isa::{Machine, vectorised};
 use crate::device::Op;
 use crate::device::program::{Code, Operand, Region};
@@ -134,43 +134,9 @@ macro_rules! ternary {
                     $out[i] = $value;
                 }
             }
-            (Argument::Many(a), Argument::Many(b), Argument::One($z)) => {
-                let (a, b) = (&a[..len], &b[..len]);
-                for i in 0..len {
-                    let ($x, $y) = (a[i], b[i]);
-                    $out[i] = $value;
-                }
-            }
-            (Argument::Many(a), Argument::One($y), Argument::Many(c)) => {
-                let (a, c) = (&a[..len], &c[..len]);
-                for i in 0..len {
-                    let ($x, $z) = (a[i], c[i]);
-                    $out[i] = $value;
-                }
-            }
-            (Argument::One($x), Argument::Many(b), Argument::Many(c)) => {
-                let (b, c) = (&b[..len], &c[..len]);
-                for i in 0..len {
-                    let ($y, $z) = (b[i], c[i]);
-                    $out[i] = $value;
-                }
-            }
-            (Argument::One($x), Argument::Many(b), Argument::One($z)) => {
-                for (out, &$y) in $out.iter_mut().zip(b) {
-                    *out = $value;
-                }
-            }
-            (Argument::Many(a), Argument::One($y), Argument::One($z)) => {
-                for (out, &$x) in $out.iter_mut().zip(a) {
-                    *out = $value;
-                }
-            }
-            (Argument::One($x), Argument::One($y), Argument::Many(c)) => {
-                for (out, &$z) in $out.iter_mut().zip(c) {
-                    *out = $value;
-                }
-            }
-            (Argument::One($x), Argument::One($y), Argument::One($z)) => $out.fill($value),
+            (Argument::One($x), b, c) => binary!(b, c, $out, |$y, $z| $value),
+            (a, Argument::One($y), c) => binary!(a, c, $out, |$x, $z| $value),
+            (a, b, Argument::One($z)) => binary!(a, b, $out, |$x, $y| $value),
         }
     }};
 }

@@ -34,8 +34,18 @@ pub struct Pass<T> {
     twiddles: Vec<(T, T)>,
     /// `w_r^k`
     roots: Vec<(T, T)>,
-    /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of the pass that comes first.
+    /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of a pass that may meet such.
     singles: Vec<(T, T)>,
+}
+
+impl<T: Real> Pass<T> {
+    /// Prepares a first pass for butterflies of which one input alone is not zero.
+    pub fn expect_singles(&mut self) {
+        let (radix, m) = (self.radix, self.n / self.radix);
+        let single = |p: usize, k: usize| (0..radix).map(move |j| root(j * (m * k + p), m * radix));
+        let of_p = |p: usize| (0..radix).flat_map(move |k| single(p, k));
+        self.singles = (0..m).flat_map(of_p).collect();
+    }
 }
 
 /// `exp(-2 pi i turns / of)`
@@ -53,16 +63,13 @@ impl<T: Real> Steps<T> {
             let pass = |radix: usize| {
                 let m = n / radix;
                 let twiddle = |p: usize| (1..radix).map(move |j| root(j * p, m * radix));
-                let single =
-                    |p: usize, k: usize| (0..radix).map(move |j| root(j * (m * k + p), m * radix));
-                let singles = (0..m).flat_map(|p| (0..radix).flat_map(move |k| single(p, k)));
                 let pass = Pass {
                     radix,
                     n,
                     s,
                     twiddles: (0..m).flat_map(twiddle).collect(),
                     roots: (0..radix).map(|k| root(k, radix)).collect(),
-                    singles: if s == 1 { singles.collect() } else { Vec::new() },
+                    singles: Vec::new(),
                 };
                 n = m;
                 s *= radix;

@@ -102,7 +102,7 @@ impl<T: Real> Scatter<T> {
     }
 
     /// From the pixels' `field` to the samples.
-    fn forward(&self, field: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &Buffers<T>) {
+    fn forward(&self, field: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &mut Buffers<T>) {
         let (x, y) = (&self.plan.x, &self.plan.y);
         let [pixels, folded, half, grid] = buffers.parts(self.lengths());
         pixels.fill(T::zero());
@@ -123,13 +123,18 @@ impl<T: Real> Scatter<T> {
     }
 
     /// The adjoint: from the samples' `cotangent` to the pixels.
-    fn adjoint(&self, cotangent: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &Buffers<T>) {
+    fn adjoint(
+        &self,
+        cotangent: &[Complex<T>],
+        out: &Shared<Complex<T>>,
+        buffers: &mut Buffers<T>,
+    ) {
         let (x, y) = (&self.plan.x, &self.plan.y);
+        let shared = &buffers.grid;
         self.share(self.bands.par_iter(), |(rows, samples)| {
             // SAFETY: bands do not overlap, and the buffers are this transform's alone while it runs.
-            let grid = unsafe {
-                buffers.grid.part(rows.start * self.stride(), rows.len() * self.stride())
-            };
+            let grid =
+                unsafe { shared.part(rows.start * self.stride(), rows.len() * self.stride()) };
             grid.fill(T::zero());
             spread(self, cotangent, samples.clone(), rows.clone(), grid);
         });
@@ -152,13 +157,16 @@ impl<T: Real> Buffers<T> {
         Buffers { pixels, folded, half, grid }
     }
 
-    /// As much of every buffer as a transform needs. Each is used by one transform at a time, and by what
-    /// this gives or by the bands of an adjoint, never by both.
-    #[allow(clippy::mut_from_ref)]
-    fn parts(&self, lengths: [usize; 4]) -> [&mut [T]; 4] {
-        let all = [&self.pixels, &self.folded, &self.half, &self.grid];
-        // SAFETY: by the lines above nobody else holds a part.
-        std::array::from_fn(|i| unsafe { all[i].part(0, lengths[i]) })
+    /// As much of every buffer as a transform needs.
+    fn parts(&mut self, lengths: [usize; 4]) -> [&mut [T]; 4] {
+        let Buffers { pixels, folded, half, grid } = self;
+        let [p, f, h, g] = lengths;
+        [
+            &mut pixels.get_mut()[..p],
+            &mut folded.get_mut()[..f],
+            &mut half.get_mut()[..h],
+            &mut grid.get_mut()[..g],
+        ]
     }
 }
 
@@ -179,6 +187,9 @@ pub struct Scatters<T: Real> {
 
 impl<T: Real> Scatters<T> {
     /// Prepares the transforms of these steps.
+    ///
+    /// # Panics
+    /// When a transform of a step writes what another one of it reads or writes: planning makes no such step.
     pub fn new(steps: &[Step]) -> Self {
         let groups = || {
             steps.iter().filter_map(|step| match step {
@@ -186,6 +197,13 @@ impl<T: Real> Scatters<T> {
                 Step::Scalars(_) | Step::Region(_) => None,
             })
         };
+        let apart = |some: &Vec<program::Scatter>| {
+            some.iter().enumerate().all(|(i, one)| {
+                let read = some.iter().any(|other| other.from == one.to);
+                !read && some[..i].iter().all(|other| other.to != one.to)
+            })
+        };
+        assert!(groups().all(apart), "the transforms of a step must write fields of their own");
         let mut prepared: Vec<Scatter<T>> = Vec::new();
         for one in groups().flatten() {
             if !prepared.iter().any(|p| Arc::ptr_eq(&p.plan, &one.transform)) {
@@ -205,12 +223,13 @@ impl<T: Real> Scatters<T> {
     }
 
     /// Runs transforms from field to field.
-    pub fn run(&self, some: &[program::Scatter], fields: &[Shared<Complex<T>>]) {
-        some.par_iter().zip(&self.buffers).for_each(|(one, buffers)| {
-            let found = self.prepared.iter().find(|p| Arc::ptr_eq(&p.plan, &one.transform));
+    pub fn run(&mut self, some: &[program::Scatter], fields: &[Shared<Complex<T>>]) {
+        let Scatters { prepared, buffers } = self;
+        some.par_iter().zip(buffers).for_each(|(one, buffers)| {
+            let found = prepared.iter().find(|p| Arc::ptr_eq(&p.plan, &one.transform));
             let scatter = found.expect("every transform was prepared at loading");
             // SAFETY: what these transforms read is complete, and each writes another field, which
-            // none of them reads.
+            // none of them reads (asserted when the program was loaded).
             let from = unsafe { fields[one.from].read() };
             match one.adjoint {
                 false => scatter.forward(from, &fields[one.to], buffers),
@@ -480,7 +499,7 @@ mod tests {
         from.iter_mut().zip(input).for_each(|(to, z)| *to = narrow(z));
         let one = program::Scatter { transform: plan.clone(), adjoint, from: 0, to: 1 };
         let some = vec![one];
-        let scatters = Scatters::<T>::new(&[Step::Scattered(some.clone())]);
+        let mut scatters = Scatters::<T>::new(&[Step::Scattered(some.clone())]);
         // Twice: nothing of the first run may be left over in the second.
         (0..2).for_each(|_| scatters.run(&some, &fields));
         // SAFETY: nothing runs.

@@ -1,5 +1,6 @@
 //! Buffers that several threads fill, each its own part, and that all read afterwards.
 
+use super::vector::prefetch;
 use std::cell::UnsafeCell;
 
 /// A buffer of fixed length. Who writes which part, and when nobody writes, is for the caller to say:
@@ -9,6 +10,19 @@ pub struct Shared<T>(Box<[UnsafeCell<T>]>);
 // SAFETY: by the promises that callers of `read` and `part` make, no element is written by one thread
 // while another uses it; with them this is a `Box<[T]>` that is split or shared at different times.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Asks for elements that will be used soon. Only takes their address, so others may use them.
+    pub fn prefetch(&self, offset: usize, len: usize) {
+        prefetch(&self.0[offset..offset + len]);
+    }
+
+    /// All elements, to write: nobody else has the buffer.
+    pub fn get_mut(&mut self) -> &mut [T] {
+        // SAFETY: `UnsafeCell<T>` has the layout of `T`, and the borrow is the only one.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len()) }
+    }
+}
 
 impl<T: Copy> Shared<T> {
     pub fn new(value: T, len: usize) -> Self {

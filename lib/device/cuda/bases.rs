@@ -1,15 +1,13 @@
 //! Bases: sums of their functions for a region, and its results projected on them.
 
 use super::memory::{Content, Place};
-use super::scheduler::Scheduler;
+use super::scheduler::{MANY_BLOCKS, MOST_EACH, Scheduler};
 use super::source::{Argument, BLOCK, Combined};
 use crate::device::Basis;
 use crate::device::program::{Projection, ScalarId};
 use std::sync::Arc;
 
 /// Blocks of a dense basis's function, and samples a thread, at most.
-const MANY_BLOCKS: usize = 2048;
-const MOST_EACH: usize = 16;
 
 /// A basis in memory.
 #[derive(Clone, Copy)]

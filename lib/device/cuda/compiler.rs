@@ -35,3 +35,12 @@ pub fn compile(source: &str, architecture: &str) -> Result<String, String> {
         Err(other) => Err(format!("NVRTC for {architecture}: {other}")),
     }
 }
+
+/// The compiler's version: a user may have changed it for one that suits the driver.
+pub fn version() -> String {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the library is there, or nothing was compiled; the numbers are ours.
+    let known =
+        unsafe { nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor) }.result().is_ok();
+    if known { format!("NVRTC {major}.{minor}") } else { "NVRTC".into() }
+}

@@ -33,7 +33,8 @@ pub struct Cuda {
     stream: Arc<CudaStream>,
 }
 
-// SAFETY: a graph must not be used by two threads at the same time; whoever runs it has `&mut Cuda`.
+// SAFETY: a graph must not be used by two threads at the same time; whoever runs it has `&mut Cuda`. The
+// pinned memory and the handles belong to no thread: every use binds the context first.
 unsafe impl Send for Cuda {}
 
 /// How far the commands have come.

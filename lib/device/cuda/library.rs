@@ -83,7 +83,11 @@ impl Library {
             return Ok(module.clone());
         }
         let (version, driver) = (env!("CARGO_PKG_VERSION"), self.driver);
-        let key = format!("// oof {version}, {}, driver {driver}\n{source}", self.architecture);
+        let compiler = compiler::version();
+        let key = format!(
+            "// oof {version}, {}, driver {driver}, {compiler}\n{source}",
+            self.architecture
+        );
         let compile = || compiler::compile(source, &self.architecture);
         let ptx = cache::get(cache::folder().as_deref(), &key, compile)?;
         let module = self.context.load_module(Ptx::from_src(ptx));

@@ -10,12 +10,12 @@
 use super::memory::{Content, Memory};
 use super::source::Argument;
 use crate::device::Fourier;
-use crate::device::fourier::GROUP;
+use crate::device::fourier::Axis;
 use crate::device::program::{Code, Operand, Program, Region, Step};
 use std::sync::Arc;
 
 /// The order of the outputs of a transform: the frequencies in it, along x and along y.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Layout {
     x: Arc<[i32]>,
     y: Arc<[i32]>,
@@ -23,18 +23,8 @@ pub struct Layout {
 
 impl Layout {
     pub fn of(fourier: &Fourier) -> Self {
-        let (nx, ny) = (fourier.x.outputs(), fourier.y.outputs());
-        // Where a frequency along x and one along y stand, by what the transform promises of places.
-        let stand = |a: usize, b: usize| {
-            let (group, rest) =
-                (fourier.place(a, b) / (GROUP * ny), fourier.place(a, b) % (GROUP * ny));
-            let width = GROUP.min(nx - group * GROUP);
-            (group * GROUP + rest % width, rest / width)
-        };
-        let (mut x, mut y) = (vec![0; nx], vec![0; ny]);
-        (0..nx).for_each(|a| x[stand(a, 0).0] = a as i32);
-        (0..ny).for_each(|b| y[stand(0, b).1] = b as i32);
-        Layout { x: x.into(), y: y.into() }
+        let table = |axis: &Axis| axis.order().into_iter().map(|k| k as i32).collect();
+        Layout { x: table(&fourier.x), y: table(&fourier.y) }
     }
 
     /// Puts the tables into memory; as the kernels take them.
