@@ -151,6 +151,17 @@ fn a_grid_smaller_than_the_dish_is_refused() {
 }
 
 #[test]
+fn a_coefficient_of_an_order_that_no_grid_carries_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for zernike in ["z100000=1rad", "z4294967295=1rad"] {
+        let arguments = ["--telescope", "srt", "--zernike", zernike, "-o", "a.fits"];
+        let output = run("oof-simulate", &arguments, b"", folder.path());
+        assert_refused(&output, 2, "oof-simulate", "too few for order", zernike);
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
 fn an_unknown_telescope_is_answered_with_those_that_are_known() {
     let maps = fits(&blobs(&DZ));
     refused(&["--telescope", "glt"], &maps, "nikolic2018");
@@ -199,6 +210,7 @@ fn output_that_cannot_be_written_is_found_before_the_work() {
         ("oof-fit", "-o there.json", "--force"),
         ("oof-fit", "-o a.xlsx", ".json, .csv or .fits"),
         ("oof-fit", "-o a.json --plot a.json", "for the plot"),
+        ("oof-fit", "-o a.png.json --plot ./a.png.json", "for the plot"),
         ("oof-grad", "-o no/out.csv", "no such file or directory"),
         ("oof-grad", "-o there.json", "--force"),
         ("oof-grad", "-o a.csv --hessian", "--hessian"),

@@ -58,7 +58,7 @@ fn gaussian() -> FitOptions {
 }
 
 /// 200 fits of 7 coefficients: 1400 intervals, of which a share of 0.683 +- 0.013 holds the truth. The
-/// same for the surface's rms is 0.683 +- 0.033.
+/// surface at some points has fewer that are independent, so its share is less certain.
 #[test]
 fn the_68_per_cent_intervals_hold_the_truth_as_often_as_they_say() {
     for likelihood in [LikelihoodKind::Gaussian, LikelihoodKind::Cauchy] {

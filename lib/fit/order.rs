@@ -8,7 +8,7 @@
 //! neighbours in what the highest order leaves.
 
 use super::options::FitOptions;
-use super::quality::{CLIP, variance};
+use super::quality::{CLIP, robust_sigma, variance};
 use super::result::{FitResult, OrderSummary};
 use super::{Progress, fit};
 use crate::error::{Error, Result};
@@ -85,10 +85,8 @@ impl Scale {
     fn of(maps: &MapSet, highest: &FitResult) -> Scale {
         let pairs = || maps.maps.iter().zip(&highest.images.model);
         let variances = pairs().map(|(map, model)| {
-            let mut sizes: Vec<f64> =
-                residuals(map, model).filter(|r| !r.is_nan()).map(f64::abs).collect();
-            sizes.sort_unstable_by(f64::total_cmp);
-            let sigma = sizes.get(sizes.len() / 2).copied().unwrap_or(1.0) / 0.6745;
+            let known = residuals(map, model).filter(|r| !r.is_nan());
+            let sigma = robust_sigma(known).unwrap_or(1.0);
             sigma.max(1e-9 * map.peak().abs()).powi(2)
         });
         let factors = pairs().map(|(map, model)| likeness(map, model));
@@ -142,9 +140,8 @@ fn likeness(map: &BeamMap, model: &[f64]) -> f64 {
     };
     let all: Vec<f64> = residuals(map, model).collect();
     // A glitch must not hide how alike the others are.
-    let mut sizes: Vec<f64> = all.iter().filter(|r| !r.is_nan()).map(|r| r.abs()).collect();
-    sizes.sort_unstable_by(f64::total_cmp);
-    let most = 3.0 * sizes.get(sizes.len() / 2).copied().unwrap_or(0.0) / 0.6745;
+    let known = all.iter().copied().filter(|r| !r.is_nan());
+    let most = 3.0 * robust_sigma(known).unwrap_or(0.0);
     let clipped: Vec<f64> = all.iter().map(|r| r.clamp(-most, most)).collect();
     let along = |step: usize| {
         let (mut product, mut square) = (0.0, 0.0);

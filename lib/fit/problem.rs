@@ -45,12 +45,7 @@ impl<'a> Problem<'a> {
         maps: &'a MapSet,
         options: &'a FitOptions,
     ) -> Result<Self> {
-        let grid = options.aperture.unwrap_or_else(|| {
-            let samplings = maps.maps.iter().map(|m| &m.sampling);
-            ApertureGrid::suitable(telescope.radius, wavelength, samplings)
-        });
-        let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
-        let model = model.chopped(maps.chop);
+        let model = model_of(telescope, wavelength, maps, options)?;
         let start: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
         let mut problem = Problem {
             lengths: vec![0.3; start.len()],
@@ -78,17 +73,12 @@ impl<'a> Problem<'a> {
     where
         'a: 'b,
     {
-        let grid = options.aperture.unwrap_or_else(|| {
-            let samplings = maps.maps.iter().map(|m| &m.sampling);
-            ApertureGrid::suitable(self.telescope.radius, self.wavelength, samplings)
-        });
         Ok(Problem {
             telescope: self.telescope,
             wavelength: self.wavelength,
             maps,
             options,
-            model: Model::new(self.telescope, self.wavelength, options.order, &maps.maps, grid)?
-                .chopped(maps.chop),
+            model: model_of(self.telescope, self.wavelength, maps, options)?,
             start: self.start.clone(),
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
@@ -360,6 +350,21 @@ fn quantile(map: &BeamMap, share: usize) -> f64 {
         true => 0.0,
         false => *known.select_nth_unstable_by(at, f64::total_cmp).1,
     }
+}
+
+/// The model of `maps`, on the aperture of `options` or one that suits them.
+fn model_of(
+    telescope: &Telescope,
+    wavelength: f64,
+    maps: &MapSet,
+    options: &FitOptions,
+) -> Result<Model> {
+    let grid = options.aperture.unwrap_or_else(|| {
+        let samplings = maps.maps.iter().map(|m| &m.sampling);
+        ApertureGrid::suitable(telescope.radius, wavelength, samplings)
+    });
+    let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
+    Ok(model.chopped(maps.chop))
 }
 
 /// The median of the sigmas of samples.

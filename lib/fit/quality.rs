@@ -59,6 +59,17 @@ pub fn trusts(problem: &Problem, models: &[Vec<f64>]) -> bool {
     }
 }
 
+/// The sigma of normal residuals, glitches among them or not, from the median of their sizes; `None` where
+/// there are none.
+pub fn robust_sigma(residuals: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
+    let middle = sizes.len() / 2;
+    // Half of a standard normal distribution lies within this.
+    let median =
+        (!sizes.is_empty()).then(|| *sizes.select_nth_unstable_by(middle, f64::total_cmp).1);
+    median.map(|median| median / 0.6745)
+}
+
 /// For maps of unknown noise: whether the residuals where the beam is bright stay near those where it is
 /// faint, which are the noise, or at least within some per cent of the peak, which are the model's
 /// imperfections.
@@ -71,9 +82,7 @@ fn is_even(map: &BeamMap, model: &[f64]) -> bool {
     let median = |bright: bool| {
         let pairs = map.power.iter().zip(model);
         let chosen = pairs.filter(|(p, m)| !p.is_nan() && (m.abs() > 0.1 * peak) == bright);
-        let mut sizes: Vec<f64> = chosen.map(|(p, m)| (p - m).abs()).collect();
-        sizes.sort_unstable_by(f64::total_cmp);
-        sizes.get(sizes.len() / 2).copied().unwrap_or(0.0) / 0.6745
+        robust_sigma(chosen.map(|(p, m)| p - m)).unwrap_or(0.0)
     };
     median(true) <= 2.0 * median(false) + 0.08 * peak
 }

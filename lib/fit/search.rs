@@ -325,9 +325,8 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
             (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len().max(1) as f64).sqrt()
         }
         LikelihoodKind::Cauchy => {
-            residuals.sort_unstable_by(f64::total_cmp);
-            // The median of |r| is 0.6745 sigma; four sigma as for known noise.
-            4.0 * residuals.get(residuals.len() / 2).copied().unwrap_or(0.0) / 0.6745
+            // As for known noise.
+            4.0 * quality::robust_sigma(residuals.into_iter()).unwrap_or(0.0)
         }
     };
     let fraction = fraction.max(1e-9);

@@ -7,8 +7,6 @@ use crate::device::Basis;
 use crate::device::program::{Projection, ScalarId};
 use std::sync::Arc;
 
-/// Blocks of a dense basis's function, and samples a thread, at most.
-
 /// A basis in memory.
 #[derive(Clone, Copy)]
 pub enum Loaded {
