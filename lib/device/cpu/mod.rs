@@ -7,6 +7,7 @@
 mod elementary;
 mod elementwise;
 mod fft;
+mod folding;
 mod fourier;
 mod isa;
 mod line;
