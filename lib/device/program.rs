@@ -102,11 +102,15 @@ pub struct Region {
 impl Region {
     /// What is done with at the end of the code.
     pub fn results(&self) -> impl Iterator<Item = Operand> {
+        let cotangents = self.cotangents.iter().flat_map(|&(re, im)| [re, im]);
+        self.results_but_cotangents().chain(cotangents)
+    }
+
+    /// The same without what goes back through the transforms.
+    pub fn results_but_cotangents(&self) -> impl Iterator<Item = Operand> {
         let singles = self.stores.iter().map(|s| s.0).chain(self.sums.iter().map(|s| s.source));
         let singles = singles.chain(self.projections.iter().map(|p| p.source));
-        let pairs = self.field_stores.iter().map(|s| (s.0, s.1));
-        let pairs = pairs.chain(self.cotangents.iter().copied());
-        singles.chain(pairs.flat_map(|(re, im)| [re, im]))
+        singles.chain(self.field_stores.iter().flat_map(|s| [s.0, s.1]))
     }
 }
 

@@ -80,8 +80,6 @@ macro_rules! binary {
     };
 }
 
-pub(super) use {binary, unary};
-
 #[inline(always)]
 fn from_slab_inline<T: Real, M: Machine>(
     slab: &[Batch<T>],

@@ -4,6 +4,7 @@
 //! order at the end, so a result is the same to the last bit whatever the number of threads. Buffers
 //! are allocated when a program is loaded, not when it runs.
 
+mod chain;
 mod elementary;
 mod elementwise;
 mod fft;
@@ -12,11 +13,11 @@ mod fourier;
 mod isa;
 mod line;
 mod matrix;
-mod pair;
 mod pass;
 mod product;
 mod real;
 mod reduction;
+mod register;
 mod scattered;
 mod shared;
 mod tile;
@@ -27,8 +28,8 @@ pub use real::Real;
 use super::fourier::GROUP;
 use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier};
+use chain::Chains;
 use fourier::Transform;
-use pair::{Instruction, paired};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use scattered::Scatters;
@@ -286,6 +287,9 @@ impl<T: Real> Cpu<T> {
             let out = self.partials.part(number * sums, sums);
             tile::sums(region, &sources, tile, workspace, out);
         }
+        if tile::is_direct::<T>(prepared, tile) {
+            return;
+        }
         for (i, &(re, im)) in region.cotangents.iter().enumerate() {
             tile::copy_to_slab(re, im, &sources, tile, workspace, i);
         }
@@ -335,7 +339,7 @@ fn reads_what_it_writes(region: &Region) -> bool {
 
 /// A region as this device runs it.
 struct Prepared {
-    code: Vec<Instruction>,
+    chains: Chains,
     /// The data that the code reads.
     reads: Vec<ArrayId>,
     layout: Layout,
@@ -362,7 +366,7 @@ impl Prepared {
         reads.dedup();
         let layout = Layout::new(region, transforms);
         let shared = region.len >= SHARED_FROM;
-        Prepared { code: paired(region), reads, layout, shared }
+        Prepared { chains: Chains::new(region), reads, layout, shared }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
+use super::chain::{self, Instruction, Places};
 use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
 use super::line::Scratch;
-use super::pair::{Instruction, map_pair};
 use super::reduction::{add_up, add_up_ln_1p, combine, project};
+use super::register::Register;
 use super::shared::Shared;
-use super::vector::{Batch, prefetch};
-use super::{Held, Prepared, Real, TILE};
+use super::vector::Batch;
+use super::{Held, Prepared, Real};
+use crate::device::fourier::GROUP;
 use crate::device::program::{Code, Operand, Region, Summand};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
@@ -14,11 +16,13 @@ use std::sync::{Mutex, MutexGuard};
 /// What a thread needs for itself.
 pub struct Workspace<T: Real> {
     /// The tile registers, and a spare one.
-    slots: Vec<Box<[T]>>,
+    slots: Vec<Register<T>>,
+    saved: Register<T>,
     /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
     pub states: Vec<Vec<Batch<T>>>,
-    /// A slab of every stream, shared likewise: a tile is read before its cotangent is written.
+    /// A slab of every stream, and of its cotangent.
     pub slabs: Vec<Vec<Batch<T>>>,
+    pub cotangents: Vec<Vec<Batch<T>>>,
     /// The same for rows, and the inputs of rows.
     pub row_state: Vec<Batch<T>>,
     pub row_slab: Vec<Batch<T>>,
@@ -44,11 +48,12 @@ pub struct Needs {
 impl<T: Real> Workspace<T> {
     fn new(needs: Needs) -> Self {
         let zeros = |len: usize| vec![Batch::default(); len];
-        let slot = |_| vec![T::zero(); TILE].into();
         Workspace {
-            slots: (0..needs.slots + 1).map(slot).collect(),
+            slots: (0..needs.slots + 1).map(|_| Register::new()).collect(),
+            saved: chain::saved(),
             states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
             slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
+            cotangents: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
             row_state: zeros(needs.state),
             row_slab: zeros(needs.slab),
             inputs: zeros(needs.inputs),
@@ -97,7 +102,8 @@ pub struct Sources<'a, T> {
 }
 
 impl<'a, T: Real> Sources<'a, T> {
-    fn array(&self, index: usize, tile: Tile) -> &'a [T] {
+    #[inline(always)]
+    pub fn array(&self, index: usize, tile: Tile) -> &'a [T] {
         // SAFETY: a region reads no array that it writes (asserted when the program is loaded), and
         // regions run one after the other.
         let values = unsafe { self.arrays[index].read() };
@@ -111,7 +117,7 @@ impl<'a, T: Real> Sources<'a, T> {
     }
 
     /// An operand's values on a tile.
-    fn argument(&self, operand: Operand, tile: Tile, slots: &'a [Box<[T]>]) -> Argument<'a, T> {
+    fn argument(&self, operand: Operand, tile: Tile, slots: &'a [Register<T>]) -> Argument<'a, T> {
         match operand {
             Operand::Slot(slot) => Argument::Many(&slots[slot][..tile.len]),
             Operand::Array(array) => Argument::Many(self.array(array, tile)),
@@ -120,8 +126,8 @@ impl<'a, T: Real> Sources<'a, T> {
     }
 }
 
-/// Runs the region's code on one tile; results are left in the registers. Meanwhile asks, a part with
-/// each instruction, for the data that the code will read on a `later` tile.
+/// Runs the region's code on one tile; results are left in the registers, and cotangents in their slabs
+/// where [`is_direct`]. Meanwhile asks for the data that the code will read on a `later` tile.
 pub fn run<T: Real>(
     prepared: &Prepared,
     sources: &Sources<T>,
@@ -129,24 +135,15 @@ pub fn run<T: Real>(
     later: Option<Tile>,
     workspace: &mut Workspace<T>,
 ) {
-    let count = prepared.code.len();
-    for (i, code) in prepared.code.iter().enumerate() {
-        if let Some(later) = later {
-            for &array in &prepared.reads {
-                let values = sources.array(array, later);
-                let part = |i| values.len() * i / count;
-                prefetch(&values[part(i)..part(i + 1)]);
-            }
-        }
-        let code = match code {
+    let direct = is_direct::<T>(prepared, tile);
+    let mut soon = later.map(|tile| (&*prepared.reads, tile));
+    for instruction in &prepared.chains.instructions {
+        let code = match instruction {
             Instruction::Single(code) => code,
-            Instruction::Pair { pair, a, b, c, out } => {
-                // The result may take the place of an operand, so it is made in the spare register.
-                let spare = workspace.slots.len() - 1;
-                let mut result = std::mem::take(&mut workspace.slots[spare]);
-                let [a, b, c] = [*a, *b, *c].map(|o| sources.argument(o, tile, &workspace.slots));
-                map_pair(*pair, a, b, c, &mut result[..tile.len]);
-                workspace.slots[spare] = std::mem::replace(&mut workspace.slots[*out], result);
+            Instruction::Chain(links) => {
+                let Workspace { slots, saved, slabs, cotangents, .. } = workspace;
+                let places = Places { slots, saved, slabs, cotangents };
+                chain::run(links, direct, sources, tile, soon.take(), places);
                 continue;
             }
         };
@@ -162,6 +159,7 @@ pub fn run<T: Real>(
             Code::LoadField { field, re, im } => {
                 split(sources.field(*field, tile), *re, *im, &mut workspace.slots);
             }
+            Code::LoadStream { .. } if direct => {}
             Code::LoadStream { stream, re, im } => {
                 let slots = &mut workspace.slots;
                 let mut real = std::mem::take(&mut slots[*re]);
@@ -185,7 +183,12 @@ pub fn run<T: Real>(
     }
 }
 
-fn split<T: Real>(values: &[Complex<T>], re: usize, im: usize, slots: &mut [Box<[T]>]) {
+/// Whether the code reads and writes slabs where they lie.
+pub fn is_direct<T: Real>(prepared: &Prepared, tile: Tile) -> bool {
+    prepared.chains.direct && T::LANES == GROUP && tile.width == GROUP
+}
+
+fn split<T: Real>(values: &[Complex<T>], re: usize, im: usize, slots: &mut [Register<T>]) {
     let mut real = std::mem::take(&mut slots[re]);
     let imaginary = &mut slots[im][..values.len()];
     parts(values, &mut real[..values.len()], imaginary);
@@ -228,9 +231,9 @@ pub fn copy_to_slab<T: Real>(
     workspace: &mut Workspace<T>,
     stream: usize,
 ) {
-    let Workspace { slots, slabs, .. } = workspace;
+    let Workspace { slots, cotangents, .. } = workspace;
     let (re, im) = (sources.argument(re, tile, slots), sources.argument(im, tile, slots));
-    to_slab(re, im, tile, &mut slabs[stream]);
+    to_slab(re, im, tile, &mut cotangents[stream]);
 }
 
 /// The sums of a tile, in `f64`: those of single results first, then the projections.

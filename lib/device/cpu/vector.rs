@@ -41,10 +41,21 @@ pub fn prefetch<T>(values: &[T]) {
 pub trait Vector<T: Real>: Copy {
     fn load(from: &T::Wide) -> Self;
     fn store(self, to: &mut T::Wide);
+    /// From memory.
+    ///
+    /// # Safety
+    /// There are as many numbers as a vector has.
+    unsafe fn read(from: *const T) -> Self;
+    /// To memory.
+    ///
+    /// # Safety
+    /// There is room for as many numbers as a vector has.
+    unsafe fn write(self, to: *mut T);
     fn splat(value: T) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
     /// `self * a + b`
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// `self * a - b`
@@ -78,6 +89,16 @@ impl<T: Real> Vector<T> for Array<T> {
         *to = self.0;
     }
     #[inline(always)]
+    unsafe fn read(from: *const T) -> Self {
+        // SAFETY: by the caller's promise; a vector is an array of numbers.
+        Array(unsafe { from.cast::<T::Wide>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn write(self, to: *mut T) {
+        // SAFETY: as above.
+        unsafe { to.cast::<T::Wide>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
     fn splat(value: T) -> Self {
         let mut out = T::Wide::default();
         out.as_mut().fill(value);
@@ -94,6 +115,10 @@ impl<T: Real> Vector<T> for Array<T> {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
     }
     #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
@@ -118,7 +143,7 @@ mod x86 {
     macro_rules! vector {
         (
             $name:ident, $type:ident, $register:ident x $parts:literal,
-            $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident
+            $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
             $mul_add:ident $mul_sub:ident $sub_mul:ident
         ) => {
             /// Lives only inside functions that are compiled, and called, for its instruction set.
@@ -142,6 +167,18 @@ mod x86 {
                     }
                 }
                 #[inline(always)]
+                unsafe fn read(from: *const $type) -> Self {
+                    const LANES: usize = size_of::<$register>() / size_of::<$type>();
+                    $name(std::array::from_fn(|i| unsafe { $load(from.add(i * LANES)) }))
+                }
+                #[inline(always)]
+                unsafe fn write(self, to: *mut $type) {
+                    const LANES: usize = size_of::<$register>() / size_of::<$type>();
+                    for (i, part) in self.0.into_iter().enumerate() {
+                        unsafe { $store(to.add(i * LANES), part) }
+                    }
+                }
+                #[inline(always)]
                 fn splat(value: $type) -> Self {
                     $name([unsafe { $splat(value) }; $parts])
                 }
@@ -156,6 +193,10 @@ mod x86 {
                 #[inline(always)]
                 fn mul(self, b: Self) -> Self {
                     $name(std::array::from_fn(|i| unsafe { $mul(self.0[i], b.0[i]) }))
+                }
+                #[inline(always)]
+                fn div(self, b: Self) -> Self {
+                    $name(std::array::from_fn(|i| unsafe { $div(self.0[i], b.0[i]) }))
                 }
                 #[inline(always)]
                 fn mul_add(self, a: Self, b: Self) -> Self {
@@ -178,22 +219,22 @@ mod x86 {
 
     vector!(
         Avx512F64, f64, __m512d x 1,
-        _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd
+        _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd
         _mm512_fmadd_pd _mm512_fmsub_pd _mm512_fnmadd_pd
     );
     vector!(
         Avx512F32, f32, __m512 x 1,
-        _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps
+        _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
         _mm512_fmadd_ps _mm512_fmsub_ps _mm512_fnmadd_ps
     );
     vector!(
         Avx2F64, f64, __m256d x 2,
-        _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd
+        _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
         _mm256_fmadd_pd _mm256_fmsub_pd _mm256_fnmadd_pd
     );
     vector!(
         Avx2F32, f32, __m256 x 2,
-        _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps
+        _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
         _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps
     );
 }
