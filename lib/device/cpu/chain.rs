@@ -244,7 +244,7 @@ fn run_inline<T: Real, M: Machine>(
     // SAFETY, of all blocks: they are vectors of the tile, which the links are bound to.
     macro_rules! blocks {
         ($vectors:expr) => {
-            while from + $vectors <= whole {
+            for _ in 0..(whole - from) / $vectors {
                 ask(soon, sources, from * T::LANES, $vectors * T::LANES);
                 unsafe { block::<T, M, { $vectors }>(bound, from) };
                 from += $vectors;

@@ -19,6 +19,7 @@
 //! and after, `exp(-2 pi i ...)` becomes `exp(+2 pi i ...)`.
 
 use super::Real;
+use super::narrow::{self, Narrow};
 use super::pass::{Part, Pass, Places, Steps, across, close, from_part, open, root, to_part};
 use super::vector::Batch;
 use crate::device::fourier::split;
@@ -30,13 +31,19 @@ pub struct Lanes<T> {
     inner: Steps<T>,
     /// `w^(n2 k1)` in the order of the state's rows.
     twiddles: Vec<(T, T)>,
+    used: Range<usize>,
+    /// The first step in one go, where little of a line is used.
+    narrow: Option<Narrow<T>>,
 }
 
 impl<T: Real> Lanes<T> {
-    /// Prepares a transform; `None` for lengths with a prime factor above 13.
-    pub fn new(points: usize) -> Option<Self> {
+    /// Prepares a transform of lines that are zero but in `used`; `None` for lengths with a prime factor
+    /// above 13.
+    pub fn new(points: usize, used: Range<usize>) -> Option<Self> {
         let (outer, inner) = split(points);
         let mut lanes = Lanes {
+            narrow: Narrow::new(outer, inner, used.clone()),
+            used,
             outer: Steps::new(outer)?,
             inner: Steps::new(inner)?,
             twiddles: vec![(T::one(), T::zero()); points],
@@ -44,7 +51,8 @@ impl<T: Real> Lanes<T> {
         lanes.outer.forward.iter_mut().take(1).for_each(Pass::expect_singles);
         for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
             let place = k1 * inner + lanes.places().of(n2);
-            lanes.twiddles[place] = root(n2 * k1, points);
+            let left = lanes.narrow.as_ref().map_or(0, |narrow| narrow.left(n2, k1));
+            lanes.twiddles[place] = root(n2 * k1 + left * inner, points);
         }
         Some(lanes)
     }
@@ -61,8 +69,8 @@ impl<T: Real> Lanes<T> {
         Places { together, apart: self.inner.points / together }
     }
 
-    fn part_of(&self, first: usize, n2s: Range<usize>) -> Part {
-        Part { first, stride: self.inner.points, n2s, places: self.places() }
+    fn part_of(&self, n2s: Range<usize>) -> Part {
+        Part { first: self.used.start, stride: self.inner.points, n2s, places: self.places() }
     }
 
     /// How much is kept between the two steps.
@@ -75,28 +83,25 @@ impl<T: Real> Lanes<T> {
         2 * self.outer.points.max(self.inner.points)
     }
 
-    /// The first step, from `input`, which stands at `first..` in lines that are zero elsewhere.
-    pub fn begin(
-        &self,
-        input: &[Batch<T>],
-        first: usize,
-        state: &mut [Batch<T>],
-        scratch: &mut [Batch<T>],
-    ) {
+    /// The first step, from the used `input`.
+    pub fn begin(&self, input: &[Batch<T>], state: &mut [Batch<T>], scratch: &mut [Batch<T>]) {
         let (inner, pitch) = (self.inner.points, self.pitch());
+        if let Some(narrow) = &self.narrow {
+            return narrow::forward(narrow, input, self.places(), pitch, state);
+        }
         let Some((start, rest)) = self.outer.forward.split_first() else {
             state[..inner].fill(Batch::default());
-            for (n2, value) in (first..).zip(input) {
+            for (n2, value) in self.used.clone().zip(input) {
                 state[self.places().of(n2)] = *value;
             }
             return;
         };
         if rest.is_empty() {
-            return from_part(start, input, &self.part_of(first, 0..inner), pitch, state);
+            return from_part(start, input, &self.part_of(0..inner), pitch, state);
         }
         for n2 in 0..inner {
             let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
-            from_part(start, input, &self.part_of(first, n2..n2 + 1), 1, from);
+            from_part(start, input, &self.part_of(n2..n2 + 1), 1, from);
             let place = self.places().of(n2);
             for (i, pass) in rest.iter().enumerate() {
                 if i + 1 == rest.len() {
@@ -159,23 +164,20 @@ impl<T: Real> Lanes<T> {
         close(end, from, Some(twiddles), row);
     }
 
-    /// The adjoint of the first step: the inputs from `first` on, as far as there is room in `out`.
-    pub fn end(
-        &self,
-        state: &[Batch<T>],
-        first: usize,
-        out: &mut [Batch<T>],
-        scratch: &mut [Batch<T>],
-    ) {
+    /// The adjoint of the first step, to the used inputs.
+    pub fn end(&self, state: &[Batch<T>], out: &mut [Batch<T>], scratch: &mut [Batch<T>]) {
         let (inner, pitch) = (self.inner.points, self.pitch());
+        if let Some(narrow) = &self.narrow {
+            return narrow::adjoint(narrow, state, self.places(), pitch, out);
+        }
         let Some((end, rest)) = self.outer.adjoint.split_last() else {
-            for (n2, out) in (first..).zip(out) {
+            for (n2, out) in self.used.clone().zip(out) {
                 *out = state[self.places().of(n2)];
             }
             return;
         };
         if rest.is_empty() {
-            return to_part(end, state, pitch, &self.part_of(first, 0..inner), out);
+            return to_part(end, state, pitch, &self.part_of(0..inner), out);
         }
         for n2 in 0..inner {
             let place = self.places().of(n2);
@@ -187,7 +189,7 @@ impl<T: Real> Lanes<T> {
                 }
                 (from, to) = (to, from);
             }
-            to_part(end, from, 1, &self.part_of(first, n2..n2 + 1), out);
+            to_part(end, from, 1, &self.part_of(n2..n2 + 1), out);
         }
     }
 
@@ -207,7 +209,7 @@ mod tests {
 
     /// Both directions of one length against the plain sum, with dirty buffers.
     fn check<T: Real>(points: usize, used: Range<usize>) {
-        let lanes = Lanes::<T>::new(points).unwrap();
+        let lanes = Lanes::<T>::new(points, used.clone()).unwrap();
         let wave = |i: usize, lane: usize| ((i * (lane + 3)) as f64 * 0.7).sin();
         let batch = |i: usize| {
             let mut batch = Batch::<T>::default();
@@ -233,7 +235,7 @@ mod tests {
         let mut state = vec![batch(12345); lanes.state_len()];
         let mut scratch = vec![batch(777); lanes.scratch_len()];
         let ((outer, inner), order) = (split(points), order(points));
-        lanes.begin(&input, used.start, &mut state, &mut scratch);
+        lanes.begin(&input, &mut state, &mut scratch);
         let mut out = vec![batch(4321); inner];
         for k1 in 0..outer {
             lanes.part(k1, &state, &mut out, &mut scratch);
@@ -252,7 +254,7 @@ mod tests {
             lanes.part_adjoint(k1, &data, &mut state, &mut scratch);
         }
         let mut got = vec![batch(777); used.len()];
-        lanes.end(&state, used.start, &mut got, &mut scratch);
+        lanes.end(&state, &mut got, &mut scratch);
         for (k, got) in used.clone().zip(&got) {
             let (re, im) = direct(0..points, k, 1.0);
             assert!(close(got.im.as_ref()[5], re), "{points} {used:?} {k}");
@@ -264,7 +266,13 @@ mod tests {
     fn lines_of_every_kind_of_length_have_the_transform_of_the_plain_sum() {
         let lengths = (1..=40).chain([45, 64, 77, 96, 128, 169, 250, 256, 512]);
         for points in lengths.filter(|&n| radices(n).is_some()) {
-            for used in [0..points, points / 3..points - points / 3, points / 2..points / 2 + 1] {
+            for used in [
+                0..points,
+                points / 3..points - points / 3,
+                points / 2..points / 2 + 1,
+                points * 3 / 8..points * 5 / 8,
+                0..points.div_ceil(4),
+            ] {
                 check::<f64>(points, used.clone());
                 check::<f32>(points, used);
             }

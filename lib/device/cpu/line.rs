@@ -49,7 +49,7 @@ impl<T: Real> Line<T> {
         let (kernel, slab) = match axis {
             Axis::Fft { points } => {
                 let (_, inner) = split(*points);
-                let kernel = Lanes::new(*points).map_or_else(
+                let kernel = Lanes::new(*points, used.clone()).map_or_else(
                     || Kernel::Other {
                         fft: FftPlanner::new().plan_fft_forward(*points),
                         order: order(*points),
@@ -112,7 +112,7 @@ impl<T: Real> Line<T> {
     pub fn begin(&self, input: &[Batch<T>], state: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
             Kernel::Lanes { lanes, .. } => {
-                lanes.begin(input, self.used.start, state, &mut scratch.batches);
+                lanes.begin(input, state, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 state[..input.len()].copy_from_slice(input);
@@ -199,7 +199,7 @@ impl<T: Real> Line<T> {
     pub fn end(&self, state: &[Batch<T>], out: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
             Kernel::Lanes { lanes, .. } => {
-                lanes.end(state, self.used.start, out, &mut scratch.batches);
+                lanes.end(state, out, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 out.copy_from_slice(&state[self.used.len()..2 * self.used.len()]);

@@ -13,6 +13,7 @@ mod fourier;
 mod isa;
 mod line;
 mod matrix;
+mod narrow;
 mod pass;
 mod product;
 mod real;

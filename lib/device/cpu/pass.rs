@@ -153,10 +153,10 @@ vectorised!(
     ) = close_inline
 );
 
-/// Calls a macro with the radix of a pass and its butterfly.
-macro_rules! by_radix {
-    ($pass:expr, $go:ident) => {
-        match $pass.radix {
+/// Calls a macro with a radix and its butterfly.
+macro_rules! butterflies_of {
+    ($radix:expr, $go:ident) => {
+        match $radix {
             8 => $go!(8, eight),
             4 => $go!(4, four),
             2 => $go!(2, two),
@@ -168,6 +168,7 @@ macro_rules! by_radix {
         }
     };
 }
+pub(super) use butterflies_of;
 
 /// Runs all butterflies of a pass, from every `$from`-th to every `$to`-th number. (A macro, because
 /// closures are compiled for the instruction set of where they are written.)
@@ -229,7 +230,7 @@ fn across_inline<T: Real, M: Machine>(
             }
         };
     }
-    by_radix!(pass, go)
+    butterflies_of!(pass.radix, go)
 }
 
 #[inline(always)]
@@ -271,7 +272,7 @@ fn open_inline<T: Real, M: Machine>(
             }
         }};
     }
-    by_radix!(pass, go)
+    butterflies_of!(pass.radix, go)
 }
 
 #[inline(always)]
@@ -317,7 +318,7 @@ fn close_inline<T: Real, M: Machine>(
             }
         }};
     }
-    by_radix!(pass, go)
+    butterflies_of!(pass.radix, go)
 }
 
 #[inline(always)]
@@ -362,7 +363,7 @@ fn from_part_inline<T: Real, M: Machine>(
             }
         }};
     }
-    by_radix!(pass, go)
+    butterflies_of!(pass.radix, go)
 }
 
 #[inline(always)]
@@ -411,23 +412,23 @@ fn to_part_inline<T: Real, M: Machine>(
             }
         }};
     }
-    by_radix!(pass, go)
+    butterflies_of!(pass.radix, go)
 }
 
 #[inline(always)]
-fn two<T: Real, V: Vector<T>>(x: [Complexes<V>; 2], _: &[(T, T)]) -> [Complexes<V>; 2] {
+pub fn two<T: Real, V: Vector<T>>(x: [Complexes<V>; 2], _: &[(T, T)]) -> [Complexes<V>; 2] {
     [x[0].add(x[1]), x[0].sub(x[1])]
 }
 
 #[inline(always)]
-fn four<T: Real, V: Vector<T>>(x: [Complexes<V>; 4], _: &[(T, T)]) -> [Complexes<V>; 4] {
+pub fn four<T: Real, V: Vector<T>>(x: [Complexes<V>; 4], _: &[(T, T)]) -> [Complexes<V>; 4] {
     let (a, b) = (x[0].add(x[2]), x[0].sub(x[2]));
     let (c, d) = (x[1].add(x[3]), x[1].sub(x[3]));
     [a.add(c), b.sub_i(d), a.sub(c), b.add_i(d)]
 }
 
 #[inline(always)]
-fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Complexes<V>; 8] {
+pub fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Complexes<V>; 8] {
     let e = four([x[0], x[2], x[4], x[6]], none);
     let o = four([x[1], x[3], x[5], x[7]], none);
     // The odd part turns by k eighths: (1 - i) / sqrt 2 and (-1 - i) / sqrt 2 for k = 1 and 3.
@@ -450,7 +451,7 @@ fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Compl
 
 /// The plain sum, for odd primes.
 #[inline(always)]
-fn any<T: Real, V: Vector<T>, const R: usize>(
+pub fn any<T: Real, V: Vector<T>, const R: usize>(
     x: [Complexes<V>; R],
     roots: &[(T, T)],
 ) -> [Complexes<V>; R] {
