@@ -10,10 +10,9 @@ use super::Real;
 use super::isa::{Machine, vectorised};
 use super::line::Line;
 use super::shared::Shared;
-use super::tile::{Workspace, Workspaces};
+use super::tile::Workspace;
 use super::vector::Batch;
 use crate::device::fourier::Fourier;
-use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
 
@@ -107,16 +106,13 @@ impl<T: Real> Transform<T> {
         self.starts.len() - 1
     }
 
-    /// Calls `one` for every group of rows, sharing them between threads where that is worth it.
-    fn for_groups(&self, shared: bool, one: impl Fn(Range<usize>) + Sync + Send) {
-        let groups = self.rows().div_ceil(T::LANES);
-        let range = |group: usize| group * T::LANES..((group + 1) * T::LANES).min(self.rows());
-        if !shared {
-            (0..groups).for_each(|group| one(range(group)));
-        } else {
-            let groups = (0..groups).into_par_iter();
-            groups.for_each(|group| one(range(group)));
-        }
+    /// The number of groups of rows, a row a lane.
+    pub fn groups(&self) -> usize {
+        self.rows().div_ceil(T::LANES)
+    }
+
+    fn rows_of(&self, group: usize) -> Range<usize> {
+        group * T::LANES..((group + 1) * T::LANES).min(self.rows())
     }
 
     /// Calls `one` with the start of every block of the spectrum that begins in a range of outputs.
@@ -125,47 +121,47 @@ impl<T: Real> Transform<T> {
         blocks.for_each(|block| one(block * self.rows()));
     }
 
-    /// First pass: the spectrum of every row.
-    pub fn rows_forward(
+    /// First pass: the spectrum of every row of a group.
+    ///
+    /// # Safety
+    /// Nobody else may use these rows of the spectrum.
+    pub unsafe fn rows_forward(
         &self,
+        group: usize,
         field: &[Complex<T>],
         spectrum: &Shared<Batch<T>>,
-        workspaces: &Workspaces<T>,
-        shared: bool,
+        workspace: &mut Workspace<T>,
     ) {
-        self.for_groups(shared, |rows| {
-            let mut workspace = workspaces.mine();
-            let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
-                &mut *workspace;
-            let inputs = &mut inputs[..self.x.used.len()];
-            inputs.fill(Batch::default());
-            for (lane, row) in rows.clone().enumerate() {
-                let range = self.starts[row]..self.starts[row + 1];
-                for (&column, &value) in self.columns[range.clone()].iter().zip(&field[range]) {
-                    inputs[column as usize].set(lane, value);
-                }
+        let rows = self.rows_of(group);
+        let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } = workspace;
+        let inputs = &mut inputs[..self.x.used.len()];
+        inputs.fill(Batch::default());
+        for (lane, row) in rows.clone().enumerate() {
+            let range = self.starts[row]..self.starts[row + 1];
+            for (&column, &value) in self.columns[range.clone()].iter().zip(&field[range]) {
+                inputs[column as usize].set(lane, value);
             }
-            self.x.begin(inputs, state, scratch);
-            // The line holds outputs from `turned` on, which is the start of a block.
-            let mut turned = 0;
-            for slab in 0..self.x.slabs() {
-                let range = self.x.range(slab);
-                self.each_block(&range, |at| spectrum.prefetch(at + rows.start, rows.len()));
-                self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
-                let ready = match range.end == self.x.outputs {
-                    true => range.end,
-                    false => range.end / T::LANES * T::LANES,
-                };
-                let done = ready - turned;
-                for lines in line[..done].chunks(T::LANES) {
-                    let at = turned / T::LANES * self.rows() + rows.start;
-                    // SAFETY: each group has its own rows of every block, and nobody reads yet.
-                    turn(lines, unsafe { spectrum.part(at, rows.len()) });
-                    turned += lines.len();
-                }
-                line.copy_within(done..done + range.end - ready, 0);
+        }
+        self.x.begin(inputs, state, scratch);
+        // The line holds outputs from `turned` on, which is the start of a block.
+        let mut turned = 0;
+        for slab in 0..self.x.slabs() {
+            let range = self.x.range(slab);
+            self.each_block(&range, |at| spectrum.prefetch(at + rows.start, rows.len()));
+            self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
+            let ready = match range.end == self.x.outputs {
+                true => range.end,
+                false => range.end / T::LANES * T::LANES,
+            };
+            let done = ready - turned;
+            for lines in line[..done].chunks(T::LANES) {
+                let at = turned / T::LANES * self.rows() + rows.start;
+                // SAFETY: the rows are ours by the caller's promise.
+                turn(lines, unsafe { spectrum.part(at, rows.len()) });
+                turned += lines.len();
             }
-        });
+            line.copy_within(done..done + range.end - ready, 0);
+        }
     }
 
     /// Second pass, first step: takes one block of columns of a spectrum.
@@ -219,49 +215,49 @@ impl<T: Real> Transform<T> {
         self.y.end(&states[stream], out, scratch);
     }
 
-    /// The adjoint of the first pass: from the spectrum to the field.
-    pub fn rows_adjoint(
+    /// The adjoint of the first pass for a group of rows: from the spectrum to the field.
+    ///
+    /// # Safety
+    /// Nobody else may use these rows of the spectrum and their pixels of the field.
+    pub unsafe fn rows_adjoint(
         &self,
+        group: usize,
         spectrum: &Shared<Batch<T>>,
         field: &Shared<Complex<T>>,
-        workspaces: &Workspaces<T>,
-        shared: bool,
+        workspace: &mut Workspace<T>,
     ) {
-        self.for_groups(shared, |rows| {
-            let mut workspace = workspaces.mine();
-            let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } =
-                &mut *workspace;
-            self.x.begin_adjoint(state);
-            // The line holds outputs from the start of the slab to `turned`.
-            let mut turned = 0;
-            for slab in 0..self.x.slabs() {
-                let range = self.x.range(slab);
-                while turned < range.end {
-                    let at = turned / T::LANES * self.rows() + rows.start;
-                    let to = turned - range.start;
-                    let lanes = T::LANES.min(self.x.outputs - turned);
-                    // SAFETY: each group has its own rows of every block.
-                    turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
-                    turned += lanes;
-                }
-                if slab + 1 < self.x.slabs() {
-                    let next = self.x.range(slab + 1);
-                    self.each_block(&next, |at| spectrum.prefetch(at + rows.start, rows.len()));
-                }
-                self.x.adjoint(slab, line, state, scratch);
-                line.copy_within(range.len()..turned - range.start, 0);
+        let rows = self.rows_of(group);
+        let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } = workspace;
+        self.x.begin_adjoint(state);
+        // The line holds outputs from the start of the slab to `turned`.
+        let mut turned = 0;
+        for slab in 0..self.x.slabs() {
+            let range = self.x.range(slab);
+            while turned < range.end {
+                let at = turned / T::LANES * self.rows() + rows.start;
+                let to = turned - range.start;
+                let lanes = T::LANES.min(self.x.outputs - turned);
+                // SAFETY: the rows are ours by the caller's promise.
+                turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
+                turned += lanes;
             }
-            let results = &mut inputs[..self.x.used.len()];
-            self.x.end(state, results, scratch);
-            for (lane, row) in rows.enumerate() {
-                let (start, end) = (self.starts[row], self.starts[row + 1]);
-                // SAFETY: the pixels of different rows do not overlap.
-                let out = unsafe { field.part(start, end - start) };
-                for (out, &column) in out.iter_mut().zip(&self.columns[start..end]) {
-                    let z = results[column as usize].get(lane);
-                    *out = Complex::new(z.im, z.re);
-                }
+            if slab + 1 < self.x.slabs() {
+                let next = self.x.range(slab + 1);
+                self.each_block(&next, |at| spectrum.prefetch(at + rows.start, rows.len()));
             }
-        });
+            self.x.adjoint(slab, line, state, scratch);
+            line.copy_within(range.len()..turned - range.start, 0);
+        }
+        let results = &mut inputs[..self.x.used.len()];
+        self.x.end(state, results, scratch);
+        for (lane, row) in rows.enumerate() {
+            let (start, end) = (self.starts[row], self.starts[row + 1]);
+            // SAFETY: the pixels of these rows are ours by the caller's promise.
+            let out = unsafe { field.part(start, end - start) };
+            for (out, &column) in out.iter_mut().zip(&self.columns[start..end]) {
+                let z = results[column as usize].get(lane);
+                *out = Complex::new(z.im, z.re);
+            }
+        }
     }
 }

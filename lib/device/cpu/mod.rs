@@ -19,6 +19,7 @@ mod product;
 mod real;
 mod reduction;
 mod register;
+mod round;
 mod scattered;
 mod shared;
 mod tile;
@@ -32,9 +33,11 @@ use super::{Basis, Executable, Fourier};
 use chain::Chains;
 use fourier::Transform;
 use rayon::prelude::*;
+use round::rounds;
 use rustfft::num_complex::Complex;
 use scattered::Scatters;
 use shared::Shared;
+use std::ops::Range;
 use std::sync::Arc;
 use tile::{Needs, Sources, Tile, Workspace, Workspaces};
 use vector::Batch;
@@ -44,6 +47,9 @@ pub const TILE: usize = 512;
 
 /// Work on fewer elements is not worth sharing between threads.
 const SHARED_FROM: usize = 4096;
+
+/// Regions whose spectra take more bytes than this are not worked on together.
+const TOGETHER: usize = 4 << 20;
 
 /// A real array as it is held.
 enum Held<T> {
@@ -75,7 +81,9 @@ pub struct Cpu<T: Real> {
     prepared: Vec<Prepared>,
     /// Prepared transforms, found by the address of what they were made from.
     transforms: Vec<(Arc<Fourier>, Transform<T>)>,
-    /// A spectrum for every stream of the region that has most.
+    /// The regions that are worked on together, as ranges of their numbers.
+    rounds: Vec<Range<usize>>,
+    /// A spectrum for every stream of the round that has most.
     spectra: Vec<Shared<Batch<T>>>,
     /// One row of sums a tile.
     partials: Shared<f64>,
@@ -142,17 +150,41 @@ impl<T: Real> Cpu<T> {
             Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
         });
         let zeros = |n: usize| Shared::new(Complex::default(), n);
-        let prepared: Vec<Prepared> =
+        let mut prepared: Vec<Prepared> =
             regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
-        let partials = regions().zip(&prepared).map(|(r, p)| p.layout.tiles() * r.sum_count());
+        let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
+        let spectrum = |r: &Region| {
+            let stream = r.forward.iter().chain(&r.adjoint).next();
+            let found =
+                stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
+            found.map_or(0, |t| t.1.spectrum_len())
+        };
+        let bytes = |r: &Region| streams(r) * spectrum(r) * size_of::<Batch<T>>();
+        let fits = |round: Range<usize>| {
+            regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= TOGETHER
+        };
+        let rounds = rounds(&program, fits);
+        // The longest spectrum in every place, and the most sums of a round.
+        let (mut spectra, mut partials) = (Vec::new(), 0);
+        for round in &rounds {
+            let (mut place, mut sums) = (0, 0);
+            for (number, region) in round.clone().zip(regions().skip(round.start)) {
+                (prepared[number].spectra, prepared[number].partials) = (place, sums);
+                place += streams(region);
+                sums += prepared[number].layout.tiles() * region.sum_count();
+                spectra.resize(spectra.len().max(place), 0);
+                let own = &mut spectra[place - streams(region)..place];
+                own.iter_mut().for_each(|len| *len = spectrum(region).max(*len));
+            }
+            partials = partials.max(sums);
+        }
         Cpu {
             scalars: program.scalars.clone(),
             arrays: arrays.collect(),
             fields: program.fields.iter().map(|&n| zeros(n)).collect(),
-            spectra: (0..most(&|r| r.forward.len().max(r.adjoint.len())))
-                .map(|_| Shared::new(Batch::default(), largest(Transform::spectrum_len)))
-                .collect(),
-            partials: Shared::new(0.0, partials.max().unwrap_or(0)),
+            spectra: spectra.into_iter().map(|len| Shared::new(Batch::default(), len)).collect(),
+            partials: Shared::new(0.0, partials),
+            rounds,
             totals: vec![0.0; most(&Region::sum_count)],
             workspaces: Workspaces::new(rayon::current_num_threads(), needs),
             prepared,
@@ -169,48 +201,81 @@ impl<T: Real> Cpu<T> {
 
     fn run_steps(&mut self) {
         let program = Arc::clone(&self.program);
-        let mut numbers = 0..;
-        for step in &program.steps {
+        let rounds = std::mem::take(&mut self.rounds);
+        let mut next = rounds.iter();
+        let mut regions = 0..0;
+        for (i, step) in program.steps.iter().enumerate() {
             match step {
                 Step::Scalars(code) => {
                     for c in code {
                         self.scalars[c.out] = c.op.apply(self.scalars[c.a], self.scalars[c.b]);
                     }
                 }
-                Step::Region(region) => {
-                    let number = numbers.next().expect("every region is prepared");
-                    self.run_region(region, number);
+                Step::Region(_) => {
+                    // The first region of a round does the others' work too.
+                    if regions.is_empty() {
+                        regions = next.next().expect("every region has a round").clone();
+                        self.run_round(&program.steps[i..i + regions.len()], regions.clone());
+                    }
+                    regions.next();
                 }
                 Step::Scattered(some) => self.scatters.run(some, &self.fields),
             }
         }
+        self.rounds = rounds;
     }
 
-    fn run_region(&mut self, region: &Region, number: usize) {
-        let shared = self.prepared[number].shared;
+    /// Works on regions that do not wait for each other.
+    fn run_round(&mut self, steps: &[Step], numbers: Range<usize>) {
+        let this = &*self;
+        let round = || {
+            let regions = steps.iter().filter_map(|step| match step {
+                Step::Region(region) => Some(region),
+                Step::Scalars(_) | Step::Scattered(_) => None,
+            });
+            regions.zip(&this.prepared[numbers.clone()])
+        };
+        let shared = round().any(|(_, prepared)| prepared.shared);
         // First pass of every forward transform: the rows.
-        for (stream, spectrum) in region.forward.iter().zip(&self.spectra) {
-            // SAFETY: nothing else runs, so nobody writes the field.
-            let field = unsafe { self.fields[stream.field].read() };
-            let transform = self.transform(&stream.transform);
-            transform.rows_forward(field, spectrum, &self.workspaces, shared);
-        }
-        let prepared = &self.prepared[number];
-        let layout = &prepared.layout;
-        if !prepared.shared {
-            (0..layout.blocks).for_each(|block| self.run_block(region, prepared, block));
-        } else {
-            let blocks = (0..layout.blocks).into_par_iter();
-            blocks.for_each(|block| self.run_block(region, prepared, block));
-        }
+        let forward = || {
+            let streams = round().flat_map(|(region, prepared)| {
+                region.forward.iter().zip(&this.spectra[prepared.spectra..])
+            });
+            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
+        };
+        each(shared, forward().map(|(transform, ..)| transform.groups()), |which, group| {
+            let (transform, stream, spectrum) = forward().nth(which).expect("a stream");
+            // SAFETY: nobody writes a field, and each group of rows is worked on once.
+            unsafe {
+                let field = this.fields[stream.field].read();
+                transform.rows_forward(group, field, spectrum, &mut this.workspaces.mine());
+            }
+        });
+        each(shared, round().map(|(_, prepared)| prepared.layout.blocks), |which, block| {
+            let (region, prepared) = round().nth(which).expect("a region");
+            this.run_block(region, prepared, block);
+        });
         // Last pass of every adjoint: the rows.
-        for (stream, spectrum) in region.adjoint.iter().zip(&self.spectra) {
-            let (transform, field) =
-                (self.transform(&stream.transform), &self.fields[stream.field]);
-            transform.rows_adjoint(spectrum, field, &self.workspaces, shared);
+        let adjoint = || {
+            let streams = round().flat_map(|(region, prepared)| {
+                region.adjoint.iter().zip(&this.spectra[prepared.spectra..])
+            });
+            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
+        };
+        each(shared, adjoint().map(|(transform, ..)| transform.groups()), |which, group| {
+            let (transform, stream, spectrum) = adjoint().nth(which).expect("a stream");
+            let field = &this.fields[stream.field];
+            // SAFETY: each group of rows is worked on once, and nobody else writes the field (asserted
+            // when the program was loaded).
+            unsafe {
+                transform.rows_adjoint(group, spectrum, field, &mut this.workspaces.mine());
+            }
+        });
+        for (step, number) in steps.iter().zip(numbers) {
+            if let Step::Region(region) = step {
+                self.add_partials(region, number);
+            }
         }
-        let tiles = layout.tiles();
-        self.add_partials(region, tiles);
     }
 
     /// One block of columns through the forward transforms, the code, and the adjoint transforms, slab by
@@ -231,7 +296,8 @@ impl<T: Real> Cpu<T> {
             let transform = self.transform(&stream.transform);
             // SAFETY: each block is worked on once, and is the same part of every spectrum (asserted when
             // the program was loaded), so nobody else uses it.
-            unsafe { transform.columns_begin(&self.spectra[i], block, workspace, i) };
+            let spectrum = &self.spectra[prepared.spectra + i];
+            unsafe { transform.columns_begin(spectrum, block, workspace, i) };
         }
         for (i, stream) in region.adjoint.iter().enumerate().skip(region.forward.len()) {
             self.transform(&stream.transform).columns_begin_adjoint(workspace, i);
@@ -255,7 +321,8 @@ impl<T: Real> Cpu<T> {
         for (i, stream) in region.adjoint.iter().enumerate() {
             let transform = self.transform(&stream.transform);
             // SAFETY: as for the forward transforms, which have read this block.
-            unsafe { transform.columns_end(&self.spectra[i], block, workspace, i) };
+            let spectrum = &self.spectra[prepared.spectra + i];
+            unsafe { transform.columns_end(spectrum, block, workspace, i) };
         }
     }
 
@@ -285,7 +352,7 @@ impl<T: Real> Cpu<T> {
                 let out = self.fields[field].part(tile.offset, tile.len);
                 tile::copy_complex(re, im, &sources, tile, workspace, out);
             }
-            let out = self.partials.part(number * sums, sums);
+            let out = self.partials.part(prepared.partials + number * sums, sums);
             tile::sums(region, &sources, tile, workspace, out);
         }
         if tile::is_direct::<T>(prepared, tile) {
@@ -297,13 +364,14 @@ impl<T: Real> Cpu<T> {
     }
 
     /// Adds the sums of the tiles, in their order.
-    fn add_partials(&mut self, region: &Region, tiles: usize) {
-        let sums = region.sum_count();
+    fn add_partials(&mut self, region: &Region, number: usize) {
+        let (prepared, sums) = (&self.prepared[number], region.sum_count());
+        let (first, tiles) = (prepared.partials, prepared.layout.tiles());
         let totals = &mut self.totals[..sums];
         totals.fill(0.0);
         // SAFETY: the region has ended, nobody writes.
         let partials = unsafe { self.partials.read() };
-        for row in partials[..tiles * sums].chunks_exact(sums.max(1)) {
+        for row in partials[first..first + tiles * sums].chunks_exact(sums.max(1)) {
             for (total, part) in totals.iter_mut().zip(row) {
                 *total += part;
             }
@@ -314,6 +382,31 @@ impl<T: Real> Cpu<T> {
             self.scalars[target] = total;
         }
     }
+}
+
+/// Calls `one` with the number of every thing and that of each of its parts, of which there are `parts`;
+/// threads share them where that is worth it.
+fn each(
+    shared: bool,
+    parts: impl Iterator<Item = usize> + Clone + Sync + Send,
+    one: impl Fn(usize, usize) + Sync + Send,
+) {
+    if !shared {
+        for (which, parts) in parts.enumerate() {
+            (0..parts).for_each(|part| one(which, part));
+        }
+        return;
+    }
+    let total: usize = parts.clone().sum();
+    let find = |mut i: usize| {
+        for (which, parts) in parts.clone().enumerate() {
+            if i < parts {
+                return one(which, i);
+            }
+            i -= parts;
+        }
+    };
+    (0..total).into_par_iter().for_each(find);
 }
 
 /// The bases that a region combines.
@@ -346,6 +439,9 @@ struct Prepared {
     layout: Layout,
     /// Whether it is worth sharing between threads.
     shared: bool,
+    /// Where its spectra and its sums are among those of its round.
+    spectra: usize,
+    partials: usize,
 }
 
 impl Prepared {
@@ -367,7 +463,7 @@ impl Prepared {
         reads.dedup();
         let layout = Layout::new(region, transforms);
         let shared = region.len >= SHARED_FROM;
-        Prepared { chains: Chains::new(region), reads, layout, shared }
+        Prepared { chains: Chains::new(region), reads, layout, shared, spectra: 0, partials: 0 }
     }
 }
 
@@ -386,7 +482,7 @@ struct Columns {
     /// Outputs along x, which are columns, and y.
     outputs: (usize, usize),
     /// The rows of every slab.
-    slabs: Vec<std::ops::Range<usize>>,
+    slabs: Vec<Range<usize>>,
 }
 
 impl Layout {
