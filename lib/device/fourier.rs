@@ -62,18 +62,10 @@ pub fn radices(points: usize) -> Option<Vec<usize>> {
     (rest == 1).then_some(radices)
 }
 
-/// The frequencies of a fast transform in the order in which it makes them: part after part, and in each
-/// those together that one butterfly of the last pass makes.
+/// The frequencies of a fast transform in the order in which it makes them: part after part.
 pub fn order(points: usize) -> Vec<usize> {
     let (outer, inner) = split(points);
-    let last = radices(inner).and_then(|r| r.last().copied()).unwrap_or(1);
-    let butterflies = inner / last;
-    let of_part = |k1: usize| {
-        let of_butterfly =
-            move |q: usize| (0..last).map(move |j| k1 + outer * (q + butterflies * j));
-        (0..butterflies).flat_map(of_butterfly)
-    };
-    (0..outer).flat_map(of_part).collect()
+    (0..outer).flat_map(|k1| (0..inner).map(move |k2| k1 + outer * k2)).collect()
 }
 
 /// The kernel along one axis.

@@ -120,7 +120,25 @@ impl Chains {
             chains.make(region, re, Part { stream, imaginary: false });
             chains.make(region, im, Part { stream, imaginary: true });
         }
+        chains.direct &= !chains.reads_late();
         chains
+    }
+
+    /// Whether a link reads a number whose cotangent has taken its place.
+    fn reads_late(&self) -> bool {
+        let chains = self.instructions.iter().filter_map(|instruction| match instruction {
+            Instruction::Chain(chain) => Some(chain),
+            Instruction::Single(_) => None,
+        });
+        let mut gone: Vec<Part> = Vec::new();
+        for link in chains.flatten() {
+            let late = |input: Input| matches!(input, Input::Slab(part, _) if gone.contains(&part));
+            if late(link.a) || late(link.b) {
+                return true;
+            }
+            gone.extend(link.cotangent);
+        }
+        false
     }
 
     /// The links of a range of instructions.
@@ -210,8 +228,7 @@ pub struct Places<'a, T: Real> {
     pub slots: &'a mut [Register<T>],
     /// Results of links for later ones.
     pub saved: &'a mut Register<T>,
-    pub slabs: &'a [Vec<Batch<T>>],
-    pub cotangents: &'a mut [Vec<Batch<T>>],
+    pub slabs: &'a mut [Vec<Batch<T>>],
 }
 
 vectorised!(
@@ -353,17 +370,22 @@ fn bind<T: Real>(
     assert!(places.saved.len() >= LINKS * VECTORS * T::LANES, "results fit their places");
     let saved = places.saved.start();
     let saved = |link: usize| saved.wrapping_add(link * VECTORS * T::LANES);
+    let mut slab = |part: Part| {
+        let slab = &mut places.slabs[part.stream];
+        assert!(rows.end <= slab.len(), "a tile fits a slab");
+        // The parts are exchanged.
+        let offset = rows.start * 2 * T::LANES + if part.imaginary { 0 } else { T::LANES };
+        slab.as_mut_ptr().cast::<T>().wrapping_add(offset)
+    };
     for (i, (link, bound)) in chain.iter().zip(bound).enumerate() {
         let lanes = T::LANES;
-        let find = |input: Input| {
+        let mut find = |input: Input| {
             let none = std::ptr::null();
             let (kind, one, start, advance, step) = match input {
                 Input::Last => (Kind::Last, T::zero(), none, 0, 0),
                 Input::Saved(link) => (Kind::Flat, T::zero(), saved(link).cast_const(), 0, lanes),
                 Input::Slab(part, _) if direct => {
-                    let start = places.slabs[part.stream][rows.clone()].as_ptr().cast::<T>();
-                    let start = start.wrapping_add(if part.imaginary { lanes } else { 0 });
-                    (Kind::Slab, T::zero(), start, 2 * lanes, 2 * lanes)
+                    (Kind::Slab, T::zero(), slab(part).cast_const(), 2 * lanes, 2 * lanes)
                 }
                 Input::Slab(_, slot) | Input::Operand(Operand::Slot(slot)) => {
                     (Kind::Flat, T::zero(), register(slot).cast_const(), lanes, lanes)
@@ -386,11 +408,7 @@ fn bind<T: Real>(
             bound.push(saved(i), 0, lanes);
         }
         if let Some(part) = link.cotangent.filter(|_| direct) {
-            let slab = &mut places.cotangents[part.stream];
-            assert!(rows.end <= slab.len(), "a tile fits a slab");
-            // Exchanged, as adjoints have them.
-            let offset = rows.start * 2 * lanes + if part.imaginary { 0 } else { lanes };
-            bound.push(slab.as_mut_ptr().cast::<T>().wrapping_add(offset), 2 * lanes, 2 * lanes);
+            bound.push(slab(part), 2 * lanes, 2 * lanes);
         }
     }
 }
@@ -668,8 +686,12 @@ mod tests {
         let mut other = region.clone();
         other.stores.push((slot(1), 2));
         assert!(!Chains::new(&other).direct);
-        let mut other = region;
+        let mut other = region.clone();
         other.cotangents = vec![(slot(4), slot(4))];
+        assert!(!Chains::new(&other).direct);
+        // The cotangent of the imaginary part would take its place before it is read.
+        let mut other = region;
+        other.cotangents = vec![(slot(0), slot(4))];
         assert!(!Chains::new(&other).direct);
     }
 }

@@ -31,11 +31,11 @@ vectorised!(
     pub fn map(op: Op, a: Argument<T>, b: Argument<T>, out: &mut [T]) = map_inline
 );
 vectorised!(
-    /// A tile of a slab.
+    /// A tile of a slab, whose parts are exchanged.
     pub fn from_slab(slab: &[Batch<T>], tile: Tile, re: &mut [T], im: &mut [T]) = from_slab_inline
 );
 vectorised!(
-    /// The other way, with the parts exchanged, as adjoints have them.
+    /// The other way.
     pub fn to_slab(re: Argument<T>, im: Argument<T>, tile: Tile, slab: &mut [Batch<T>]) = to_slab_inline
 );
 vectorised!(
@@ -92,15 +92,15 @@ fn from_slab_inline<T: Real, M: Machine>(
     if width == GROUP {
         let parts = re.chunks_exact_mut(GROUP).zip(im.chunks_exact_mut(GROUP));
         for ((re, im), batch) in parts.zip(&slab[row..]) {
-            re.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
-            im.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
+            re.copy_from_slice(&batch.im.as_ref()[lane..lane + GROUP]);
+            im.copy_from_slice(&batch.re.as_ref()[lane..lane + GROUP]);
         }
         return;
     }
     let parts = re.chunks_exact_mut(width).zip(im.chunks_exact_mut(width));
     for ((re, im), batch) in parts.zip(&slab[row..]) {
-        re.copy_from_slice(&batch.re.as_ref()[lane..lane + width]);
-        im.copy_from_slice(&batch.im.as_ref()[lane..lane + width]);
+        re.copy_from_slice(&batch.im.as_ref()[lane..lane + width]);
+        im.copy_from_slice(&batch.re.as_ref()[lane..lane + width]);
     }
 }
 

@@ -20,7 +20,9 @@
 
 use super::Real;
 use super::narrow::{self, Narrow};
-use super::pass::{Part, Pass, Places, Steps, across, close, from_part, open, root, to_part};
+use super::pass::{
+    Part, Pass, Places, Steps, across, close, exchange, from_part, open, root, to_part,
+};
 use super::vector::Batch;
 use crate::device::fourier::split;
 use std::ops::Range;
@@ -114,7 +116,7 @@ impl<T: Real> Lanes<T> {
         }
     }
 
-    /// The second step: the outputs of `k1` in the order of [`order`](crate::device::fourier::order).
+    /// The second step: the outputs of `k1`, with real and imaginary parts exchanged.
     pub fn part(
         &self,
         k1: usize,
@@ -125,21 +127,28 @@ impl<T: Real> Lanes<T> {
         let (row, twiddles) = self.row(k1);
         let row = &state[row];
         let Some((start, rest)) = self.inner.forward.split_first() else {
-            return out[..1].copy_from_slice(row);
+            out[0] = Batch { re: row[0].im, im: row[0].re };
+            return;
         };
         let Some((end, rest)) = rest.split_last() else {
-            return open(start, row, Some(twiddles), out);
+            open(start, row, twiddles, out);
+            out.iter_mut().for_each(Batch::exchange);
+            return;
         };
-        let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
-        open(start, row, Some(twiddles), from);
+        let (mut from, mut to) = (out, &mut scratch[..self.inner.points]);
+        open(start, row, twiddles, from);
         for pass in rest {
             across(pass, from, 1, to, 1);
             (from, to) = (to, from);
         }
-        close(end, from, None, out);
+        if rest.len() % 2 == 1 {
+            to.copy_from_slice(from);
+            from = to;
+        }
+        exchange(end, from);
     }
 
-    /// The adjoint of the second step, from `data` in the order of [`part`](Lanes::part).
+    /// The adjoint of the second step, from `data` as [`part`](Lanes::part) leaves them.
     pub fn part_adjoint(
         &self,
         k1: usize,
@@ -153,15 +162,15 @@ impl<T: Real> Lanes<T> {
             return row.copy_from_slice(&data[..1]);
         };
         let Some((start, rest)) = rest.split_first() else {
-            return close(end, data, Some(twiddles), row);
+            return close(end, data, twiddles, row);
         };
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
-        open(start, data, None, from);
+        across(start, data, 1, from, 1);
         for pass in rest {
             across(pass, from, 1, to, 1);
             (from, to) = (to, from);
         }
-        close(end, from, Some(twiddles), row);
+        close(end, from, twiddles, row);
     }
 
     /// The adjoint of the first step, to the used inputs.
@@ -241,8 +250,8 @@ mod tests {
             lanes.part(k1, &state, &mut out, &mut scratch);
             for (got, &k) in out.iter().zip(&order[k1 * inner..]) {
                 let (re, im) = direct(used.clone(), k, -1.0);
-                assert!(close(got.re.as_ref()[5], re), "{points} {used:?} {k}");
-                assert!(close(got.im.as_ref()[5], im), "{points} {used:?} {k}");
+                assert!(close(got.im.as_ref()[5], re), "{points} {used:?} {k}");
+                assert!(close(got.re.as_ref()[5], im), "{points} {used:?} {k}");
             }
         }
         // Swapped in, swapped out.

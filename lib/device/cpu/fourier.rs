@@ -20,6 +20,10 @@ vectorised!(
     /// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
     pub fn turn(from: &[Batch<T>], to: &mut [Batch<T>]) = turn_inline
 );
+vectorised!(
+    /// The same with real and imaginary parts exchanged as well.
+    pub fn turn_exchanged(from: &[Batch<T>], to: &mut [Batch<T>]) = turn_exchanged_inline
+);
 
 #[inline(always)]
 fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
@@ -28,6 +32,17 @@ fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
         for (l, from) in from.iter().enumerate() {
             re[l] = from.re.as_ref()[k];
             im[l] = from.im.as_ref()[k];
+        }
+    }
+}
+
+#[inline(always)]
+fn turn_exchanged_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
+    for (k, to) in to.iter_mut().enumerate() {
+        let (re, im) = (to.re.as_mut(), to.im.as_mut());
+        for (l, from) in from.iter().enumerate() {
+            re[l] = from.im.as_ref()[k];
+            im[l] = from.re.as_ref()[k];
         }
     }
 }
@@ -157,7 +172,7 @@ impl<T: Real> Transform<T> {
             for lines in line[..done].chunks(T::LANES) {
                 let at = turned / T::LANES * self.rows() + rows.start;
                 // SAFETY: the rows are ours by the caller's promise.
-                turn(lines, unsafe { spectrum.part(at, rows.len()) });
+                turn_exchanged(lines, unsafe { spectrum.part(at, rows.len()) });
                 turned += lines.len();
             }
             line.copy_within(done..done + range.end - ready, 0);
@@ -194,8 +209,8 @@ impl<T: Real> Transform<T> {
 
     /// The adjoint of the second step.
     pub fn columns_adjoint(&self, slab: usize, workspace: &mut Workspace<T>, stream: usize) {
-        let Workspace { states, cotangents, scratch, .. } = workspace;
-        self.y.adjoint(slab, &cotangents[stream], &mut states[stream], scratch);
+        let Workspace { states, slabs, scratch, .. } = workspace;
+        self.y.adjoint(slab, &slabs[stream], &mut states[stream], scratch);
     }
 
     /// The adjoint of the first step: gives the block of a spectrum.

@@ -141,7 +141,8 @@ impl<T: Real> Line<T> {
         }
     }
 
-    /// The outputs of one slab.
+    /// The outputs of one slab, with real and imaginary parts exchanged as adjoints have them: so the
+    /// cotangent of a number finds its place where that was.
     pub fn forward(
         &self,
         slab: usize,
@@ -158,11 +159,14 @@ impl<T: Real> Line<T> {
             }
             Kernel::Matrix { forward, .. } => {
                 let input = &state[..self.used.len()];
-                matrix::times(forward, range.start, input, &mut out[..range.len()]);
+                let out = &mut out[..range.len()];
+                matrix::times(forward, range.start, input, out);
+                out.iter_mut().for_each(Batch::exchange);
             }
             Kernel::Other { order, .. } => {
                 for (out, &k) in out.iter_mut().zip(&order[range]) {
                     *out = state[k];
+                    out.exchange();
                 }
             }
         }

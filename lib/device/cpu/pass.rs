@@ -143,14 +143,18 @@ vectorised!(
 vectorised!(
     /// The first pass over numbers that lie in the order of its butterflies, each multiplied by a factor.
     pub fn open(
-        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+        pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
     ) = open_inline
 );
 vectorised!(
     /// The last pass, to numbers in the order of its butterflies, each multiplied by a factor.
     pub fn close(
-        pass: &Pass<T>, input: &[Batch<T>], factors: Option<&[(T, T)]>, out: &mut [Batch<T>],
+        pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
     ) = close_inline
+);
+vectorised!(
+    /// The last pass, in place, with real and imaginary parts exchanged.
+    pub fn exchange(pass: &Pass<T>, data: &mut [Batch<T>]) = exchange_inline
 );
 
 /// Calls a macro with a radix and its butterfly.
@@ -237,37 +241,22 @@ fn across_inline<T: Real, M: Machine>(
 fn open_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    factors: Option<&[(T, T)]>,
+    factors: &[(T, T)],
     out: &mut [Batch<T>],
 ) {
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
             let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
             let chunks = chunks.zip(pass.twiddles.chunks_exact($radix - 1));
-            macro_rules! one {
-                ($input:ident, $out:ident, $w:ident, |$x:ident, $k:ident| $turned:expr) => {
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for $k in 0..$radix {
-                        let $x = Complexes::<T::Vector<M>>::load(&$input[$k]);
-                        x[$k] = $turned;
-                    }
-                    let y = $butterfly(x, &pass.roots);
-                    y[0].store(&mut $out[0]);
-                    for j in 1..$radix {
-                        y[j].times($w[j - 1]).store(&mut $out[j]);
-                    }
-                };
-            }
-            match factors {
-                Some(factors) => {
-                    for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
-                        one!(input, out, w, |x, k| x.times(factors[k]));
-                    }
+            for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = Complexes::<T::Vector<M>>::load(&input[k]).times(factors[k]);
                 }
-                None => {
-                    for ((input, out), w) in chunks {
-                        one!(input, out, w, |x, k| x);
-                    }
+                let y = $butterfly(x, &pass.roots);
+                y[0].store(&mut out[0]);
+                for j in 1..$radix {
+                    y[j].times(w[j - 1]).store(&mut out[j]);
                 }
             }
         }};
@@ -279,7 +268,7 @@ fn open_inline<T: Real, M: Machine>(
 fn close_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    factors: Option<&[(T, T)]>,
+    factors: &[(T, T)],
     out: &mut [Batch<T>],
 ) {
     let s = pass.s;
@@ -291,32 +280,39 @@ fn close_inline<T: Real, M: Machine>(
                 inputs[k] = &input[s * k..][..s];
             }
             let outs = (0..s).zip(out.chunks_exact_mut($radix));
-            macro_rules! one {
-                ($q:ident, $out:ident, |$y:ident, $j:ident| $turned:expr) => {
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for k in 0..$radix {
-                        x[k] = Complexes::load(&inputs[k][$q]);
-                    }
-                    let y = $butterfly(x, &pass.roots);
-                    for $j in 0..$radix {
-                        let $y = y[$j];
-                        $turned.store(&mut $out[$j]);
-                    }
-                };
-            }
-            match factors {
-                Some(factors) => {
-                    for ((q, out), factors) in outs.zip(factors.chunks_exact($radix)) {
-                        one!(q, out, |y, j| y.times(factors[j]));
-                    }
+            for ((q, out), factors) in outs.zip(factors.chunks_exact($radix)) {
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = Complexes::load(&inputs[k][q]);
                 }
-                None => {
-                    for (q, out) in outs {
-                        one!(q, out, |y, j| y);
-                    }
+                let y = $butterfly(x, &pass.roots);
+                for j in 0..$radix {
+                    y[j].times(factors[j]).store(&mut out[j]);
                 }
             }
         }};
+    }
+    butterflies_of!(pass.radix, go)
+}
+
+#[inline(always)]
+fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
+    let s = pass.s;
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {
+            for q in 0..s {
+                let data = &mut data[q..];
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = Complexes::load(&data[s * k]);
+                }
+                let y = $butterfly(x, &pass.roots);
+                for j in 0..$radix {
+                    let Complexes { re, im } = y[j];
+                    Complexes { re: im, im: re }.store(&mut data[s * j]);
+                }
+            }
+        };
     }
     butterflies_of!(pass.radix, go)
 }

@@ -20,9 +20,8 @@ pub struct Workspace<T: Real> {
     saved: Register<T>,
     /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
     pub states: Vec<Vec<Batch<T>>>,
-    /// A slab of every stream, and of its cotangent.
+    /// A slab of every stream, whose numbers make way for their cotangents.
     pub slabs: Vec<Vec<Batch<T>>>,
-    pub cotangents: Vec<Vec<Batch<T>>>,
     /// The same for rows, and the inputs of rows.
     pub row_state: Vec<Batch<T>>,
     pub row_slab: Vec<Batch<T>>,
@@ -53,7 +52,6 @@ impl<T: Real> Workspace<T> {
             saved: chain::saved(),
             states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
             slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
-            cotangents: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
             row_state: zeros(needs.state),
             row_slab: zeros(needs.slab),
             inputs: zeros(needs.inputs),
@@ -141,8 +139,8 @@ pub fn run<T: Real>(
         let code = match instruction {
             Instruction::Single(code) => code,
             Instruction::Chain(links) => {
-                let Workspace { slots, saved, slabs, cotangents, .. } = workspace;
-                let places = Places { slots, saved, slabs, cotangents };
+                let Workspace { slots, saved, slabs, .. } = workspace;
+                let places = Places { slots, saved, slabs };
                 chain::run(links, direct, sources, tile, soon.take(), places);
                 continue;
             }
@@ -231,9 +229,9 @@ pub fn copy_to_slab<T: Real>(
     workspace: &mut Workspace<T>,
     stream: usize,
 ) {
-    let Workspace { slots, cotangents, .. } = workspace;
+    let Workspace { slots, slabs, .. } = workspace;
     let (re, im) = (sources.argument(re, tile, slots), sources.argument(im, tile, slots));
-    to_slab(re, im, tile, &mut cotangents[stream]);
+    to_slab(re, im, tile, &mut slabs[stream]);
 }
 
 /// The sums of a tile, in `f64`: those of single results first, then the projections.

@@ -13,6 +13,11 @@ pub struct Batch<T: Real> {
 }
 
 impl<T: Real> Batch<T> {
+    /// Exchanges real and imaginary parts.
+    pub fn exchange(&mut self) {
+        std::mem::swap(&mut self.re, &mut self.im);
+    }
+
     pub fn get(&self, lane: usize) -> Complex<T> {
         Complex::new(self.re.as_ref()[lane], self.im.as_ref()[lane])
     }
