@@ -7,45 +7,14 @@
 //! parts exchanged throughout (see [`super::fft`]).
 
 use super::Real;
-use super::isa::{Machine, vectorised};
 use super::line::Line;
 use super::shared::Shared;
 use super::tile::Workspace;
+use super::turn::turn;
 use super::vector::Batch;
 use crate::device::fourier::Fourier;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
-
-vectorised!(
-    /// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`.
-    pub fn turn(from: &[Batch<T>], to: &mut [Batch<T>]) = turn_inline
-);
-vectorised!(
-    /// The same with real and imaginary parts exchanged as well.
-    pub fn turn_exchanged(from: &[Batch<T>], to: &mut [Batch<T>]) = turn_exchanged_inline
-);
-
-#[inline(always)]
-fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
-    for (k, to) in to.iter_mut().enumerate() {
-        let (re, im) = (to.re.as_mut(), to.im.as_mut());
-        for (l, from) in from.iter().enumerate() {
-            re[l] = from.re.as_ref()[k];
-            im[l] = from.im.as_ref()[k];
-        }
-    }
-}
-
-#[inline(always)]
-fn turn_exchanged_inline<T: Real, M: Machine>(from: &[Batch<T>], to: &mut [Batch<T>]) {
-    for (k, to) in to.iter_mut().enumerate() {
-        let (re, im) = (to.re.as_mut(), to.im.as_mut());
-        for (l, from) in from.iter().enumerate() {
-            re[l] = from.im.as_ref()[k];
-            im[l] = from.re.as_ref()[k];
-        }
-    }
-}
 
 /// A transform, prepared for one precision.
 pub struct Transform<T: Real> {
@@ -172,7 +141,7 @@ impl<T: Real> Transform<T> {
             for lines in line[..done].chunks(T::LANES) {
                 let at = turned / T::LANES * self.rows() + rows.start;
                 // SAFETY: the rows are ours by the caller's promise.
-                turn_exchanged(lines, unsafe { spectrum.part(at, rows.len()) });
+                turn(lines, true, unsafe { spectrum.part(at, rows.len()) });
                 turned += lines.len();
             }
             line.copy_within(done..done + range.end - ready, 0);
@@ -253,7 +222,7 @@ impl<T: Real> Transform<T> {
                 let to = turned - range.start;
                 let lanes = T::LANES.min(self.x.outputs - turned);
                 // SAFETY: the rows are ours by the caller's promise.
-                turn(unsafe { spectrum.part(at, rows.len()) }, &mut line[to..to + lanes]);
+                turn(unsafe { spectrum.part(at, rows.len()) }, false, &mut line[to..to + lanes]);
                 turned += lanes;
             }
             if slab + 1 < self.x.slabs() {

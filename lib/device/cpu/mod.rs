@@ -23,6 +23,7 @@ mod round;
 mod scattered;
 mod shared;
 mod tile;
+mod turn;
 mod vector;
 
 pub use real::Real;

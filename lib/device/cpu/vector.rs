@@ -67,6 +67,13 @@ pub trait Vector<T: Real>: Copy {
     fn mul_sub(self, a: Self, b: Self) -> Self;
     /// `b - self * a`
     fn sub_mul(self, a: Self, b: Self) -> Self;
+    /// Whether there is a fast [`swap`](Vector::swap).
+    const SWAPS: bool = false;
+    /// Exchanges the lanes of `self` whose number has the bit `distance` with those of `high` without it.
+    fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+        let _ = distance;
+        (self, high)
+    }
 }
 
 /// For machines of which we know nothing: the compiler does what it can.
@@ -149,7 +156,7 @@ mod x86 {
         (
             $name:ident, $type:ident, $register:ident x $parts:literal,
             $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
-            $mul_add:ident $mul_sub:ident $sub_mul:ident
+            $mul_add:ident $mul_sub:ident $sub_mul:ident $(; $($more:item)*)?
         ) => {
             /// Lives only inside functions that are compiled, and called, for its instruction set.
             #[derive(Clone, Copy)]
@@ -218,6 +225,7 @@ mod x86 {
                     let part = |i| unsafe { $sub_mul(self.0[i], a.0[i], b.0[i]) };
                     $name(std::array::from_fn(part))
                 }
+                $($($more)*)?
             }
         };
     }
@@ -225,12 +233,44 @@ mod x86 {
     vector!(
         Avx512F64, f64, __m512d x 1,
         _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd
-        _mm512_fmadd_pd _mm512_fmsub_pd _mm512_fnmadd_pd
+        _mm512_fmadd_pd _mm512_fmsub_pd _mm512_fnmadd_pd;
+        const SWAPS: bool = true;
+        #[inline(always)]
+        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+            // Lanes of the second operand have numbers after those of the first.
+            let mut places = [[0; 8]; 2];
+            for lane in 0..8 {
+                let has = lane & distance > 0;
+                places[0][lane] = (if has { 8 + lane - distance } else { lane }) as i64;
+                places[1][lane] = (if has { 8 + lane } else { lane + distance }) as i64;
+            }
+            let pick = |places: &[i64; 8]| unsafe {
+                let places = _mm512_loadu_si512(places.as_ptr().cast());
+                Avx512F64([_mm512_permutex2var_pd(self.0[0], places, high.0[0])])
+            };
+            (pick(&places[0]), pick(&places[1]))
+        }
     );
     vector!(
         Avx512F32, f32, __m512 x 1,
         _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
-        _mm512_fmadd_ps _mm512_fmsub_ps _mm512_fnmadd_ps
+        _mm512_fmadd_ps _mm512_fmsub_ps _mm512_fnmadd_ps;
+        const SWAPS: bool = true;
+        #[inline(always)]
+        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+            // Lanes of the second operand have numbers after those of the first.
+            let mut places = [[0; 16]; 2];
+            for lane in 0..16 {
+                let has = lane & distance > 0;
+                places[0][lane] = (if has { 16 + lane - distance } else { lane }) as i32;
+                places[1][lane] = (if has { 16 + lane } else { lane + distance }) as i32;
+            }
+            let pick = |places: &[i32; 16]| unsafe {
+                let places = _mm512_loadu_si512(places.as_ptr().cast());
+                Avx512F32([_mm512_permutex2var_ps(self.0[0], places, high.0[0])])
+            };
+            (pick(&places[0]), pick(&places[1]))
+        }
     );
     vector!(
         Avx2F64, f64, __m256d x 2,
