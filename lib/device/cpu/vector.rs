@@ -238,12 +238,11 @@ mod x86 {
         #[inline(always)]
         fn swap(self, high: Self, distance: usize) -> (Self, Self) {
             // Lanes of the second operand have numbers after those of the first.
-            let mut places = [[0; 8]; 2];
-            for lane in 0..8 {
-                let has = lane & distance > 0;
-                places[0][lane] = (if has { 8 + lane - distance } else { lane }) as i64;
-                places[1][lane] = (if has { 8 + lane } else { lane + distance }) as i64;
-            }
+            let has = |lane: usize| lane & distance > 0;
+            let low = |lane| (if has(lane) { 8 + lane - distance } else { lane }) as i64;
+            let high_lane = |lane| (if has(lane) { 8 + lane } else { lane + distance }) as i64;
+            let places: [[i64; 8]; 2] =
+                [std::array::from_fn(low), std::array::from_fn(high_lane)];
             let pick = |places: &[i64; 8]| unsafe {
                 let places = _mm512_loadu_si512(places.as_ptr().cast());
                 Avx512F64([_mm512_permutex2var_pd(self.0[0], places, high.0[0])])
@@ -259,12 +258,11 @@ mod x86 {
         #[inline(always)]
         fn swap(self, high: Self, distance: usize) -> (Self, Self) {
             // Lanes of the second operand have numbers after those of the first.
-            let mut places = [[0; 16]; 2];
-            for lane in 0..16 {
-                let has = lane & distance > 0;
-                places[0][lane] = (if has { 16 + lane - distance } else { lane }) as i32;
-                places[1][lane] = (if has { 16 + lane } else { lane + distance }) as i32;
-            }
+            let has = |lane: usize| lane & distance > 0;
+            let low = |lane| (if has(lane) { 16 + lane - distance } else { lane }) as i32;
+            let high_lane = |lane| (if has(lane) { 16 + lane } else { lane + distance }) as i32;
+            let places: [[i32; 16]; 2] =
+                [std::array::from_fn(low), std::array::from_fn(high_lane)];
             let pick = |places: &[i32; 16]| unsafe {
                 let places = _mm512_loadu_si512(places.as_ptr().cast());
                 Avx512F32([_mm512_permutex2var_ps(self.0[0], places, high.0[0])])
