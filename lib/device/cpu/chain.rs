@@ -268,12 +268,7 @@ fn run_inline<T: Real, M: Machine>(
             }
         };
     }
-    const HALF: usize = VECTORS / 2;
-    if M::REGISTERS >= 32 {
-        blocks!(VECTORS);
-    } else {
-        blocks!(HALF);
-    }
+    blocks!(VECTORS);
     ask(soon, sources, from * T::LANES, tile.len);
     blocks!(1);
     if from * T::LANES < tile.len {

@@ -198,7 +198,6 @@ mod tests {
     impl Machine for Fma {
         type F64 = <Plain as Machine>::F64;
         type F32 = <Plain as Machine>::F32;
-        const REGISTERS: usize = 16;
         fn mul_add<T: super::super::Real>(a: T, b: T, c: T) -> T {
             a.mul_add(b, c)
         }

@@ -41,8 +41,6 @@ impl Isa {
 pub trait Machine {
     type F64: Vector<f64>;
     type F32: Vector<f32>;
-    /// The number of vector registers.
-    const REGISTERS: usize;
 
     /// `a b + c`, in one instruction where there is one, else in two. The library function that stands
     /// in for the instruction where it is missing is as exact, and very slow.
@@ -51,7 +49,7 @@ pub trait Machine {
 
 /// A machine with a fused multiplication and addition.
 macro_rules! fused {
-    ($name:ident, $f64:ident, $f32:ident, $registers:literal) => {
+    ($name:ident, $f64:ident, $f32:ident) => {
         #[cfg(target_arch = "x86_64")]
         pub struct $name;
 
@@ -59,7 +57,6 @@ macro_rules! fused {
         impl Machine for $name {
             type F64 = super::vector::$f64;
             type F32 = super::vector::$f32;
-            const REGISTERS: usize = $registers;
 
             #[inline(always)]
             fn mul_add<T: Real>(a: T, b: T, c: T) -> T {
@@ -68,8 +65,8 @@ macro_rules! fused {
         }
     };
 }
-fused!(Avx512, Avx512F64, Avx512F32, 32);
-fused!(Avx2, Avx2F64, Avx2F32, 16);
+fused!(Avx512, Avx512F64, Avx512F32);
+fused!(Avx2, Avx2F64, Avx2F32);
 
 /// Any machine.
 pub struct Plain;
@@ -77,7 +74,6 @@ pub struct Plain;
 impl Machine for Plain {
     type F64 = Array<f64>;
     type F32 = Array<f32>;
-    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn mul_add<T: Real>(a: T, b: T, c: T) -> T {
