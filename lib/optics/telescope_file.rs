@@ -5,7 +5,7 @@ use super::beam_map::Noise;
 use super::blockage::{Blockage, Leg};
 use super::dimension::{Angle, Frequency, Length};
 use super::illumination::Illumination;
-use super::path::Path;
+use super::path::{Path, SubReflector};
 use super::telescope::Telescope;
 use crate::error::{Error, Result};
 use crate::units::SPEED_OF_LIGHT;
@@ -51,11 +51,24 @@ struct File {
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum PathForm {
     PrimeFocus { focal_length: Length },
-    TwoMirror { primary_focal_length: Length, effective_focal_length: Length },
+    TwoMirror {
+        primary_focal_length: Length,
+        effective_focal_length: Length,
+        sub_reflector: Option<SubReflector>,
+    },
     // With braces: a unit variant would let unknown keys pass.
     Gbt {},
-    Zernike { coefficients: Vec<f64>, reference_radius: Length },
-    Radial { coefficients: Vec<f64>, reference_radius: Length },
+    Zernike {
+        coefficients: Vec<f64>,
+        lateral_x: Option<Vec<f64>>,
+        lateral_y: Option<Vec<f64>>,
+        reference_radius: Length,
+    },
+    Radial {
+        coefficients: Vec<f64>,
+        lateral: Option<Vec<f64>>,
+        reference_radius: Length,
+    },
 }
 
 #[derive(Deserialize, Default)]
@@ -130,7 +143,7 @@ impl File {
             name: self.name,
             description: self.description,
             radius,
-            path: self.path.checked()?,
+            path: self.path.checked(radius)?,
             blockage: self.blockage.checked(radius)?,
             illumination,
             illumination_values,
@@ -144,11 +157,7 @@ impl File {
 }
 
 impl PathForm {
-    fn checked(self) -> Checked<Path> {
-        let series = |coefficients: Vec<f64>| match coefficients.iter().all(|c| c.is_finite()) {
-            true if !coefficients.is_empty() => Ok(coefficients),
-            _ => Err("path: coefficients must be one or more finite numbers".to_owned()),
-        };
+    fn checked(self, radius: f64) -> Checked<Path> {
         Ok(match self {
             PathForm::PrimeFocus { focal_length } => {
                 Path::PrimeFocus { focal_length: positive("path: focal_length", focal_length.0)? }
@@ -156,20 +165,50 @@ impl PathForm {
             PathForm::TwoMirror {
                 primary_focal_length: primary,
                 effective_focal_length: effective,
+                sub_reflector,
             } => Path::TwoMirror {
                 primary_focal_length: positive("path: primary_focal_length", primary.0)?,
                 effective_focal_length: positive("path: effective_focal_length", effective.0)?,
+                sub_reflector,
             },
             PathForm::Gbt {} => Path::Gbt,
-            PathForm::Zernike { coefficients, reference_radius } => Path::Zernike {
-                coefficients: series(coefficients)?,
-                reference_radius: positive("path: reference_radius", reference_radius.0)?,
-            },
-            PathForm::Radial { coefficients, reference_radius } => Path::Radial {
-                coefficients: series(coefficients)?,
+            PathForm::Zernike { coefficients, lateral_x, lateral_y, reference_radius } => {
+                let reference_radius = positive("path: reference_radius", reference_radius.0)?;
+                if reference_radius < radius {
+                    return Err(format!(
+                        "path: reference_radius is {reference_radius} m, where the polynomials end, but the dish's radius is {radius} m: give coefficients on a disc that holds the dish"
+                    ));
+                }
+                let lateral = match (lateral_x, lateral_y) {
+                    (None, None) => None,
+                    (Some(x), Some(y)) => {
+                        Some([series("lateral_x", x, 3)?, series("lateral_y", y, 3)?])
+                    }
+                    _ => return Err("path: lateral_x and lateral_y go together".into()),
+                };
+                let coefficients = series("coefficients", coefficients, 3)?;
+                Path::Zernike { coefficients, lateral, reference_radius }
+            }
+            PathForm::Radial { coefficients, lateral, reference_radius } => Path::Radial {
+                coefficients: series("coefficients", coefficients, 1)?,
+                lateral: lateral.map(|c| series("lateral", c, 1)).transpose()?,
                 reference_radius: positive("path: reference_radius", reference_radius.0)?,
             },
         })
+    }
+}
+
+/// The coefficients of a path that is not the same all over the dish: those before the one numbered `first`
+/// make piston and tilt only, by which maps in and out of focus do not differ.
+fn series(name: &str, coefficients: Vec<f64>, first: usize) -> Checked<Vec<f64>> {
+    if let Some((i, c)) = coefficients.iter().enumerate().find(|(_, c)| !c.is_finite()) {
+        return Err(format!("path: number {i} of {name}, from 0, is {c}, expected a finite number"));
+    }
+    match coefficients.iter().skip(first).any(|c| *c != 0.0) {
+        true => Ok(coefficients),
+        false => Err(format!(
+            "path: {name} has nothing but 0 from number {first} on, so a displacement would change no map; expected the path per unit of displacement, such as from a least-squares fit to traced rays"
+        )),
     }
 }
 
