@@ -72,7 +72,7 @@ pub struct Seconds {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ParameterSummary {
     pub name: String,
-    /// Radial order and angular frequency of a Zernike coefficient.
+    /// Radial order and angular frequency of a Zernike coefficient, of the phase or the amplitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! What a finished fit says: status, parameters with their errors, residuals, surface.
 
 use super::covariance;
+use super::degenerate;
 use super::quality;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
@@ -68,7 +69,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         .iter()
         .enumerate()
         .map(|(i, p)| {
-            let mode = model::mode_of(&p.name);
+            let mode = model::mode_of(&p.name).or(model::amplitude_mode_of(&p.name));
             ParameterSummary {
                 name: p.name.clone(),
                 n: mode.map(|m| m.n),
@@ -151,9 +152,19 @@ fn doubt(
                 && covariance[(k, k)] > 1.0
         });
         if let Some((k, &i)) = loose {
+            let groups = degenerate::together(covariance.view());
+            let others = groups.iter().find(|group| group.contains(&k)).map(|group| {
+                let names = group.iter().filter(|&&other| other != k).map(|&k| name(which[k]));
+                format!(" apart from {}", names.collect::<Vec<_>>().join(", "))
+            });
+            let remedy = match &others {
+                Some(_) => "fix some of them (--fix), or give a --prior",
+                None => "lower --order, or check wavelength and defocus",
+            };
             return Some(format!(
-                "the maps hardly tell {}: its error is {:.2} rad; lower --order, or check wavelength and defocus",
+                "the maps hardly tell {}{}: its error is {:.2} rad; {remedy}",
                 name(i),
+                others.unwrap_or_default(),
                 covariance[(k, k)].sqrt()
             ));
         }

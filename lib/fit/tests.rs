@@ -28,6 +28,7 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         backend,
         chop: None,
         samplings: Vec::new(),
+        shift: Vec::new(),
     };
     simulate(telescope, &options).unwrap()
 }

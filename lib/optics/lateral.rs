@@ -272,7 +272,8 @@ mod tests {
             let telescope = Telescope::named(name).unwrap();
             let lateral = Lateral::of(&telescope).unwrap();
             let n = 200;
-            let axis = (0..n).map(|i| telescope.radius * (2.0 * f64::from(i) + 1.0 - 200.0) / 200.0);
+            let axis =
+                (0..n).map(|i| telescope.radius * (2.0 * f64::from(i) + 1.0 - 200.0) / 200.0);
             let axis: Vec<f64> = axis.collect();
             let (mut left, mut size) = ([0.0f64; 4], 0.0);
             for (&x, &y) in axis.iter().flat_map(|y| axis.iter().map(move |x| (x, y))) {
@@ -291,11 +292,10 @@ mod tests {
     #[test]
     fn a_file_that_does_not_say_enough_is_told_what_it_needs() {
         let mut telescope = Telescope::named("srt").unwrap();
-        let shaped = [Path::Radial {
-            coefficients: vec![0.0, 1.0],
-            lateral: None,
-            reference_radius: 1.0,
-        }, Path::Zernike { coefficients: vec![0.0; 5], lateral: None, reference_radius: 32.0 }];
+        let shaped = [
+            Path::Radial { coefficients: vec![0.0, 1.0], lateral: None, reference_radius: 1.0 },
+            Path::Zernike { coefficients: vec![0.0; 5], lateral: None, reference_radius: 32.0 },
+        ];
         let two = Path::TwoMirror {
             primary_focal_length: 1.0,
             effective_focal_length: 2.0,
