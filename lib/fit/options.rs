@@ -125,8 +125,12 @@ pub struct FitOptions {
 impl FitOptions {
     /// Whether a parameter is asked for by one of these names.
     pub fn names(&self, names: &[&str]) -> bool {
-        let ParameterEdits { free, fix: _, start, bound } = &self.edits;
-        let asked = free.iter().chain(start.iter().map(|s| &s.0)).chain(bound.iter().map(|b| &b.0));
+        let ParameterEdits { free, fix, start, bound } = &self.edits;
+        let asked = free
+            .iter()
+            .chain(fix)
+            .chain(start.iter().map(|s| &s.0))
+            .chain(bound.iter().map(|b| &b.0));
         asked.chain(self.priors.iter().map(|p| &p.name)).any(|name| names.contains(&name.as_str()))
     }
 }

@@ -89,6 +89,9 @@ pub struct ParameterSummary {
 pub struct MapSummary {
     pub name: String,
     pub defocus_m: f64,
+    /// The sub-reflector's known displacement sideways, along x and y, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_m: Option<[f64; 2]>,
     /// Samples that were fitted, and blanks that were left out.
     pub samples: usize,
     pub blanks: usize,

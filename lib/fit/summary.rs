@@ -42,6 +42,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         summaries.push(MapSummary {
             name: map.name.clone(),
             defocus_m: map.defocus,
+            shift_m: problem.maps.shift.get(summaries.len()).copied(),
             samples: count,
             blanks: map.blanks(),
             peak: map.peak(),
