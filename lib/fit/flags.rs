@@ -151,7 +151,7 @@ fn together(result: &FitResult) -> Found {
     };
     let groups: Vec<String> = groups.iter().map(named).collect();
     (!groups.is_empty()).then(|| {
-        ("known-together", format!("the maps hardly tell {} apart: the error of each is that of the others; fix some, or judge by their --prior", groups.join("; or ")))
+        ("known-together", format!("the maps hardly tell {} apart, so the error of each is that of the others, or of a --prior", groups.join("; or ")))
     })
 }
 

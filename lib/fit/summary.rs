@@ -2,6 +2,7 @@
 
 use super::covariance;
 use super::degenerate;
+use super::prior;
 use super::quality;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
@@ -147,25 +148,29 @@ fn doubt(
                 "the maps do not tell {named}, so there are no errors: free fewer parameters (--fix), lower --order, give a --prior, or maps that differ more in focus"
             ));
         };
+        // A prior may tell what the maps do not.
+        let prior = prior::known(problem);
+        let alone = |&k: &usize| prior.iter().all(|p| p.0 != which[k]);
+        let coefficient = |&k: &usize| model::mode_of(name(which[k])).is_some();
+        let groups = degenerate::together(covariance.view());
+        if let Some(group) =
+            groups.iter().find(|g| g.iter().all(alone) && g.iter().any(coefficient))
+        {
+            let names: Vec<&str> = group.iter().map(|&k| name(which[k])).collect();
+            return Some(format!(
+                "the maps hardly tell {} apart, so the error of each is that of the others: fix some (--fix), or give a --prior",
+                names.join(", ")
+            ));
+        }
         let loose = which.iter().enumerate().find(|&(k, &i)| {
             problem.model.parameters[i].unit == "rad"
                 && model::mode_of(name(i)).is_some()
                 && covariance[(k, k)] > 1.0
         });
         if let Some((k, &i)) = loose {
-            let groups = degenerate::together(covariance.view());
-            let others = groups.iter().find(|group| group.contains(&k)).map(|group| {
-                let names = group.iter().filter(|&&other| other != k).map(|&k| name(which[k]));
-                format!(" apart from {}", names.collect::<Vec<_>>().join(", "))
-            });
-            let remedy = match &others {
-                Some(_) => "fix some of them (--fix), or give a --prior",
-                None => "lower --order, or check wavelength and defocus",
-            };
             return Some(format!(
-                "the maps hardly tell {}{}: its error is {:.2} rad; {remedy}",
+                "the maps hardly tell {}: its error is {:.2} rad; lower --order, or check wavelength and defocus",
                 name(i),
-                others.unwrap_or_default(),
                 covariance[(k, k)].sqrt()
             ));
         }
