@@ -25,7 +25,11 @@
 //! * **Far field**: `S(u,v) = sum E(x,y) exp(-2 pi i (u x + v y)/wavelength) dx dy / (pi R^2)`,
 //!   power `P = |S|^2`; `u, v` in radians on the sky, `x, y` in metres on the dish. Divided by the
 //!   dish's area, so that a perfect, uniformly lit dish with `amp = 1` peaks at `P = 1`.
-//! * **Defocus**: `E = B A exp(i (phase + 2 pi path(x,y;dz)/wavelength))`.
+//! * **Defocus**: `E = B A exp(i (phase + 2 pi path(x,y;dz)/wavelength))`. A sub-reflector moved sideways
+//!   adds its path to it, without the tilt, which each map's pointing offset has
+//!   ([`optics::lateral`]).
+//! * **Amplitude**: the illumination's, times `exp(a1 Z1 + a2 Z2 + ...)` where it has polynomials, so that it
+//!   stays positive. Every map has the amplitude `sqrt(gain[i])` of its own.
 //! * **Arrays** are row-major: `(map, v, u)` on the sky, `(y, x)` on the dish, x and u fastest. A
 //!   sky grid of `n` pixels has its origin at pixel `n/2` (rounded down), counted from 0.
 //! * **SI units** everywhere inside: metres, hertz, radians. Units on the command line and in

@@ -33,6 +33,7 @@ impl Case {
             precision: Precision::F64,
             backend: Backend::default(),
             samplings: Vec::new(),
+            shift: Vec::new(),
             chop: None,
         };
         Case { telescope, options }

@@ -37,6 +37,7 @@ impl Paper {
             precision: Precision::F64,
             chop: None,
             samplings: Vec::new(),
+            shift: Vec::new(),
             backend: Backend::Cpu,
         };
         let maps = simulate(&telescope, &simulated).expect("a simulation of the paper's case");

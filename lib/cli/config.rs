@@ -3,6 +3,7 @@
 //! ```toml
 //! [fit]
 //! order = 7 # or "auto"
+//! amplitude_order = 2
 //! likelihood = "gaussian"
 //! nuisance = "offset,gain"
 //! free = ["sigma"]
@@ -18,7 +19,7 @@
 //! ddz = ["0mm", "2mm"]
 //! ```
 
-use super::model::{LikelihoodName, Order, scale, wanted};
+use super::model::{LikelihoodName, Order, amplitude_order, scale, wanted};
 use super::parameter::{bounds_of, known, power_law, prior_of, value_of};
 use crate::error::{Error, Result};
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -42,6 +43,7 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct FitTable {
     order: Option<Quantity>,
+    amplitude_order: Option<u32>,
     likelihood: Option<String>,
     scale: Option<f64>,
     power_law: Option<String>,
@@ -71,6 +73,7 @@ impl Quantity {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     pub order: Option<Order>,
+    pub amplitude_order: Option<u32>,
     pub likelihood: Option<LikelihoodName>,
     pub scale: Option<f64>,
     pub nuisance: Option<Nuisance>,
@@ -105,6 +108,7 @@ impl File {
         let start = self.start.iter();
         let bound = self.bound.iter();
         let priors = self.prior.iter();
+        let amplitude = self.fit.amplitude_order;
         let likelihood = self.fit.likelihood.as_deref().map(|name| {
             LikelihoodName::from_str(name, false).map_err(|_| {
                 Error::usage(format!("unknown likelihood '{name}', expected gaussian or cauchy"))
@@ -112,6 +116,7 @@ impl File {
         });
         Ok(Config {
             order: self.fit.order.map(|n| wanted(&n.text())).transpose()?,
+            amplitude_order: amplitude.map(|n| amplitude_order(&n.to_string())).transpose()?,
             likelihood: likelihood.transpose()?,
             scale: self.fit.scale.map(|f| scale(&f.to_string())).transpose()?,
             nuisance: self.fit.nuisance.map(|text| text.parse()).transpose()?,

@@ -68,6 +68,11 @@ pub const ALL: &[Example] = &[
         "The order that the maps tell, and corrections for actuators at x, y in metres",
         "(echo x,y; echo 1.2,0.4; echo -2,1) > actuators.csv\n    oof-fit maps.fits --order auto:4 --quiet --actuators actuators.csv --clip 300um \\\n      -o surface.fits",
     ),
+    example(
+        "oof-fit",
+        "An amplitude of its own shape, and a receiver that may be 2 mm off the axis",
+        "oof-fit maps.fits --order 3 --amplitude-order 1 --prior sx=0mm:2mm,sy=0mm:2mm \\\n      -o more.json",
+    ),
     example("oof-grad", "Is the gradient right?", "oof-grad maps.fits --order 3 --check"),
     example(
         "oof-grad",

@@ -2,7 +2,7 @@
 
 use super::example;
 use super::input::InputArgs;
-use super::parameter::check_in_model;
+use super::parameter::{check_amplitude, check_in_model};
 use super::program::or_dash;
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
@@ -135,6 +135,7 @@ fn work(
         for (name, _) in &earlier.parameters {
             let two = input.maps.chop.is_some();
             check_in_model(name, order, maps, two, input.telescope.illumination)?;
+            check_amplitude(name, input.options.amplitude_order)?;
         }
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);

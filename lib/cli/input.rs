@@ -6,12 +6,13 @@ use super::machine::MachineArgs;
 use super::maps::{Content, MapsArgs, maps_of_cube};
 use super::model::ModelArgs;
 use super::noise;
-use super::observation::{ObservationArgs, illumination, open_telescope};
-use super::parameter::check_in_model;
+use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
+use super::parameter::{check_amplitude, check_in_model};
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::io::results::FitFile;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
+use crate::optics::model::amplitude_order;
 use crate::optics::telescope::Telescope;
 use clap::Args;
 
@@ -61,7 +62,8 @@ impl InputArgs {
     /// Whatever makes no sense, before any work is done.
     pub fn read(&self, earlier: Option<&FitFile>) -> Result<Input> {
         let given = self.telescope.as_deref().map(open_telescope).transpose()?;
-        let mut options = self.model.options(earlier.map(|e| e.order))?;
+        let names = earlier.iter().flat_map(|e| e.parameters.iter().map(|p| p.0.as_str()));
+        let mut options = self.model.options(earlier.map(|e| e.order), amplitude_order(names))?;
         options.precision = self.machine.precision();
         let place = self.maps.place();
         let content = self.maps.read()?;
@@ -89,6 +91,10 @@ impl InputArgs {
         if let Some(chop) = self.observation.chop {
             maps.chop = chop.0;
         }
+        if let Some(shift) = &self.observation.shift {
+            maps.shift = shift.clone();
+        }
+        check_shift(&maps.shift, maps.maps.len())?;
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
         self.model.start_from_files(&mut options, telescope.illumination, wavelength)?;
@@ -97,7 +103,8 @@ impl InputArgs {
             None => maps.aperture.filter(|_| same),
         };
         if let Some(grid) = options.aperture {
-            check::grid(grid, &telescope, options.order, "--aperture-points")?;
+            let order = options.order.max(options.amplitude_order);
+            check::grid(grid, &telescope, order, "--aperture-points")?;
         }
         let edits = &options.edits;
         let names = edits.free.iter().chain(&edits.fix);
@@ -106,6 +113,7 @@ impl InputArgs {
         for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
             let (count, two) = (maps.maps.len(), maps.chop.is_some());
             check_in_model(name, options.order, count, two, telescope.illumination)?;
+            check_amplitude(name, options.amplitude_order)?;
         }
         Ok(Input { telescope, wavelength, maps, options })
     }

@@ -2,11 +2,14 @@
 
 use super::coefficients;
 use super::config::Config;
-use super::parameter::{assignment, bound, check_in_model, known, power_law, prior, split};
+use super::parameter::{
+    assignment, bound, check_amplitude, check_in_model, known, power_law, prior, split,
+};
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::optics::illumination::Illumination;
+use crate::optics::model::LATERAL;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -29,6 +32,11 @@ pub struct ModelArgs {
     /// N, and takes the one that the maps tell best [default: 5]
     #[arg(long, value_name = "N|auto", value_parser = wanted)]
     pub order: Option<Order>,
+    /// Highest radial order of the amplitude, 0 to 20: the illumination's times exp(a1 Z1 + a2 Z2 + ...)
+    /// with the coefficients a1, a2, ... free, and its own parameters of that order fixed, x0 and y0 from
+    /// 1, the others from 2 [default: 0, the illumination alone]
+    #[arg(long, value_name = "N", value_parser = amplitude_order)]
+    pub amplitude_order: Option<u32>,
     /// How residuals are weighed; outliers count little in cauchy [default: cauchy]
     #[arg(long, value_name = "KIND", value_enum)]
     pub likelihood: Option<LikelihoodName>,
@@ -38,14 +46,17 @@ pub struct ModelArgs {
     /// What every map has for itself: all, none, or a list of offset, gain, background [default: all]
     #[arg(long, value_name = "LIST", value_parser = str::parse::<Nuisance>)]
     pub nuisance: Option<Nuisance>,
-    /// Parameters to fit that are fixed otherwise: z0, z1, ..., amp, sigma, taper, ..., gain[0], ...
+    /// Parameters to fit that are fixed otherwise: z0, z1, ..., amp, sigma, taper, ..., gain[0], ..., or sx
+    /// and sy, the sub-reflector's displacement sideways in all maps, which does nearly what coma does: fix
+    /// z7 and z8, or give a --prior
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = known)]
     pub free: Vec<String>,
     /// Parameters not to fit
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = known)]
     pub fix: Vec<String>,
-    /// Values to start from, such as z3=0.2rad,sigma=0.7: z and dx, dy take an angle, others a number; or
-    /// the file of an earlier fit (JSON, FITS, CSV), for the surface and the illumination
+    /// Values to start from, such as z3=0.2rad,sigma=0.7: z and dx, dy take an angle, sx, sy and ddz a
+    /// length, others a number; or the file of an earlier fit (JSON, FITS, CSV), for the surface and the
+    /// illumination
     #[arg(long, value_name = "NAME=VALUE|FILE,...", value_delimiter = ',', value_parser = started)]
     pub start: Vec<Start>,
     /// Lowest and highest value of a parameter, such as taper=-25..-1
@@ -116,6 +127,15 @@ pub fn order(text: &str) -> Result<u32> {
     })
 }
 
+/// An order of the amplitude.
+pub fn amplitude_order(text: &str) -> Result<u32> {
+    text.parse().ok().filter(|n| *n <= HIGHEST_ORDER).ok_or_else(|| {
+        Error::usage(format!(
+            "amplitude order {text}, expected a whole number from 0 to {HIGHEST_ORDER}"
+        ))
+    })
+}
+
 /// A likelihood's scale.
 pub fn scale(text: &str) -> Result<f64> {
     match Quantity::Number.parse(text)? {
@@ -125,17 +145,26 @@ pub fn scale(text: &str) -> Result<f64> {
 }
 
 impl ModelArgs {
-    /// Command line and file together. What neither says is at its default; `order` is the order
-    /// where neither has one.
-    pub fn options(&self, default_order: Option<u32>) -> Result<FitOptions> {
+    /// Command line and file together. What neither says is at its default; `default_order` and
+    /// `default_amplitude` are the orders where neither has one.
+    pub fn options(
+        &self,
+        default_order: Option<u32>,
+        default_amplitude: u32,
+    ) -> Result<FitOptions> {
         let config = match &self.config {
             Some(path) => Config::open(path)?,
             None => Config::default(),
         };
-        self.merge(config, default_order)
+        self.merge(config, default_order, default_amplitude)
     }
 
-    fn merge(&self, config: Config, default_order: Option<u32>) -> Result<FitOptions> {
+    fn merge(
+        &self,
+        config: Config,
+        default_order: Option<u32>,
+        default_amplitude: u32,
+    ) -> Result<FitOptions> {
         if let Some(name) = self.free.iter().find(|name| self.fix.contains(name)) {
             return Err(Error::usage(format!("{name} is in --free and in --fix; give it once")));
         }
@@ -147,6 +176,10 @@ impl ModelArgs {
         let order = self.order.or(config.order).or(default_order.map(Order::Fixed));
         Ok(FitOptions {
             order: order.map_or(defaults.order, Order::highest),
+            amplitude_order: self
+                .amplitude_order
+                .or(config.amplitude_order)
+                .unwrap_or(default_amplitude),
             choose_order: matches!(order, Some(Order::Auto(_))),
             likelihood: likelihood.map_or(defaults.likelihood, |name| match name {
                 LikelihoodName::Gaussian => LikelihoodKind::Gaussian,
@@ -171,8 +204,8 @@ impl ModelArgs {
         self.start.iter().filter_map(value).collect()
     }
 
-    /// Puts the start values of files before those of `options`, which win; coefficients above its order
-    /// and parameters of another illumination are left out.
+    /// Puts the start values of files before those of `options`, which win; coefficients above its orders,
+    /// parameters of another illumination and a lateral displacement that is not asked for are left out.
     ///
     /// # Errors
     /// Files that hold no start values.
@@ -188,8 +221,11 @@ impl ModelArgs {
                 start.extend(coefficients::start_values(path, wavelength)?);
             }
         }
+        let lateral = options.names(&LATERAL);
         start.retain(|(name, _)| {
             check_in_model(name, options.order, 0, false, illumination).is_ok()
+                && check_amplitude(name, options.amplitude_order).is_ok()
+                && (lateral || !LATERAL.contains(&name.as_str()))
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;
@@ -252,16 +288,22 @@ mod tests {
             ..Config::default()
         };
         let line = "--order 7 --free gain --fix sigma --start z3=0.5rad --bound taper=-8..-2";
-        let options = parse(line).merge(config.clone(), None).unwrap();
+        let options = parse(line).merge(config.clone(), None, 0).unwrap();
         assert_eq!(options.order, 7);
         assert_eq!(options.nuisance, Nuisance::NONE);
         assert_eq!(options.edits.free, ["gain"]);
         assert_eq!(options.edits.fix, ["z1", "sigma"]);
         assert_eq!(options.edits.start, [("z4".into(), 2.0), ("z3".into(), 0.5)]);
         assert_eq!(options.edits.bound, [("taper".into(), -8.0, -2.0)]);
-        assert_eq!(parse("").merge(config, Some(4)).unwrap().order, 3);
-        let plain = parse("").merge(Config::default(), None).unwrap();
+        assert_eq!(parse("").merge(config, Some(4), 0).unwrap().order, 3);
+        let plain = parse("").merge(Config::default(), None, 0).unwrap();
         assert_eq!((plain.order, plain.nuisance), (5, Nuisance::ALL));
+        let amplitude = |line: &str, file, earlier| {
+            let config = Config { amplitude_order: file, ..Config::default() };
+            parse(line).merge(config, None, earlier).unwrap().amplitude_order
+        };
+        assert_eq!(amplitude("--amplitude-order 3", Some(2), 1), 3);
+        assert_eq!((amplitude("", Some(0), 1), amplitude("", None, 1)), (0, 1));
     }
 
     #[test]
@@ -272,7 +314,7 @@ mod tests {
         for text in ["", "0", "auto:0", "auto:", "auto4", "automatic", "21", "auto:21"] {
             assert!(wanted(text).is_err(), "{text}");
         }
-        let options = parse("--order auto:6").merge(Config::default(), None).unwrap();
+        let options = parse("--order auto:6").merge(Config::default(), None, 0).unwrap();
         assert!(options.choose_order && options.order == 6);
     }
 
@@ -288,7 +330,7 @@ mod tests {
         for line in
             ["--free z3 --fix z3", "--start z3=1rad,z3=2rad", "--bound q=1..2 --bound q=1..3"]
         {
-            assert!(parse(line).merge(Config::default(), None).is_err(), "{line}");
+            assert!(parse(line).merge(Config::default(), None, 0).is_err(), "{line}");
         }
     }
 }

@@ -24,6 +24,12 @@ pub struct ObservationArgs {
     #[arg(long, value_name = "DZ,...", value_delimiter = ',', allow_hyphen_values = true,
           value_parser = length)]
     pub defocus: Option<Vec<f64>>,
+    /// Displacement of the sub-reflector sideways in each map, along x and y with units, such as
+    /// 0mm:0mm,5mm:0mm; its effect on the pointing is left to each map's own offset [default: what the
+    /// file says, else none]
+    #[arg(long, value_name = "X:Y,...", value_delimiter = ',', allow_hyphen_values = true,
+          value_parser = shift)]
+    pub shift: Option<Vec<[f64; 2]>>,
     /// Shape of the illumination: gaussian, pedestal, tophat or squashed [default: what the file says,
     /// else the telescope's]
     #[arg(long, value_name = "KIND", value_parser = illumination)]
@@ -47,6 +53,28 @@ fn chop(text: &str) -> Result<Chop> {
         chop if chop != 0.0 && chop.abs() < std::f64::consts::FRAC_PI_2 => Ok(Chop(Some(chop))),
         _ => Err(Error::usage(format!(
             "'{text}' is no distance of two beams; give an angle or none"
+        ))),
+    }
+}
+
+/// `5mm:-2mm`
+fn shift(text: &str) -> Result<[f64; 2]> {
+    let (x, y) = text
+        .split_once(':')
+        .ok_or_else(|| Error::usage(format!("'{text}' is not X:Y, two lengths such as 5mm:0mm")))?;
+    Ok([length(x)?, length(y)?])
+}
+
+/// Checks that there is a displacement for every one of `maps`, or none.
+///
+/// # Errors
+/// A usage error with both numbers.
+pub fn check_shift(shift: &[[f64; 2]], maps: usize) -> Result<()> {
+    match shift.len() {
+        0 => Ok(()),
+        given if given == maps => Ok(()),
+        given => Err(Error::usage(format!(
+            "--shift has {given} displacements, but there are {maps} maps"
         ))),
     }
 }

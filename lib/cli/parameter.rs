@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::optics::illumination::Illumination;
-use crate::optics::model::{CHOP, RATIO};
+use crate::optics::model::{CHOP, LATERAL, RATIO};
+use crate::optics::zernike::Mode;
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
@@ -20,10 +21,19 @@ pub fn split(name: &str) -> (&str, Option<usize>) {
 
 /// The index of a Zernike coefficient `zJ`.
 pub fn zernike(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix('z')?;
+    numbered('z', name)
+}
+
+/// The index of a coefficient of the amplitude `aJ`, from 1.
+pub fn amplitude(name: &str) -> Option<u32> {
+    numbered('a', name).filter(|j| *j > 0)
+}
+
+fn numbered(letter: char, name: &str) -> Option<u32> {
+    let digits = name.strip_prefix(letter)?;
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let j = digits.parse().ok().filter(|_| plain)?;
-    (name == format!("z{j}")).then_some(j)
+    (name == format!("{letter}{j}")).then_some(j)
 }
 
 /// What a parameter's values are measured in.
@@ -45,13 +55,20 @@ pub fn quantity(name: &str) -> Result<Quantity> {
     if name == CHOP {
         return Ok(Quantity::Angle);
     }
+    if LATERAL.contains(&name) {
+        return Ok(Quantity::Length);
+    }
+    if amplitude(name).is_some() {
+        return Ok(Quantity::Number);
+    }
     let of_any = |kind: &Illumination| kind.parameters().iter().any(|p| p.name == name);
     if Illumination::ALL.iter().any(of_any) {
         return Ok(Quantity::Number);
     }
     Err(Error::usage(format!(
-        "unknown parameter '{name}', expected z0, z1, ..., {} with or without the number of a map \
+        "unknown parameter '{name}', expected z0, z1, ..., a1, a2, ..., {}, {} with or without the number of a map \
          in brackets, {CHOP}, or one of the illumination such as amp, x0, sigma, taper",
+        LATERAL.join(", "),
         OF_A_MAP.join(", ")
     )))
 }
@@ -132,7 +149,20 @@ pub fn power_law(text: &str) -> Result<PowerLaw> {
     if sigma > 0.0 { Ok(PowerLaw { sigma, power }) } else { Err(wrong()) }
 }
 
-/// Checks that the model has a parameter of this name.
+/// Checks that an amplitude up to `order` has a coefficient of this name, if it is of one.
+///
+/// # Errors
+/// A usage error for a coefficient above `order`.
+pub fn check_amplitude(name: &str, order: u32) -> Result<()> {
+    match amplitude(name).map(|j| Mode::of(j as usize).n) {
+        Some(n) if n > order => Err(Error::usage(format!(
+            "{name} is of order {n} of the amplitude; give --amplitude-order {n}, or more"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the model has a parameter of this name; for those of the amplitude see [`check_amplitude`].
 ///
 /// # Errors
 /// A usage error for a coefficient above `order`, a map that is not there, a second beam that is not there
@@ -164,6 +194,9 @@ pub fn check_in_model(
             return Ok(());
         }
     }
+    if LATERAL.contains(&name) || amplitude(name).is_some() {
+        return Ok(());
+    }
     if OF_A_MAP.contains(&stem) {
         return match index {
             Some(i) if i >= maps => Err(Error::usage(format!(
@@ -191,6 +224,9 @@ mod tests {
     fn a_coefficient_takes_an_angle_and_an_illumination_a_number() {
         assert_eq!(assignment("z3=0.2rad").unwrap(), ("z3".into(), 0.2));
         assert_eq!(assignment("taper = -12").unwrap(), ("taper".into(), -12.0));
+        assert_eq!(assignment("a3=0.05").unwrap(), ("a3".into(), 0.05));
+        assert_eq!(assignment("sx=-2mm").unwrap(), ("sx".into(), -2e-3));
+        assert!(assignment("sx=2").is_err() && assignment("a3=0.05rad").is_err());
         let (name, value) = assignment("dx[1]=2arcsec").unwrap();
         assert_eq!(name, "dx[1]");
         assert!((value - 2.0 * std::f64::consts::PI / 648_000.0).abs() < 1e-20);
@@ -228,7 +264,10 @@ mod tests {
         for name in ["", "z", "zz", "z03", "z-1", "gain[", "gain[x]", "gain]0[", "sigma[0]", "dz"] {
             assert!(known(name).is_err(), "{name}");
         }
-        for name in ["z0", "z230", "gain", "gain[12]", "sigma", "taper", "q"] {
+        for name in ["a", "a0", "a01", "a1[0]", "sx[0]", "sz"] {
+            assert!(known(name).is_err(), "{name}");
+        }
+        for name in ["z0", "z230", "gain", "gain[12]", "sigma", "taper", "q", "a1", "sx", "sy"] {
             assert!(known(name).is_ok(), "{name}");
         }
     }
@@ -242,6 +281,10 @@ mod tests {
         let two = |name| check_in_model(name, 2, 3, true, Illumination::Gaussian);
         assert!(two("ratio[2]").is_ok() && two("ratio[3]").is_err() && two("chop").is_ok());
         assert!(two("chop[1]").is_err());
+        assert!(check("sx").is_ok() && check_amplitude("a5", 2).is_ok());
+        let message = check_amplitude("a6", 2).unwrap_err().to_string();
+        assert!(message.contains("--amplitude-order 3"), "{message}");
+        assert!(check_amplitude("z6", 0).is_ok() && check_amplitude("amp", 0).is_ok());
         let message = check("taper").unwrap_err().to_string();
         assert!(message.contains("gaussian") && message.contains("sigma"), "{message}");
     }

@@ -7,7 +7,7 @@ use super::input::telescope_help;
 use super::machine::MachineArgs;
 use super::model::{order, twice};
 use super::noise;
-use super::observation::{ObservationArgs, illumination, open_telescope, rms};
+use super::observation::{ObservationArgs, check_shift, illumination, open_telescope, rms};
 use super::parameter::{self, assignment, check_in_model};
 use super::program::{or_dash, say};
 use super::signal::Stop;
@@ -18,7 +18,7 @@ use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::Noise;
-use crate::optics::model::mode_of;
+use crate::optics::model::{amplitude_mode_of, mode_of};
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
 use clap::{Parser, ValueEnum};
@@ -59,7 +59,8 @@ pub struct SimulateArgs {
     /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
     #[arg(long, value_name = "ANGLE", value_parser = rms, help_heading = "Aberrations")]
     pub rms: Option<f64>,
-    /// Other parameters, such as sigma=0.7,x0=0.02,amp=0.9
+    /// Other parameters, such as sigma=0.7,x0=0.02,amp=0.9; a3=0.05 for an amplitude times
+    /// exp(0.05 Z3), sx=2mm for a sub-reflector displaced sideways in all maps
     #[arg(long, value_name = "NAME=VALUE,...", value_delimiter = ',', value_parser = assignment,
           help_heading = "Aberrations")]
     pub set: Vec<(String, f64)>,
@@ -168,8 +169,10 @@ impl SimulateArgs {
         }
         let parameters = self.values(earlier, metres)?;
         // Coefficients of any order can be set.
-        let orders = parameters.iter().filter_map(|(name, _)| mode_of(name)).map(|mode| mode.n);
-        check::grid(grid, &telescope, orders.fold(self.order, u32::max), "--grid")?;
+        let orders =
+            parameters.iter().filter_map(|(name, _)| mode_of(name).or(amplitude_mode_of(name)));
+        let highest = orders.fold(self.order, |highest, mode| highest.max(mode.n));
+        check::grid(grid, &telescope, highest, "--grid")?;
         let noise = self.noise.unwrap_or_else(|| {
             if !self.machine.quiet {
                 let text = format!(
@@ -192,6 +195,7 @@ impl SimulateArgs {
             noise,
             precision: self.machine.precision(),
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
+            shift: self.observation.shift.clone().unwrap_or(like.shift),
             samplings,
             backend: Backend::default(),
         };
@@ -201,6 +205,7 @@ impl SimulateArgs {
                 "--defocus has {given} values, but there are {maps} maps in the file of --like"
             )));
         }
+        check_shift(&options.shift, given)?;
         for (name, _) in &options.parameters {
             // Coefficients of any order can be set.
             if parameter::zernike(name).is_none() {

@@ -207,6 +207,7 @@ mod tests {
             backend: Backend::Cpu,
             chop: None,
             samplings: Vec::new(),
+            shift: Vec::new(),
         };
         let maps = simulate(&telescope, &simulated).unwrap();
         let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);

@@ -1,4 +1,4 @@
-//! Directions of the parameters that change nothing in the maps, by their names.
+//! Directions of the parameters that change nothing in the maps, or hardly anything, by their names.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::ArrayView2;
@@ -8,6 +8,9 @@ use ndarray::ArrayView2;
 const LEAST: f64 = 1e-11;
 /// Parameters with a smaller part in a direction are not named.
 const PART: f64 = 0.1;
+
+/// Errors that correlate by more than this go together: each is 22 times what it would be without the other.
+const TOGETHER: f64 = 0.999;
 
 /// The parameters that take part in a direction, the largest part first.
 pub type Direction = Vec<usize>;
@@ -35,6 +38,22 @@ pub fn directions(curvature: ArrayView2<f64>) -> Vec<Direction> {
     named.collect()
 }
 
+/// The groups of parameters whose errors go together by their `covariance`, each in their order: what is
+/// known of one of them is known of all.
+pub fn together(covariance: ArrayView2<f64>) -> Vec<Vec<usize>> {
+    let n = covariance.nrows();
+    let mut groups: Vec<usize> = (0..n).collect();
+    for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
+        let alone = (covariance[(a, a)] * covariance[(b, b)]).sqrt();
+        if covariance[(a, b)].abs() > TOGETHER * alone {
+            let (from, to) = (groups[a], groups[b]);
+            groups.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
+        }
+    }
+    let members = |g: usize| (0..n).filter(|&i| groups[i] == g).collect::<Vec<_>>();
+    (0..n).map(members).filter(|group| group.len() > 1).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +73,15 @@ mod tests {
         let same = of(array![[1e3, 1.0, 1.0], [2e3, -1.0, 2.0], [0.0, 5.0, 0.0]]);
         assert_eq!(same.len(), 1);
         assert!(same[0].len() == 2 && same[0].contains(&0) && same[0].contains(&2), "{same:?}");
+    }
+
+    #[test]
+    fn errors_that_go_together_are_grouped() {
+        // What five parameters have of two independent errors.
+        let of = array![[1.0, 0.0], [0.0, 1e-3], [1.0, 1e-6], [1.0, 0.1], [0.0, 5e-3]];
+        let covariance = of.dot(&of.t());
+        assert_eq!(together(covariance.view()), [vec![0, 2], vec![1, 4]]);
+        assert!(together(Array2::eye(3).view()).is_empty());
+        assert!(together(Array2::zeros((2, 2)).view()).is_empty());
     }
 }

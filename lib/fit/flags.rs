@@ -7,8 +7,10 @@
 //! | `focus-jump`, `coma-jump` | between the chosen order and a neighbour, by more than 0.3 rad and 5 sigma |
 //! | `reduced-chi2` | above 2, or below 0.5 |
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
+//! | `known-together` | errors correlate by more than 0.999: the maps hardly tell parameters apart |
 //! | `order-limit` | `--order auto` chose its limit |
 
+use super::degenerate;
 use super::result::{FitResult, OrderSummary};
 use super::surface::Surface;
 use crate::optics::zernike::Mode;
@@ -47,6 +49,7 @@ pub fn flags(result: &FitResult) -> Vec<Flag> {
         }),
         chi2(result.reduced_chi2),
         rms(result.surface.surface_rms_m, result.wavelength_m),
+        together(result),
         limit(&result.orders, result.order),
     ];
     let flag = |(name, reason): (&str, String)| Flag { name: name.into(), reason };
@@ -136,6 +139,19 @@ fn rms(surface: f64, wavelength: f64) -> Found {
                 most * um
             ),
         )
+    })
+}
+
+fn together(result: &FitResult) -> Found {
+    let groups = degenerate::together(result.covariance.as_ref()?.view());
+    let names: Vec<&str> =
+        result.parameters.iter().filter(|p| p.free).map(|p| p.name.as_str()).collect();
+    let named = |group: &Vec<usize>| {
+        group.iter().filter_map(|&k| names.get(k).copied()).collect::<Vec<_>>().join(", ")
+    };
+    let groups: Vec<String> = groups.iter().map(named).collect();
+    (!groups.is_empty()).then(|| {
+        ("known-together", format!("the maps hardly tell {} apart, so the error of each is that of the others, or of a --prior", groups.join("; or ")))
     })
 }
 

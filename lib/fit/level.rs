@@ -7,6 +7,7 @@ use super::options::FitOptions;
 use super::problem::{Problem, centroid};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::lateral::Lateral;
 use crate::optics::telescope::Telescope;
 
 /// One smaller version.
@@ -102,7 +103,13 @@ impl Level {
                 ..options.clone()
             },
             share,
-            maps: MapSet { maps, noise: whole.noise, chop: whole.chop, ..MapSet::default() },
+            maps: MapSet {
+                maps,
+                noise: whole.noise,
+                chop: whole.chop,
+                shift: whole.shift.clone(),
+                ..MapSet::default()
+            },
         }
     }
 }
@@ -161,15 +168,29 @@ fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
     if u.hypot(v) > near { (u, v) } else { (0.0, 0.0) }
 }
 
-/// How far the defocus spreads a beam, radians: the steepest slope of the path on the dish, for the
-/// map that is farthest out of focus.
+/// How far the defocus, and a displacement sideways, spread a beam, radians: the steepest slopes of their
+/// paths on the dish, for the maps that are farthest off.
 fn spread(telescope: &Telescope, maps: &MapSet) -> f64 {
     let farthest = maps.maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
-    let (radius, count) = (telescope.radius, 64);
+    let along = steepest(telescope.radius, |x, y| telescope.path.per_metre(x, y));
+    let sideways = |i: usize| {
+        let farthest = maps.shift.iter().fold(0.0f64, |a, shift| a.max(shift[i].abs()));
+        // Where the telescope's file does not tell, the model says so.
+        let lateral = (farthest > 0.0).then(|| Lateral::of(telescope).ok()).flatten();
+        lateral.map_or(0.0, |path| {
+            farthest * steepest(telescope.radius, |x, y| path.per_metre(x, y)[i])
+        })
+    };
+    farthest * along + sideways(0) + sideways(1)
+}
+
+/// The steepest slope of a path along the axes of a dish.
+fn steepest(radius: f64, path: impl Fn(f64, f64) -> f64) -> f64 {
+    let count = 64;
     let path = |i: usize, along_x: bool| {
         let r = radius * (2.0 * i as f64 / count as f64 - 1.0);
         let (x, y) = if along_x { (r, 0.0) } else { (0.0, r) };
-        telescope.path.per_metre(x, y)
+        path(x, y)
     };
     let mut steepest = 0.0f64;
     for along_x in [true, false] {
@@ -181,7 +202,7 @@ fn spread(telescope: &Telescope, maps: &MapSet) -> f64 {
             steepest = steepest.max(slope.abs());
         }
     }
-    farthest * steepest
+    steepest
 }
 
 /// The largest stride that leaves a sample every half beam width, which is all that a band-limited map

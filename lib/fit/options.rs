@@ -101,6 +101,9 @@ impl ParameterEdits {
 pub struct FitOptions {
     /// Highest radial order of the Zernike polynomials.
     pub order: u32,
+    /// Highest radial order of the polynomials of the amplitude; 0 for none. They are free, and the
+    /// illumination's own parameters that would do the same are not.
+    pub amplitude_order: u32,
     /// Take the best order up to `order` (see [`super::order`]).
     pub choose_order: bool,
     pub likelihood: LikelihoodKind,
@@ -119,10 +122,24 @@ pub struct FitOptions {
     pub errors: bool,
 }
 
+impl FitOptions {
+    /// Whether a parameter is asked for by one of these names.
+    pub fn names(&self, names: &[&str]) -> bool {
+        let ParameterEdits { free, fix, start, bound } = &self.edits;
+        let asked = free
+            .iter()
+            .chain(fix)
+            .chain(start.iter().map(|s| &s.0))
+            .chain(bound.iter().map(|b| &b.0));
+        asked.chain(self.priors.iter().map(|p| &p.name)).any(|name| names.contains(&name.as_str()))
+    }
+}
+
 impl Default for FitOptions {
     fn default() -> Self {
         FitOptions {
             order: 5,
+            amplitude_order: 0,
             choose_order: false,
             likelihood: LikelihoodKind::default(),
             scale: None,

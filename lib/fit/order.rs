@@ -180,6 +180,7 @@ mod tests {
             precision: crate::device::Precision::F64,
             backend: crate::device::Backend::default(),
             samplings: Vec::new(),
+            shift: Vec::new(),
             chop: None,
         };
         let maps = simulate(&telescope, &options).unwrap();

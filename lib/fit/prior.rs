@@ -31,7 +31,7 @@ pub struct PowerLaw {
 
 /// Position, mean and standard deviation of every parameter that has a prior; a prior by name goes before
 /// the power law.
-fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
+pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
     let FitOptions { priors, power_law, .. } = problem.options;
     let names = problem.model.parameters.iter().map(|p| p.name.as_str()).enumerate();
     let one = |(i, name): (usize, &str)| {

@@ -14,6 +14,9 @@ use std::ops::Range;
 /// not be explained away.
 const LEAST_GAIN: f64 = 0.2;
 
+/// The largest coefficient of an amplitude's logarithm: a factor of 20 at the rim.
+const MOST_AMPLITUDE: f64 = 3.0;
+
 /// Models of more samples than this are not held together but map by map.
 const TOGETHER: usize = 1_000_000;
 
@@ -97,6 +100,10 @@ impl<'a> Problem<'a> {
         let first = if offset { zernike::count(1) } else { 1 };
         (first..zernike::count(self.options.order)).for_each(|j| self.free[j] = true);
         let mut names = self.telescope.free_illumination.clone();
+        // An amplitude's polynomials do what the illumination's own parameters of their order do.
+        let order = |name: &str| if ["x0", "y0"].contains(&name) { 1 } else { 2 };
+        names.retain(|name| order(name) > self.options.amplitude_order);
+        self.free[self.model.of_amplitude()].fill(true);
         if !gain {
             names.push("amp".into());
         }
@@ -134,6 +141,13 @@ impl<'a> Problem<'a> {
             if let Some(i) = self.position(name) {
                 self.lengths[i] = length;
                 self.bounds[i] = (low, high);
+            }
+        }
+        self.lengths[self.model.of_amplitude()].fill(0.1);
+        self.bounds[self.model.of_amplitude()].fill((-MOST_AMPLITUDE, MOST_AMPLITUDE));
+        for name in model::LATERAL {
+            if let Some(i) = self.position(name) {
+                self.lengths[i] = self.wavelength;
             }
         }
         if let Some(chop) = self.model.of_chop() {
@@ -364,6 +378,8 @@ fn model_of(
         ApertureGrid::suitable(telescope.radius, wavelength, samplings)
     });
     let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
+    let model = model.weighted(options.amplitude_order);
+    let model = model.shifted(&maps.shift, options.names(&model::LATERAL))?;
     Ok(model.chopped(maps.chop))
 }
 

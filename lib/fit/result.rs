@@ -72,7 +72,7 @@ pub struct Seconds {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ParameterSummary {
     pub name: String,
-    /// Radial order and angular frequency of a Zernike coefficient.
+    /// Radial order and angular frequency of a Zernike coefficient, of the phase or the amplitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +89,9 @@ pub struct ParameterSummary {
 pub struct MapSummary {
     pub name: String,
     pub defocus_m: f64,
+    /// The sub-reflector's known displacement sideways, along x and y, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_m: Option<[f64; 2]>,
     /// Samples that were fitted, and blanks that were left out.
     pub samples: usize,
     pub blanks: usize,

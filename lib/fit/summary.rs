@@ -1,6 +1,8 @@
 //! What a finished fit says: status, parameters with their errors, residuals, surface.
 
 use super::covariance;
+use super::degenerate;
+use super::prior;
 use super::quality;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
@@ -41,6 +43,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         summaries.push(MapSummary {
             name: map.name.clone(),
             defocus_m: map.defocus,
+            shift_m: problem.maps.shift.get(summaries.len()).copied(),
             samples: count,
             blanks: map.blanks(),
             peak: map.peak(),
@@ -68,7 +71,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         .iter()
         .enumerate()
         .map(|(i, p)| {
-            let mode = model::mode_of(&p.name);
+            let mode = model::mode_of(&p.name).or(model::amplitude_mode_of(&p.name));
             ParameterSummary {
                 name: p.name.clone(),
                 n: mode.map(|m| m.n),
@@ -145,6 +148,20 @@ fn doubt(
                 "the maps do not tell {named}, so there are no errors: free fewer parameters (--fix), lower --order, give a --prior, or maps that differ more in focus"
             ));
         };
+        // A prior may tell what the maps do not.
+        let prior = prior::known(problem);
+        let alone = |&k: &usize| prior.iter().all(|p| p.0 != which[k]);
+        let coefficient = |&k: &usize| model::mode_of(name(which[k])).is_some();
+        let groups = degenerate::together(covariance.view());
+        if let Some(group) =
+            groups.iter().find(|g| g.iter().all(alone) && g.iter().any(coefficient))
+        {
+            let names: Vec<&str> = group.iter().map(|&k| name(which[k])).collect();
+            return Some(format!(
+                "the maps hardly tell {} apart, so the error of each is that of the others: fix some (--fix), or give a --prior",
+                names.join(", ")
+            ));
+        }
         let loose = which.iter().enumerate().find(|&(k, &i)| {
             problem.model.parameters[i].unit == "rad"
                 && model::mode_of(name(i)).is_some()

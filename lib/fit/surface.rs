@@ -68,6 +68,7 @@ pub fn measure(
     let mut amplitude: Vec<f64> =
         points.iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
     amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
+    weigh(&mut amplitude, &points, &at[problem.model.of_amplitude()]);
     let mut coefficients = at[..count].to_vec();
     coefficients[..first].fill(0.0);
     // Over the dish, weighted by the illumination: the means of the polynomials and of their products.
@@ -139,6 +140,19 @@ pub fn measure(
         model: Vec::new(),
     };
     (summary, images)
+}
+
+/// Multiplies amplitudes at `points` by `exp(a1 Z1 + a2 Z2 + ...)`.
+fn weigh(amplitude: &mut [f64], points: &[(f64, f64)], coefficients: &[f64]) {
+    if coefficients.is_empty() {
+        return;
+    }
+    let order = zernike::Mode::of(coefficients.len()).n;
+    for (amplitude, points) in amplitude.chunks_mut(BLOCK).zip(points.chunks(BLOCK)) {
+        let table = zernike::table(order, points);
+        let logarithms = ArrayView1::from(coefficients).dot(&table.slice(ndarray::s![1.., ..]));
+        amplitude.iter_mut().zip(logarithms).for_each(|(a, l)| *a *= l.exp());
+    }
 }
 
 /// Which rows, and columns, of the aperture grid are drawn: only the dish's own.

@@ -2,6 +2,7 @@
 
 use super::fit;
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
+use super::prior::Prior;
 use super::problem::Problem;
 use crate::device::cuda::host::{
     compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
@@ -28,6 +29,7 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         backend,
         chop: None,
         samplings: Vec::new(),
+        shift: Vec::new(),
     };
     simulate(telescope, &options).unwrap()
 }
@@ -77,7 +79,8 @@ fn the_benchmark_is_the_same_on_cuda() {
     }
 }
 
-/// A raster that is no grid's discrete far field, with blanks; and other illuminations and paths.
+/// A raster that is no grid's discrete far field, with blanks; and other illuminations and paths, an
+/// amplitude's polynomials and a sub-reflector moved sideways among them.
 #[test]
 fn rasters_blanks_and_other_telescopes_are_the_same_on_cuda() {
     for name in ["srt", "alma", "gbt"] {
@@ -93,8 +96,11 @@ fn rasters_blanks_and_other_telescopes_are_the_same_on_cuda() {
         let aperture = ApertureGrid { kind: ApertureKind::Smooth, points: 50, extent: 1.02 };
         let all = || devices().into_iter().flat_map(|d| TOLERANCES.map(|(p, most)| (d, p, most)));
         for (device, precision, most) in all() {
+            let moved = Prior { name: "sx".into(), mean: 0.0, sigma: 1e-3 };
             let options = FitOptions {
                 order: 5,
+                amplitude_order: if name == "alma" { 2 } else { 0 },
+                priors: if name == "srt" { Vec::new() } else { vec![moved] },
                 precision,
                 aperture: Some(aperture),
                 ..FitOptions::default()

@@ -139,6 +139,9 @@ pub struct MapSet {
     /// For maps of two beams, `P(u, v) - g P(u - chop, v)`: how far in `u` the second, negative one lies
     /// from the first, radians.
     pub chop: Option<f64>,
+    /// Known displacements of the sub-reflector sideways, metres along x and y, one a map; none where it
+    /// was not moved.
+    pub shift: Vec<[f64; 2]>,
     /// The aperture grid whose discrete far field the maps' pixels are, for simulated maps.
     pub aperture: Option<ApertureGrid>,
     /// The illumination's kind (`gaussian`, `pedestal`, ...), for simulated maps.

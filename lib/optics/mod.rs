@@ -5,7 +5,7 @@
 //! * [`telescope`]: a telescope as data, shipped or from a user's file;
 //! * [`aperture`]: the grid across the dish and the pixels that are open, with [`blockage`] saying
 //!   which these are;
-//! * [`path`]: what a moved sub-reflector does to the phase;
+//! * [`path`]: what a moved sub-reflector does to the phase, and [`lateral`]: when it is moved sideways;
 //! * [`illumination`]: how the receiver lights the dish;
 //! * [`zernike`]: the polynomials of the surface, and [`convention`]: what others call them;
 //! * [`beam_map`]: the maps themselves.
@@ -28,6 +28,7 @@ mod dimension;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod illumination;
+pub mod lateral;
 pub mod model;
 pub mod path;
 pub mod simulate;

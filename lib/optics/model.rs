@@ -7,6 +7,7 @@ use super::aperture::{Aperture, ApertureGrid};
 use super::arrangement::Arrangement;
 use super::beam_map::{BeamMap, Sampling};
 use super::illumination::Illumination;
+use super::lateral::Lateral;
 use super::telescope::Telescope;
 use super::zernike::{self, Mode};
 use crate::autodiff::{Complex, Space, Tape, Transform, Var};
@@ -44,6 +45,10 @@ pub const OF_EVERY_MAP: [(&str, &str, f64); 5] = [
 pub const GAIN: usize = 2;
 pub const BACKGROUND: usize = 3;
 
+/// The lateral displacement of the sub-reflector, the same in all maps, along x and y; in models that are
+/// to have it, after the illumination (see [`Model::shifted`]).
+pub const LATERAL: [&str; 2] = ["sx", "sy"];
+
 /// What maps of two beams have besides, after all others: the offset of the second beam in `u`, the same
 /// for all, and for every map its strength as a part of the first one's.
 pub const CHOP: &str = "chop";
@@ -62,6 +67,14 @@ pub struct Model {
     sky_of_map: Vec<usize>,
     basis: Arc<Basis>,
     path_per_metre: Vec<f64>,
+    /// The polynomials of the amplitude, and their number.
+    amplitude_basis: Option<Arc<Basis>>,
+    amplitudes: usize,
+    /// Path per metre of lateral displacement along x and y, where there is any.
+    lateral_per_metre: Option<[Vec<f64>; 2]>,
+    /// Whether the displacement has parameters, and what is known of it for each map (or none).
+    lateral: bool,
+    shift: Vec<[f64; 2]>,
     chopped: bool,
 }
 
@@ -100,7 +113,7 @@ impl Model {
         }
         let path_per_metre = aperture.path_per_metre(telescope);
         Ok(Model {
-            basis: Arc::new(zernike_basis(&aperture, order)),
+            basis: Arc::new(zernike_basis(&aperture, 0, order)),
             parameters: parameters(telescope, order, maps.len()),
             telescope: telescope.clone(),
             wavelength,
@@ -110,8 +123,54 @@ impl Model {
             sky_of_map,
             path_per_metre,
             aperture,
+            amplitude_basis: None,
+            amplitudes: 0,
+            lateral_per_metre: None,
+            lateral: false,
+            shift: Vec::new(),
             chopped: false,
         })
+    }
+
+    /// The same with the illumination's amplitude times `exp(a1 Z1 + a2 Z2 + ...)` up to radial order
+    /// `order`, so that it stays positive; with 0 there is nothing to it. `a0` would do what `amp` does.
+    pub fn weighted(mut self, order: u32) -> Model {
+        if order > 0 {
+            self.amplitude_basis = Some(Arc::new(zernike_basis(&self.aperture, 1, order)));
+            let count = zernike::count(order);
+            let named = |j| Parameter { name: format!("a{j}"), unit: "", default: 0.0 };
+            self.add_common((1..count).map(named).collect());
+            self.amplitudes = count - 1;
+        }
+        self
+    }
+
+    /// The same with the sub-reflector displaced sideways: by what is known, `shift`, metres along x and y
+    /// for each map, or none; and by the parameters [`LATERAL`] where there are to be any.
+    ///
+    /// # Errors
+    /// A telescope whose path of such a displacement is not known.
+    pub fn shifted(mut self, shift: &[[f64; 2]], parameters: bool) -> Result<Model> {
+        if !parameters && shift.iter().flatten().all(|s| *s == 0.0) {
+            return Ok(self);
+        }
+        let lateral = Lateral::of(&self.telescope)?;
+        let places = self.aperture.x.iter().zip(&self.aperture.y);
+        let paths = places.map(|(&x, &y)| lateral.per_metre(x, y).into());
+        self.lateral_per_metre = Some(paths.unzip::<f64, f64, Vec<_>, Vec<_>>().into());
+        self.shift = shift.to_vec();
+        if parameters {
+            let named = |name: &str| Parameter { name: name.into(), unit: "m", default: 0.0 };
+            self.add_common(LATERAL.map(named).to_vec());
+            self.lateral = true;
+        }
+        Ok(self)
+    }
+
+    /// Adds to the parameters that all maps have in common.
+    fn add_common(&mut self, parameters: Vec<Parameter>) {
+        let at = self.common();
+        self.parameters.splice(at..at, parameters);
     }
 
     /// The same for maps of two beams, `chop` radians apart (see
@@ -138,7 +197,15 @@ impl Model {
 
     /// The number of parameters before those of the first map.
     fn common(&self) -> usize {
-        zernike::count(self.order) + self.telescope.illumination.parameters().len()
+        let lateral = if self.lateral { LATERAL.len() } else { 0 };
+        let illumination = self.telescope.illumination.parameters().len();
+        zernike::count(self.order) + illumination + self.amplitudes + lateral
+    }
+
+    /// The positions of the coefficients of the amplitude.
+    pub fn of_amplitude(&self) -> std::ops::Range<usize> {
+        let first = zernike::count(self.order) + self.telescope.illumination.parameters().len();
+        first..first + self.amplitudes
     }
 
     /// Position of parameter `which` (of [`OF_EVERY_MAP`]) of `map`.
@@ -173,16 +240,25 @@ impl Model {
         let (zernikes, rest) = parameters.split_at(zernike::count(self.order));
         let second = if self.chopped { 1 + spaces.len() } else { 0 };
         let (rest, second) = rest.split_at(rest.len() - second);
-        let (illumination, of_maps) = rest.split_at(rest.len() - spaces.len() * OF_EVERY_MAP.len());
+        let (common, of_maps) = rest.split_at(rest.len() - spaces.len() * OF_EVERY_MAP.len());
+        let illumination = self.telescope.illumination.parameters().len();
+        let (illumination, common) = common.split_at(illumination);
+        let (weights, displacement) = common.split_at(self.amplitudes);
 
         let dish = tape.space(aperture.len());
-        let amplitude = self.amplitude(tape, dish, illumination);
-        let phase = tape.combine(&self.basis, dish, zernikes);
-        let field = amplitude * Complex::cis(phase);
+        let mut amplitude = self.amplitude(tape, dish, illumination);
+        if let Some(basis) = &self.amplitude_basis {
+            amplitude = amplitude * tape.combine(basis, dish, weights).exp();
+        }
+        let mut phase = tape.combine(&self.basis, dish, zernikes);
 
         let turns = |lengths: &[f64]| -> Vec<f64> {
             lengths.iter().map(|m| TAU / self.wavelength * m).collect()
         };
+        for (&moved, path) in displacement.iter().zip(self.lateral_per_metre.iter().flatten()) {
+            phase = phase + moved * tape.data_in(dish, turns(path));
+        }
+        let field = amplitude * Complex::cis(phase);
         let x = tape.data_in(dish, turns(&aperture.x));
         let y = tape.data_in(dish, turns(&aperture.y));
         let throw = second.first().map(|&chop| Complex::cis(chop * x));
@@ -194,8 +270,13 @@ impl Model {
                 let &[dx, dy, gain, background, ddz] = own else {
                     unreachable!("chunks of five");
                 };
-                let path: Vec<f64> =
+                let mut path: Vec<f64> =
                     self.path_per_metre.iter().map(|p| TAU / self.wavelength * p * dz).collect();
+                let shift = self.shift.get(map).unwrap_or(&[0.0; 2]);
+                for (moved, sideways) in shift.iter().zip(self.lateral_per_metre.iter().flatten()) {
+                    let more = sideways.iter().map(|p| TAU / self.wavelength * p * moved);
+                    path.iter_mut().zip(more).for_each(|(path, more)| *path += more);
+                }
                 let defocus = Complex {
                     re: tape.data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
                     im: tape.data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
@@ -279,8 +360,8 @@ pub fn parameters(telescope: &Telescope, order: u32, maps: usize) -> Vec<Paramet
     all
 }
 
-/// The Zernike polynomials on the dish's pixels, as polynomials along its rows.
-fn zernike_basis(aperture: &Aperture, order: u32) -> Basis {
+/// The Zernike polynomials from `first` on on the dish's pixels, as polynomials along its rows.
+fn zernike_basis(aperture: &Aperture, first: usize, order: u32) -> Basis {
     let mut runs: Vec<Run> = Vec::new();
     for (i, pixel) in aperture.pixels.iter().enumerate() {
         match runs.last_mut() {
@@ -290,10 +371,13 @@ fn zernike_basis(aperture: &Aperture, order: u32) -> Basis {
     }
     let x: Vec<f64> = aperture.x.iter().map(|x| x / aperture.radius).collect();
     let starts: Vec<usize> = runs.iter().map(|r| r.start).collect();
-    Basis::polynomial_runs(zernike::count(order), order as usize, runs, &x, |run, nodes| {
+    let count = zernike::count(order) - first;
+    Basis::polynomial_runs(count, order as usize, runs, &x, |run, nodes| {
         let y = aperture.y[starts[run]] / aperture.radius;
         let points: Vec<(f64, f64)> = nodes.iter().map(|&x| (x, y)).collect();
-        zernike::table(order, &points)
+        let mut table = zernike::table(order, &points);
+        table.slice_collapse(ndarray::s![first.., ..]);
+        table
     })
 }
 
@@ -335,6 +419,16 @@ impl Sky {
 /// The order and angular frequency of parameter `z<j>`.
 pub fn mode_of(name: &str) -> Option<Mode> {
     name.strip_prefix('z')?.parse().ok().map(Mode::of)
+}
+
+/// The order and angular frequency of parameter `a<j>`, a coefficient of the amplitude.
+pub fn amplitude_mode_of(name: &str) -> Option<Mode> {
+    name.strip_prefix('a')?.parse().ok().map(Mode::of)
+}
+
+/// The radial order of the amplitude that parameters of these names need; 0 where none is one.
+pub fn amplitude_order<'n>(names: impl Iterator<Item = &'n str>) -> u32 {
+    names.filter_map(amplitude_mode_of).map(|mode| mode.n).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -417,6 +511,73 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn amplitude_and_lateral_displacement_are_those_of_the_plain_sum() {
+        let telescope = Telescope::named("srt").unwrap();
+        let wavelength = telescope.wavelength;
+        let grid = ApertureGrid { kind: ApertureKind::Smooth, points: 24, extent: 1.02 };
+        let (u, v) = ([-4e-4, -1e-4, 2e-4, 5e-4], [-3e-4, 0.0, 1e-4]);
+        let map = |defocus| BeamMap {
+            name: "x".into(),
+            defocus,
+            sampling: Sampling::Raster { u: u.to_vec(), v: v.to_vec() },
+            power: vec![0.0; 12],
+            sigma: Sigma::Unknown,
+        };
+        let (defocus, shift) = ([0.01, -0.02], [[2e-3, -1e-3], [0.0, 5e-3]]);
+        let model = Model::new(&telescope, wavelength, 3, &defocus.map(map), grid).unwrap();
+        let model = model.weighted(2).shifted(&shift, true).unwrap();
+        let values =
+            [("z5", 0.4), ("a1", 0.1), ("a4", -0.2), ("a5", 0.3), ("sx", 3e-3), ("sy", 4e-3)];
+        let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
+        values.iter().for_each(|&(name, value)| x[model.position(name).unwrap()] = value);
+        assert_eq!(model.parameters[model.of_map(0, 0)].name, "dx[0]");
+        let mut f = Function::with_arrays(x.len(), |tape, p| {
+            (tape.constant(0.0), model.record(tape, p, &model.spaces(tape)))
+        });
+        let maps = f.arrays(&x);
+        let aperture = &model.aperture;
+        let lateral = Lateral::of(&telescope).unwrap();
+        let lit = &telescope.illumination_values;
+        for (k, dz) in defocus.into_iter().enumerate() {
+            let field = |i: usize| {
+                let (x, y) = (aperture.x[i], aperture.y[i]);
+                let (rx, ry) = (x / aperture.radius, y / aperture.radius);
+                let z = |j: usize| Mode::of(j).value(rx, ry);
+                let logarithm = 0.1 * z(1) - 0.2 * z(4) + 0.3 * z(5);
+                let amplitude = telescope.illumination.amplitude(lit, rx, ry) * logarithm.exp();
+                let [px, py] = lateral.per_metre(x, y);
+                let path = dz * telescope.path.per_metre(x, y)
+                    + (3e-3 + shift[k][0]) * px
+                    + (4e-3 + shift[k][1]) * py;
+                let phase = 0.4 * z(5) + TAU / wavelength * path;
+                Complex64::from_polar(
+                    aperture.weight[i] * aperture.area_factor() * amplitude,
+                    phase,
+                )
+            };
+            let expected = v.iter().flat_map(|v| u.iter().map(move |u| (u, v))).map(|(u, v)| {
+                let turns = |i: usize| (u * aperture.x[i] + v * aperture.y[i]) / wavelength;
+                let term = |i: usize| field(i) * Complex64::cis(-TAU * turns(i));
+                (0..aperture.len()).map(term).sum::<Complex64>().norm_sqr()
+            });
+            for (got, want) in model.restore(k, &maps[k]).iter().zip(expected) {
+                assert!((got - want).abs() < 1e-12, "{got} {want}");
+                assert!(want > 1e-7, "there is something to compare");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_in_the_model() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let model = || Model::new(&telescope, 1.1e-3, 2, &[], telescope.aperture).unwrap();
+        let plain = model().parameters.len();
+        let same = model().weighted(0).shifted(&[[0.0; 2]; 3], false).unwrap();
+        assert_eq!(same.parameters.len(), plain);
+        assert!(same.amplitude_basis.is_none() && same.lateral_per_metre.is_none());
     }
 
     /// Two beams are two maps of one beam, the second of samples that are `chop` less in u.

@@ -1,7 +1,8 @@
 //! How much longer the way to the receiver becomes when the sub-reflector (or the receiver at the
-//! prime focus) is moved by `dz` along its axis.
+//! prime focus) is moved by `dz` along its axis. Sideways: [`super::lateral`].
 
 use super::zernike::Mode;
+use serde::Deserialize;
 
 /// The optics that a displacement acts on. Lengths in metres, on the dish.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,21 +12,38 @@ pub enum Path {
     PrimeFocus { focal_length: f64 },
     /// On-axis Cassegrain or Gregorian: `dz ((1-a^2)/(1+a^2) + (1-b^2)/(1+b^2))`,
     /// `a = r/2Fp`, `b = r/2Feff`.
-    TwoMirror { primary_focal_length: f64, effective_focal_length: f64 },
+    TwoMirror {
+        primary_focal_length: f64,
+        effective_focal_length: f64,
+        /// Only what moves sideways depends on it; `None` where it is not known.
+        sub_reflector: Option<SubReflector>,
+    },
     /// The Green Bank Telescope's offset Gregorian. The sub-reflector's axis is tilted, so the
     /// path is not symmetric in y.
     Gbt,
     /// Shaped optics: path per unit `dz` as Zernike coefficients `z0, z1, ...` on a disc of
-    /// `reference_radius`.
-    Zernike { coefficients: Vec<f64>, reference_radius: f64 },
+    /// `reference_radius`; `lateral` is the same per unit displacement along x, and along y, where it is
+    /// known.
+    Zernike { coefficients: Vec<f64>, lateral: Option<[Vec<f64>; 2]>, reference_radius: f64 },
     /// Shaped optics: path per unit `dz` as a polynomial `c0 + c1 s + c2 s^2 + ...`,
-    /// `s = r/reference_radius`.
-    Radial { coefficients: Vec<f64>, reference_radius: f64 },
+    /// `s = r/reference_radius`; per unit displacement along x it is `x/reference_radius` times the
+    /// polynomial `lateral`, where it is known, and along y the same with y.
+    Radial { coefficients: Vec<f64>, lateral: Option<Vec<f64>>, reference_radius: f64 },
+}
+
+/// On which side of the prime focus the sub-reflector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubReflector {
+    /// Convex, before the prime focus.
+    Cassegrain,
+    /// Concave, behind it: rays have crossed the axis.
+    Gregorian,
 }
 
 /// The GBT's geometry, in the form used for its out-of-focus holography (Nikolic et al. 2007, A&A
 /// 465, 685): metres and degrees.
-mod gbt {
+pub(super) mod gbt {
     /// From the parent paraboloid's axis to the centre of the dish.
     pub const OFFSET: f64 = 54.0;
     pub const PRIMARY_FOCAL_LENGTH: f64 = 60.0;
@@ -50,7 +68,7 @@ impl Path {
                 // (1-a^2)/(1+a^2) - 1 without the cancellation.
                 -2.0 * a * a / (1.0 + a * a)
             }
-            Path::TwoMirror { primary_focal_length, effective_focal_length } => {
+            Path::TwoMirror { primary_focal_length, effective_focal_length, .. } => {
                 let r = x.hypot(y);
                 cosine(r / (2.0 * primary_focal_length))
                     + cosine(r / (2.0 * effective_focal_length))
@@ -62,17 +80,24 @@ impl Path {
                 let second = ray(leg, x, -y, gbt::EFFECTIVE_FOCAL_LENGTH);
                 first + second
             }
-            Path::Zernike { coefficients, reference_radius } => {
-                let (x, y) = (x / reference_radius, y / reference_radius);
-                let terms = coefficients.iter().enumerate();
-                terms.map(|(j, c)| c * Mode::of(j).value(x, y)).sum()
+            Path::Zernike { coefficients, reference_radius, .. } => {
+                series(coefficients, x / reference_radius, y / reference_radius)
             }
-            Path::Radial { coefficients, reference_radius } => {
-                let s = x.hypot(y) / reference_radius;
-                coefficients.iter().rev().fold(0.0, |sum, c| sum * s + c)
+            Path::Radial { coefficients, reference_radius, .. } => {
+                polynomial(coefficients, x.hypot(y) / reference_radius)
             }
         }
     }
+}
+
+/// The sum of Zernike polynomials at `(x, y)` on the unit disc.
+pub(super) fn series(coefficients: &[f64], x: f64, y: f64) -> f64 {
+    coefficients.iter().enumerate().map(|(j, c)| c * Mode::of(j).value(x, y)).sum()
+}
+
+/// `c0 + c1 s + c2 s^2 + ...`
+pub(super) fn polynomial(coefficients: &[f64], s: f64) -> f64 {
+    coefficients.iter().rev().fold(0.0, |sum, c| sum * s + c)
 }
 
 /// `cos t` for `tan(t/2) = a`: a ray's slope where it leaves a paraboloid.
@@ -82,7 +107,7 @@ fn cosine(a: f64) -> f64 {
 
 /// The displacement's part along a ray: `cos(axis) cos t + sin(axis) sin t y/r` with
 /// `t = 2 atan(r/2f)`. On the axis itself `sin t y/r` is 0, which the form below gives by itself.
-fn ray(axis: f64, x: f64, y: f64, focal_length: f64) -> f64 {
+pub(super) fn ray(axis: f64, x: f64, y: f64, focal_length: f64) -> f64 {
     let a = x.hypot(y) / (2.0 * focal_length);
     // sin t = 2a/(1+a^2), and a/r = 1/2f.
     let sideways = y / focal_length / (1.0 + a * a);
@@ -106,6 +131,7 @@ mod tests {
                 "two-mirror" => Path::TwoMirror {
                     primary_focal_length: length("primary_focal_length_m"),
                     effective_focal_length: length("effective_focal_length_m"),
+                    sub_reflector: None,
                 },
                 "gbt" => Path::Gbt,
                 other => panic!("{other}"),
@@ -147,11 +173,17 @@ mod tests {
 
     #[test]
     fn shaped_paths_are_the_sums_that_they_say() {
-        let radial =
-            Path::Radial { coefficients: vec![2.0, 0.0, -0.5, 0.25], reference_radius: 10.0 };
+        let radial = Path::Radial {
+            coefficients: vec![2.0, 0.0, -0.5, 0.25],
+            lateral: None,
+            reference_radius: 10.0,
+        };
         assert!((radial.path(3.0, 4.0, 2.0) - 2.0 * (2.0 - 0.125 + 0.03125)).abs() < 1e-14);
-        let zernike =
-            Path::Zernike { coefficients: vec![1.0, 0.0, 0.5, 0.0, 0.25], reference_radius: 10.0 };
+        let zernike = Path::Zernike {
+            coefficients: vec![1.0, 0.0, 0.5, 0.0, 0.25],
+            lateral: None,
+            reference_radius: 10.0,
+        };
         let known = 1.0 + 0.5 * 0.3 + 0.25 * (2.0 * 0.25 - 1.0);
         assert!((zernike.path(3.0, 4.0, 1.0) - known).abs() < 1e-14);
     }

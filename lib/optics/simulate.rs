@@ -2,7 +2,7 @@
 
 use super::aperture::ApertureGrid;
 use super::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
-use super::model::Model;
+use super::model::{LATERAL, Model, amplitude_order};
 use super::telescope::Telescope;
 use super::zernike;
 use crate::autodiff::Function;
@@ -30,6 +30,8 @@ pub struct SimulateOptions {
     pub seed: u64,
     pub noise: Noise,
     pub precision: Precision,
+    /// Lateral displacements of the sub-reflector (see [`MapSet::shift`]).
+    pub shift: Vec<[f64; 2]>,
     /// For maps of two beams (see [`MapSet::chop`]).
     pub chop: Option<f64>,
     /// Where the samples of each map are; none for the pixels of `grid`'s discrete far field.
@@ -60,6 +62,9 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
     let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
     let order = options.order.max(asked.unwrap_or(0));
     let model = Model::new(telescope, options.wavelength, order, &maps, options.grid)?;
+    let names = || options.parameters.iter().map(|(name, _)| name.as_str());
+    let model = model.weighted(amplitude_order(names()));
+    let model = model.shifted(&options.shift, names().any(|name| LATERAL.contains(&name)))?;
     let model = model.chopped(options.chop);
 
     let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
@@ -70,8 +75,9 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         let at = model.position(name).ok_or_else(|| {
             let names: Vec<_> = telescope.illumination.parameters().iter().map(|p| p.name).collect();
             Error::usage(format!(
-                "unknown parameter '{name}': expected z0, z1, ..., {}, or dx, dy, gain, background with a map's number, such as gain[0]",
-                names.join(", ")
+                "unknown parameter '{name}': expected z0, z1, ..., {}, a1, a2, ..., {}, or dx, dy, gain, background with a map's number, such as gain[0]",
+                names.join(", "),
+                LATERAL.join(", ")
             ))
         })?;
         x[at] = *value;
@@ -99,6 +105,7 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         noise: Some(options.noise),
         seed: Some(options.seed),
         chop: options.chop,
+        shift: options.shift.clone(),
         truth: model.parameters.iter().zip(&x).filter_map(changed).collect(),
         ..MapSet::default()
     })

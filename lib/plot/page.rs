@@ -260,6 +260,7 @@ pub(super) mod tests {
         let map = MapSummary {
             name: "MINUS".into(),
             defocus_m: -0.027,
+            shift_m: None,
             samples: 16,
             blanks: 0,
             peak: 2.0,

@@ -128,7 +128,7 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
 /// The free Zernike coefficients: name, value, standard deviation, with as many decimals as the
 /// best known of them deserves.
 fn zernikes(parameters: &[ParameterSummary]) -> Vec<String> {
-    let free = || parameters.iter().filter(|p| p.free && p.n.is_some());
+    let free = || parameters.iter().filter(|p| p.free && p.n.is_some() && p.unit == "rad");
     let sigmas = free().filter_map(|p| p.sigma).filter(|s| *s > 0.0 && s.is_finite());
     let best = sigmas.fold(f64::INFINITY, f64::min);
     let decimals = if best.is_finite() { decimals_for(best).clamp(2, 5) } else { 3 };

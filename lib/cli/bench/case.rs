@@ -91,6 +91,7 @@ impl Loaded {
             precision: Precision::F64,
             chop: None,
             samplings: Vec::new(),
+            shift: Vec::new(),
             backend: Backend::Cpu,
         };
         let maps = simulate(&telescope, &options)?;

@@ -7,8 +7,9 @@
 //! lies at `u + CHOP`), the true parameters for people (`Z5`, `SIGMA`, ...),
 //! the conventions (COMMENT) and the options of the command line (HISTORY).
 //!
-//! One HDU a map follows, `MAP0`, `MAP1`, ..., with `DZ` \[m\] and, where it is known, `SIGMA` (one
-//! standard deviation, in the map's power unit):
+//! One HDU a map follows, `MAP0`, `MAP1`, ..., with `DZ` \[m\], `SHIFTX` and `SHIFTY` \[m\] where the
+//! sub-reflector was moved sideways too, and, where it is known, `SIGMA` (one standard deviation, in the
+//! map's power unit):
 //!
 //! * an image where the samples are a raster of equal steps: `NAXIS1` along `u`, `NAXIS2` along `v`,
 //!   `u_j = U0 + (j - (CRPIX1 - 1)) DU` radians for pixel `j` from 0, and the same for `V0, DV, CRPIX2`;

@@ -53,6 +53,10 @@ pub fn write_maps(maps: &MapSet, provenance: &[String], precision: Precision) ->
         let (Sampling::Raster { u, .. } | Sampling::Scattered { u, .. }) = &map.sampling;
         power::check(&map.power, u.len(), &name)?;
         write_map(&mut writer, map, &name, precision)?;
+        for (key, value) in ["SHIFTX", "SHIFTY"].iter().zip(maps.shift.get(i).into_iter().flatten())
+        {
+            writer.number(key, *value, "[m] sub-reflector displaced sideways")?;
+        }
         for (name, key, comment) in OF_A_MAP {
             let name = format!("{name}[{i}]");
             if let Some((_, value)) = maps.truth.iter().find(|t| t.0 == name) {

@@ -29,6 +29,7 @@ fn simulated() -> MapSet {
         telescope: Some("nikolic2018".into()),
         object: Some("3C 273".into()),
         chop: None,
+        shift: vec![[1e-3 / 3.0, 0.0], [0.0, -2e-3]],
         elevation: Some(0.5),
         aperture: Some(ApertureGrid { kind: ApertureKind::Hard, points: 256, extent: 4.0 }),
         illumination: Some("gaussian".into()),

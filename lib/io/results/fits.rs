@@ -162,7 +162,10 @@ fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
     let peaks = numbers(|m| m.peak);
     let rms = numbers(|m| m.residual_rms);
     let rms_over_peak = numbers(|m| m.residual_rms_over_peak);
-    let columns = [
+    let shift = [0, 1].map(|i| -> Vec<f64> {
+        maps.iter().map(|m| m.shift_m.map_or(0.0, |shift| shift[i])).collect()
+    });
+    let mut columns = vec![
         ("NAME", "", Values::Texts(&names)),
         ("DEFOCUS", "m", Values::Numbers(&defocus)),
         ("SAMPLES", "", Values::Integers(&samples)),
@@ -171,6 +174,10 @@ fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
         ("RESRMS", "", Values::Numbers(&rms)),
         ("RESRMSPK", "", Values::Numbers(&rms_over_peak)),
     ];
+    if maps.iter().any(|m| m.shift_m.is_some()) {
+        let keys = ["SHIFTX", "SHIFTY"].iter().zip(&shift);
+        columns.extend(keys.map(|(key, shift)| (*key, "m", Values::Numbers(shift))));
+    }
     writer.table("MAPS", &columns)
 }
 

@@ -79,6 +79,7 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         let MapSummary {
             name,
             defocus_m,
+            shift_m,
             samples: _,
             blanks: _,
             peak,
@@ -90,7 +91,10 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
             ("peak", peak),
             ("residual_rms", residual_rms),
             ("residual_rms_over_peak", residual_rms_over_peak),
-        ] {
+        ]
+        .into_iter()
+        .chain(shift_m.iter().flatten().map(|shift| ("shift_m", shift)))
+        {
             push(&format!("{key} of {name}"), Some(*value));
         }
     }

@@ -31,6 +31,7 @@ pub fn result() -> FitResult {
     let summary = |name: &str, defocus_m: f64| MapSummary {
         name: name.into(),
         defocus_m,
+        shift_m: None,
         samples: 5,
         blanks: 1,
         peak: 1.0,

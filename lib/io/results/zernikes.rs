@@ -8,6 +8,7 @@ use super::json;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
 use crate::optics::convention::Convention;
+use crate::optics::model::mode_of;
 use crate::optics::zernike::Mode;
 
 /// The names of the columns.
@@ -30,7 +31,7 @@ pub fn write_zernikes(result: &FitResult, convention: Convention) -> Result<Vec<
         return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
     }
     let of = |p: &crate::fit::result::ParameterSummary| {
-        let mode = Mode { n: p.n?, l: p.l? };
+        let mode = mode_of(&p.name)?;
         let unit = convention.of_radian(mode, result.wavelength_m);
         Some((convention.index(mode), mode, p.value * unit, p.sigma.map(|s| s * unit.abs())))
     };

@@ -28,11 +28,13 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
     }
     let mut set = primary::read(&mut reader)?;
     let units = reader.units();
+    let mut shift = Vec::new();
     for unit in &units {
         match &unit.content {
             Content::Image { axes, .. } => {
                 let map = image::read(&mut reader, unit, axes)?;
                 set.maps.push(map);
+                shift.push(read_shift(&mut reader, unit.number)?);
             }
             Content::Table { .. } if unit.name == "TRUTH" => {
                 set.truth = read_named_values(&mut reader, unit.number)?;
@@ -40,9 +42,13 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
             Content::Table { .. } if unit.has_defocus || table::is_map(&reader, unit) => {
                 let map = table::read(&mut reader, unit)?;
                 set.maps.push(map);
+                shift.push(read_shift(&mut reader, unit.number)?);
             }
             _ => {}
         }
+    }
+    if shift.iter().flatten().any(|s| *s != 0.0) {
+        set.shift = shift;
     }
     if set.maps.is_empty() {
         let found: Vec<String> = units.iter().take(8).map(Unit::describe).collect();
@@ -55,6 +61,12 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
         ));
     }
     Ok(set)
+}
+
+/// The sub-reflector's displacement sideways, metres; 0 where a map does not say.
+fn read_shift(reader: &mut Reader, unit: usize) -> Result<[f64; 2]> {
+    let mut read = |key| Ok(reader.number(unit, key)?.unwrap_or(0.0));
+    Ok([read("SHIFTX")?, read("SHIFTY")?])
 }
 
 /// A table's columns NAME and VALUE.

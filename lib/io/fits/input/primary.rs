@@ -53,6 +53,7 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         // Other people's elevation may be any text; nothing depends on it.
         elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
         chop: read_chop(reader)?,
+        shift: Vec::new(),
         aperture,
         illumination,
         noise,
