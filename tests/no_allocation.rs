@@ -77,6 +77,7 @@ fn later_evaluations_do_not_allocate() {
                 noise: Noise { additive: 0.01, ..Noise::default() },
                 precision: Precision::F64,
                 chop: None,
+                blur: Default::default(),
                 samplings: sampling.map_or(Vec::new(), |sampling| vec![sampling; 3]),
                 backend: Backend::Cpu,
             },

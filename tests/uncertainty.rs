@@ -34,6 +34,7 @@ impl Case {
             backend: Backend::default(),
             samplings: Vec::new(),
             chop: None,
+            blur: Default::default(),
         };
         Case { telescope, options }
     }

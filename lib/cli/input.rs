@@ -89,8 +89,11 @@ impl InputArgs {
         if let Some(chop) = self.observation.chop {
             maps.chop = chop.0;
         }
+        let blur = self.observation.blur(&maps, earlier.map(|e| e.blur));
+        (maps.source_radius, maps.bandwidth) = (Some(blur.radius), Some(blur.bandwidth));
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
+        check::blur(blur, maps.maps.iter().map(|map| &map.sampling), wavelength)?;
         self.model.start_from_files(&mut options, telescope.illumination, wavelength)?;
         options.aperture = match self.aperture.aperture {
             Some(_) => self.aperture.grid(&maps)?,

@@ -17,7 +17,7 @@ use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
 use crate::optics::aperture::ApertureGrid;
-use crate::optics::beam_map::Noise;
+use crate::optics::beam_map::{Noise, Sampling};
 use crate::optics::model::mode_of;
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
@@ -166,10 +166,17 @@ impl SimulateArgs {
         if !samplings.is_empty() {
             grid = ApertureGrid::suitable(telescope.radius, metres, samplings.iter());
         }
+        let blur = self.observation.blur(&like, earlier.as_ref().map(|e| e.blur));
         let parameters = self.values(earlier, metres)?;
         // Coefficients of any order can be set.
         let orders = parameters.iter().filter_map(|(name, _)| mode_of(name)).map(|mode| mode.n);
         check::grid(grid, &telescope, orders.fold(self.order, u32::max), "--grid")?;
+        if samplings.is_empty() {
+            let axis = grid.sky_axis(telescope.radius, metres);
+            check::blur(blur, [&Sampling::Raster { u: axis.clone(), v: axis }], metres)?;
+        } else {
+            check::blur(blur, &samplings, metres)?;
+        }
         let noise = self.noise.unwrap_or_else(|| {
             if !self.machine.quiet {
                 let text = format!(
@@ -192,6 +199,7 @@ impl SimulateArgs {
             noise,
             precision: self.machine.precision(),
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
+            blur,
             samplings,
             backend: Backend::default(),
         };
@@ -289,6 +297,11 @@ mod tests {
             "--telescope srt --wavelength 1mm --frequency 3GHz",
             "--telescope srt --wavelength -1mm",
             "--telescope srt --rms -1rad",
+            "--telescope srt --source-radius -1arcsec",
+            "--telescope srt --source-radius 1",
+            "--telescope srt --source-radius 2deg",
+            "--telescope srt --bandwidth -1GHz",
+            "--telescope srt --frequency 22GHz --bandwidth 22GHz",
         ] {
             assert!(plan(&format!("{line} --quiet")).is_err(), "{line}");
         }

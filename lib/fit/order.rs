@@ -181,6 +181,7 @@ mod tests {
             backend: crate::device::Backend::default(),
             samplings: Vec::new(),
             chop: None,
+            blur: Default::default(),
         };
         let maps = simulate(&telescope, &options).unwrap();
         (telescope, maps)

@@ -363,8 +363,7 @@ fn model_of(
         let samplings = maps.maps.iter().map(|m| &m.sampling);
         ApertureGrid::suitable(telescope.radius, wavelength, samplings)
     });
-    let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
-    Ok(model.chopped(maps.chop))
+    Model::of(telescope, wavelength, options.order, maps, grid)
 }
 
 /// The median of the sigmas of samples.

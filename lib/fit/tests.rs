@@ -27,6 +27,7 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         precision: Precision::F64,
         backend,
         chop: None,
+        blur: Default::default(),
         samplings: Vec::new(),
     };
     simulate(telescope, &options).unwrap()

@@ -29,6 +29,8 @@ fn simulated() -> MapSet {
         telescope: Some("nikolic2018".into()),
         object: Some("3C 273".into()),
         chop: None,
+        source_radius: Some(1e-4),
+        bandwidth: Some(2e9),
         elevation: Some(0.5),
         aperture: Some(ApertureGrid { kind: ApertureKind::Hard, points: 256, extent: 4.0 }),
         illumination: Some("gaussian".into()),
