@@ -26,6 +26,9 @@
 //!   power `P = |S|^2`; `u, v` in radians on the sky, `x, y` in metres on the dish. Divided by the
 //!   dish's area, so that a perfect, uniformly lit dish with `amp = 1` peaks at `P = 1`.
 //! * **Defocus**: `E = B A exp(i (phase + 2 pi path(x,y;dz)/wavelength))`.
+//! * **Source and band**: a map is the beam's power convolved with the source, a disc of flux 1, and averaged
+//!   over the band; the paths, not the phases, are the same at all wavelengths, and the coefficients are the
+//!   phases at the central one.
 //! * **Arrays** are row-major: `(map, v, u)` on the sky, `(y, x)` on the dish, x and u fastest. A
 //!   sky grid of `n` pixels has its origin at pixel `n/2` (rounded down), counted from 0.
 //! * **SI units** everywhere inside: metres, hertz, radians. Units on the command line and in

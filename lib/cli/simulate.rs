@@ -308,6 +308,24 @@ mod tests {
     }
 
     #[test]
+    fn what_blurs_the_maps_is_that_of_an_earlier_fit_unless_options_say_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.json");
+        let fit = r#"{"telescope": "srt", "wavelength_m": 0.0135, "source_radius_rad": 1e-4,
+            "bandwidth_hz": 2e9, "illumination": "pedestal", "order": 1, "parameters": []}"#;
+        std::fs::write(&path, fit).unwrap();
+        let blur = |line: &str| {
+            let line = format!("--parameters {} --quiet{line}", path.display());
+            plan(&line).map(|options| (options.blur.radius, options.blur.bandwidth))
+        };
+        assert_eq!(blur("").unwrap(), (1e-4, 2e9));
+        let (radius, bandwidth) = blur(" --source-radius 36arcsec --bandwidth 0").unwrap();
+        assert!((radius - 0.01f64.to_radians()).abs() < 1e-18);
+        assert_eq!(bandwidth, 0.0);
+        assert_eq!(plan("--telescope srt --quiet").unwrap().blur, Default::default());
+    }
+
+    #[test]
     fn coefficients_of_a_file_give_way_to_those_of_the_command_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("z.csv");

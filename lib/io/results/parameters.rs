@@ -167,6 +167,8 @@ mod tests {
         let deep = format!("{{\"x\": {}", "[".repeat(100_000));
         let double = r#"{"telescope":"a","wavelength_m":1,"illumination":"b","order":1,
             "parameters":[{"name":"z1","value":1},{"name":"z1","value":2}]}"#;
+        let negative = r#"{"telescope":"a","wavelength_m":1,"source_radius_rad":-1,"illumination":"b",
+            "order":1,"parameters":[]}"#;
         let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
         for (bytes, said) in [
             (&json[..], "no result of oof-fit"),
@@ -175,6 +177,7 @@ mod tests {
             (b"{\n\"telescope\": 1}", "a.json, line 2"),
             (deep.as_bytes(), "no result"),
             (double.as_bytes(), "'z1' is there twice"),
+            (negative.as_bytes(), "source_radius_rad is -1"),
             (&maps.unwrap(), "OOFTYPE"),
             (b"SIMPLE", "header"),
         ] {
