@@ -11,7 +11,7 @@ use super::lags::Lags;
 use super::sky::{Pixels, Sky};
 use super::telescope::Telescope;
 use super::zernike::{self, Mode};
-use crate::autodiff::{Complex, Space, Tape, Var};
+use crate::autodiff::{Complex, Space, Tape, Transform, Var};
 use crate::device::Basis;
 use crate::device::basis::Run;
 use crate::error::Result;
@@ -245,52 +245,27 @@ impl Model {
                     unreachable!("chunks of five");
                 };
                 let moved = dx * x + dy * y + ddz * path_per_metre;
-                let second = second.first().map(|&chop| (chop, second[1 + map]));
-                let of_disc = self.disc.as_ref().map(|disc| disc.spaces(tape));
+                let view = View {
+                    transforms: &self.skies[which].transforms,
+                    sky,
+                    second: second.first().map(|&chop| (chop, second[1 + map])),
+                    x,
+                    of_disc: self.disc.as_ref().map(|disc| disc.spaces(tape)),
+                };
                 let powers =
                     self.band.iter().zip(&fields).enumerate().map(|(k, (node, &field))| {
-                        let scale = TAU * node.ratio / self.wavelength;
+                        let turns = TAU / self.wavelength * node.ratio;
                         let path: Vec<f64> =
-                            self.path_per_metre.iter().map(|p| scale * p * dz).collect();
+                            self.path_per_metre.iter().map(|p| turns * p * dz).collect();
+                        let of_path = |part: fn(f64) -> f64| -> Vec<f64> {
+                            path.iter().map(|&path| part(path)).collect()
+                        };
                         let defocus = Complex {
-                            re: tape
-                                .data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
-                            im: tape
-                                .data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
+                            re: tape.data_in(dish, of_path(f64::cos)),
+                            im: tape.data_in(dish, of_path(f64::sin)),
                         };
                         let pointed = field * defocus * Complex::cis(node.ratio * moved);
-                        let transform = &self.skies[which].transforms[k];
-                        // The receiver measures its two beams' difference. OOF's DX is the pointing minus the
-                        // source, so a source in the second beam, which looks CHOPTHR to the -x side of where the
-                        // telescope points, has u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie
-                        // there: its DX is 58 arcsec less than the positive one's.
-                        let throw = |x: Var<'t>| {
-                            second.map(|(chop, g)| (Complex::cis(node.ratio * (chop * x)), g))
-                        };
-                        let power = match (&self.disc, of_disc) {
-                            (Some(disc), Some((lags, plane))) => {
-                                let both = disc.lags.record(tape, pointed, lags, plane);
-                                let both = tape.data_in(lags, disc.weights[k].clone()) * both;
-                                let both = match throw(tape.data_in(lags, disc.x.clone())) {
-                                    Some((throw, g)) => both - g * (both * throw),
-                                    None => both,
-                                };
-                                tape.transform(transform, both, sky).re
-                            }
-                            _ => {
-                                let power = tape.transform(transform, pointed, sky).norm2();
-                                match throw(x) {
-                                    Some((throw, g)) => {
-                                        power
-                                            - g * tape
-                                                .transform(transform, pointed * throw, sky)
-                                                .norm2()
-                                    }
-                                    None => power,
-                                }
-                            }
-                        };
-                        node.weight * power
+                        node.weight * self.power(tape, k, pointed, &view)
                     });
                 let mut power: Var = powers.sum();
                 if let Some(sign) = &self.skies[which].sign {
@@ -299,6 +274,37 @@ impl Model {
                 gain * power + background
             })
             .collect()
+    }
+
+    /// The power at frequency `k` of a field on the dish's pixels, as one map has it.
+    fn power<'t>(
+        &self,
+        tape: &'t Tape,
+        k: usize,
+        field: Complex<'t>,
+        view: &View<'_, 't>,
+    ) -> Var<'t> {
+        let ratio = self.band[k].ratio;
+        let far = |field: Complex<'t>| tape.transform(&view.transforms[k], field, view.sky);
+        // The receiver measures its two beams' difference. OOF's DX is the pointing minus the source, so a
+        // source in the second beam, which looks CHOPTHR to the -x side of where the telescope points, has
+        // u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie there: its DX is 58 arcsec less
+        // than the positive one's.
+        let throw = |chop: Var<'t>, x: Var<'t>| Complex::cis(ratio * (chop * x));
+        if let (Some(disc), Some((lags, plane))) = (&self.disc, view.of_disc) {
+            let correlation = disc.lags.record(tape, field, lags, plane);
+            let mut sum = tape.data_in(lags, disc.weights[k].clone()) * correlation;
+            if let Some((chop, strength)) = view.second {
+                let x = tape.data_in(lags, disc.x.clone());
+                sum = sum - strength * (sum * throw(chop, x));
+            }
+            return far(sum).re;
+        }
+        let power = far(field).norm2();
+        match view.second {
+            Some((chop, strength)) => power - strength * far(field * throw(chop, view.x)).norm2(),
+            None => power,
+        }
     }
 
     /// The illumination on the dish's pixels, times their open area over the dish's.
@@ -397,6 +403,19 @@ fn turns(
     let high = path_per_metre.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let defocus = maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
     beams.min(band::FAR) + defocus * (high - low) / wavelength + 2.0
+}
+
+/// Where one map is recorded, and with what.
+struct View<'m, 't> {
+    /// For every frequency.
+    transforms: &'m [Transform],
+    sky: Space,
+    /// Offset and strength of the second of two beams.
+    second: Option<(Var<'t>, Var<'t>)>,
+    /// Of the dish's pixels, radians of phase per radian on the sky.
+    x: Var<'t>,
+    /// The spaces of lags and of the plane on the way to them.
+    of_disc: Option<(Space, Space)>,
 }
 
 impl Disc {
