@@ -78,7 +78,7 @@ impl Lags {
     }
 
     /// The number of lags.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.lags.len()
     }
 
@@ -211,7 +211,7 @@ mod tests {
                 let dish = tape.space(aperture.len());
                 let part = |part: &[f64]| x[0] * tape.data_in(dish, part);
                 let field = Complex { re: part(&re), im: part(&im) };
-                let (space, plane) = (tape.space(lags.len()), tape.space(lags.sign.len()));
+                let (space, plane) = (tape.space(lags.count()), tape.space(lags.sign.len()));
                 let c = lags.record(tape, field, space, plane);
                 (tape.constant(0.0), vec![c.re, c.im])
             });

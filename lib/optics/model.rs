@@ -421,7 +421,7 @@ struct View<'m, 't> {
 impl Disc {
     /// Spaces for the lags of a map, and for the plane on the way to them.
     fn spaces(&self, tape: &Tape) -> (Space, Space) {
-        (tape.space(self.lags.len()), tape.space(self.lags.points() * self.lags.points()))
+        (tape.space(self.lags.count()), tape.space(self.lags.points() * self.lags.points()))
     }
 }
 

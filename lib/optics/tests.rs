@@ -116,7 +116,7 @@ fn a_map_of_a_disc_is_the_mean_of_those_of_its_points() {
         for (form, sampling) in samplings(grid, 6.0).into_iter().enumerate() {
             for (beams, chop) in [(0.1, None), (1.0, None), (1.4, Some(4.0 * beam()))] {
                 let radius = beams * beam();
-                let mut set = set(&[sampling.clone()], chop);
+                let mut set = set(std::slice::from_ref(&sampling), chop);
                 let point = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
                 set.source_radius = Some(radius);
                 let model = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
@@ -155,7 +155,7 @@ fn a_map_over_a_band_is_the_mean_of_those_of_its_wavelengths() {
     for (form, sampling) in samplings(grid, 9.0).into_iter().enumerate() {
         for (radius, chop) in [(0.0, None), (0.8, None), (0.0, Some(4.0)), (0.8, Some(4.0))] {
             let fraction = 0.12;
-            let mut set = set(&[sampling.clone()], chop.map(|chop| chop * beam()));
+            let mut set = set(std::slice::from_ref(&sampling), chop.map(|chop| chop * beam()));
             set.maps[0].defocus = 0.02;
             set.source_radius = Some(radius * beam());
             let centre = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
