@@ -28,6 +28,9 @@
 //! * **Defocus**: `E = B A exp(i (phase + 2 pi path(x,y;dz)/wavelength))`. A sub-reflector moved sideways
 //!   adds its path to it, without the tilt, which each map's pointing offset has
 //!   ([`optics::lateral`]).
+//! * **Source and band**: a map is the beam's power convolved with the source, a disc of flux 1, and averaged
+//!   over the band; the paths, not the phases, are the same at all wavelengths, and the coefficients are the
+//!   phases at the central one.
 //! * **Amplitude**: the illumination's, times `exp(a1 Z1 + a2 Z2 + ...)` where it has polynomials, so that it
 //!   stays positive. Every map has the amplitude `sqrt(gain[i])` of its own.
 //! * **Arrays** are row-major: `(map, v, u)` on the sky, `(y, x)` on the dish, x and u fastest. A

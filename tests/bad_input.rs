@@ -134,6 +134,27 @@ fn order_0_and_order_60_are_refused() {
 }
 
 #[test]
+fn a_source_larger_than_the_maps_and_a_band_as_wide_as_its_frequency_are_refused() {
+    let maps = fits(&blobs(&DZ));
+    for (option, said) in [
+        ("--source-radius=-1arcsec", "less than 0"),
+        ("--source-radius=12", "arcsec"),
+        ("--source-radius=12mm", "arcsec"),
+        ("--source-radius=1deg", "a source radius of 3600.0 arcsec, but the maps reach"),
+        ("--bandwidth=-2GHz", "less than 0"),
+        ("--bandwidth=2", "GHz"),
+        ("--bandwidth=300GHz", "no less than the frequency of 272.539 GHz"),
+    ] {
+        refused(&[option], &maps, said);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--telescope", "srt", "-o", "x.fits", "--source-radius", "10deg"];
+    let output = run("oof-simulate", &arguments, b"", folder.path());
+    assert_refused(&output, 2, "oof-simulate", "but the maps reach", "--source-radius");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
 fn a_grid_smaller_than_the_dish_is_refused() {
     let maps = fits(&blobs(&DZ));
     let options = ["--aperture", "paper", "--aperture-extent", "0.5"];

@@ -78,6 +78,7 @@ fn later_evaluations_do_not_allocate() {
                 precision: Precision::F64,
                 chop: None,
                 shift: Vec::new(),
+                blur: Default::default(),
                 samplings: sampling.map_or(Vec::new(), |sampling| vec![sampling; 3]),
                 backend: Backend::Cpu,
             },

@@ -105,6 +105,46 @@ fn single_precision_gives_the_answer_of_double() {
     assert!((single - double).abs() < 0.1, "{single} {double}");
 }
 
+/// A planet of one beam's radius, and a receiver of a wide band: the file says what blurred the maps, and a
+/// fit that is told otherwise is wrong by many of its own sigmas.
+#[test]
+fn what_blurs_the_maps_is_taken_into_account_and_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    // wavelength / diameter = 1.1 mm / 5.6 m = 40.5 arcsec.
+    for (blur, sharp, key) in [
+        ("--source-radius 40.5arcsec", "--source-radius 0", "source_radius_rad"),
+        ("--bandwidth 60GHz --noise additive=0.0005", "--bandwidth 0", "bandwidth_hz"),
+    ] {
+        for seed in 1..=3 {
+            let line = format!("{SIMULATE} --seed {seed} {blur} -o maps.fits --force");
+            assert_silent_success(&shell(&line, folder.path()), &line);
+            let maps = std::fs::read(folder.path().join("maps.fits")).unwrap();
+            let pulls = |result: &Value| -> Vec<f64> {
+                let all = parameters(result).into_iter().skip(3);
+                let zernikes = all.filter(|p| p.0.starts_with('z'));
+                zernikes.map(|(name, value, sigma)| (value - truth(&maps, &name)) / sigma).collect()
+            };
+            let told = fit("oof-fit maps.fits --order 5", folder.path());
+            assert!(told[key].as_f64().unwrap() > 0.0);
+            let right = pulls(&told);
+            assert_eq!(right.len(), 18);
+            assert!(right.iter().all(|pull| pull.abs() < 4.0), "{blur}, seed {seed}: {right:.1?}");
+            // Exit status and flags are another matter.
+            let output = shell(&format!("oof-fit maps.fits --order 5 {sharp}"), folder.path());
+            let untold: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(untold[key], 0.0);
+            let wrong = pulls(&untold);
+            let mean = |pulls: &[f64]| pulls.iter().map(|p| p * p).sum::<f64>() / 18.0;
+            println!("{blur}, seed {seed}: {:.2} told, {:.1} not", mean(&right), mean(&wrong));
+            // The mean of 18 squares scatters by 1/3 about 1.
+            assert!(mean(&wrong) > 4.0, "{sharp}, seed {seed}: {wrong:.1?}");
+            let chi2 = |result: &Value| result["reduced_chi2"].as_f64().unwrap();
+            assert!((chi2(&told) - 1.0).abs() < 0.03, "{}", chi2(&told));
+            assert!(chi2(&untold) > chi2(&told) + 0.05, "{} {}", chi2(&untold), chi2(&told));
+        }
+    }
+}
+
 /// A scan in loops about both beams of a dual-beam receiver; what it saw comes back from FITS and, of the
 /// same samples, from text.
 #[test]
@@ -135,9 +175,11 @@ fn scattered_maps_of_two_beams_give_the_truth_within_four_sigma() {
     std::fs::write(folder.path().join("like.fits"), programs::fits(&like)).unwrap();
     let (mut squares, mut judged) = (0.0, 0);
     for seed in 1..=3 {
+        // The last is a planet, nearly as wide as a beam.
+        let source = if seed == 3 { "--source-radius 7arcsec" } else { "" };
         let line = format!(
             "oof-simulate --like like.fits --order 5 --rms 0.7rad --seed {seed} --noise additive=0.005 \
-             --set ratio[0]=0.95,ratio[1]=0.9,ratio[2]=1.05 --quiet -o maps.fits --force"
+             --set ratio[0]=0.95,ratio[1]=0.9,ratio[2]=1.05 --quiet -o maps.fits --force {source}"
         );
         assert_silent_success(&shell(&line, folder.path()), &line);
         let bytes = std::fs::read(folder.path().join("maps.fits")).unwrap();
@@ -148,11 +190,11 @@ fn scattered_maps_of_two_beams_give_the_truth_within_four_sigma() {
         for (i, map) in maps.maps.iter().enumerate() {
             std::fs::write(folder.path().join(format!("{i}.txt")), programs::lines(map)).unwrap();
         }
-        for line in [
-            "oof-fit maps.fits --order 5",
+        let of_text = format!(
             "oof-fit --telescope gbt --wavelength 7mm --chop 2.8e-4rad --noise additive=0.005 --order 5 \
-             --map 0mm:0.txt --map 35mm:1.txt --map=-35mm:2.txt",
-        ] {
+             --map 0mm:0.txt --map 35mm:1.txt --map=-35mm:2.txt {source}"
+        );
+        for line in ["oof-fit maps.fits --order 5", &of_text] {
             for (name, value, sigma) in parameters(&fit(line, folder.path())) {
                 let known = ["z0", "z1", "z2"].contains(&name.as_str());
                 if known || !(name.starts_with('z') || name.starts_with("ratio")) {

@@ -35,6 +35,7 @@ impl Case {
             samplings: Vec::new(),
             shift: Vec::new(),
             chop: None,
+            blur: Default::default(),
         };
         Case { telescope, options }
     }

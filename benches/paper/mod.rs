@@ -36,6 +36,7 @@ impl Paper {
             noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
             precision: Precision::F64,
             chop: None,
+            blur: Default::default(),
             samplings: Vec::new(),
             shift: Vec::new(),
             backend: Backend::Cpu,

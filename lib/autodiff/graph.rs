@@ -94,11 +94,11 @@ impl Transform {
         }
     }
 
-    /// Whether it is the very same transform.
-    pub fn is(&self, other: &Transform) -> bool {
+    /// Whether the outputs of both can be worked on together.
+    fn matches(&self, other: &Transform) -> bool {
         match (self, other) {
-            (Transform::Grid(a), Transform::Grid(b)) => Arc::ptr_eq(a, b),
-            (Transform::Scattered(a), Transform::Scattered(b)) => Arc::ptr_eq(a, b),
+            (Transform::Grid(a), Transform::Grid(b)) => Arc::ptr_eq(a, b) || a.matches(b),
+            (Transform::Scattered(a), Transform::Scattered(b)) => a.outputs() == b.outputs(),
             _ => false,
         }
     }
@@ -181,6 +181,17 @@ impl Graph {
         self.push(Node::Parameter(index), Shape::Scalar)
     }
 
+    /// The space of an array.
+    ///
+    /// # Panics
+    /// For anything else.
+    pub fn space_of(&self, array: Id) -> SpaceId {
+        match self.shape(array) {
+            Shape::Array(space) => space,
+            shape => panic!("an array is needed, not {shape:?}"),
+        }
+    }
+
     pub fn space(&mut self, len: usize) -> SpaceId {
         self.spaces.push(len);
         self.spaces.len() - 1
@@ -190,6 +201,26 @@ impl Graph {
         assert_eq!(values.len(), self.spaces[space], "data must fill its space");
         self.data.push((values, space));
         self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
+    }
+
+    /// Adds a transform between the arrays of two spaces.
+    ///
+    /// # Panics
+    /// When the lengths disagree, or `output` has the outputs of a transform that does not match.
+    pub fn add_transform(
+        &mut self,
+        transform: Transform,
+        input: SpaceId,
+        output: SpaceId,
+    ) -> usize {
+        assert_eq!(self.spaces[input], transform.inputs(), "one element a pixel");
+        assert_eq!(self.spaces[output], transform.outputs(), "one element an output");
+        // A region streams its transforms block by block, so it has to have one shape of blocks.
+        let others = self.transforms.iter().filter(|t| t.output == output);
+        let alike = others.map(|t| &t.transform).all(|other| other.matches(&transform));
+        assert!(alike, "the transforms of a space must match");
+        self.transforms.push(TransformEntry { transform, input, output });
+        self.transforms.len() - 1
     }
 
     /// An array of zeros over the space of `like`, equal to no other: a cotangent that is symbolic.

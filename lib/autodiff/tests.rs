@@ -230,6 +230,89 @@ fn the_result_is_the_same_to_the_last_bit_for_any_number_of_threads() {
     }
 }
 
+/// The autocorrelation of a field, from one transform and the adjoint of another, and what two more make of
+/// it in one space: other pixels, of as many rows, and other kernels.
+fn correlation(n: usize, scattered: bool) -> Function {
+    let rows = n as u32 / 2;
+    let square = |first: u32, width: u32| -> Vec<(u32, u32)> {
+        (first..first + rows).flat_map(|r| (0..width).map(move |c| (r, c))).collect()
+    };
+    let (dish, lags) = (square(1, rows), square(0, n as u32 - 1));
+    let plane = |pixels: &[(u32, u32)]| {
+        let axis = || Axis::Fft { points: n };
+        Arc::new(Fourier::new(axis(), axis(), pixels.to_vec()))
+    };
+    let (there, back) = (plane(&dish), plane(&lags));
+    let sky = |scale: f64| -> Transform {
+        if scattered {
+            let place = |i: usize| (scale * 0.3 * (i as f64).sin(), scale * 0.01 * i as f64);
+            let samples: Vec<_> = (0..n).map(place).collect();
+            let plan = Scattered::in_order(lags.clone(), (0.0, 0.0), &samples, 1e-9);
+            return (&Arc::new(plan.expect("samples in order"))).into();
+        }
+        let axis = |count| {
+            Axis::Matrix(Array2::from_shape_fn((count, n), |(f, p)| {
+                Complex64::cis(-0.3 * scale * f as f64 * p as f64)
+            }))
+        };
+        (&Arc::new(Fourier::new(axis(n + 3), axis(n), lags.clone()))).into()
+    };
+    let skies = [sky(1.0), sky(0.9)];
+    Function::with_arrays(2, |tape, x| {
+        let space = tape.space(dish.len());
+        let part = |k: f64| tape.data_in(space, wavy(dish.len())) * k;
+        let field = part(0.3) * Complex::cis(x[0] * part(1.0) + x[1]);
+        let field = (part(1.0) * x[1]) * field;
+        let power = tape.transform(&there, field, tape.space(n * n)).norm2();
+        let twist = Complex { re: power * x[0], im: power.square() * 0.01 };
+        let lags = tape.adjoint(&back, twist, tape.space(lags.len()));
+        let space = tape.space(skies[0].outputs());
+        let maps = skies.iter().map(|sky| tape.transform(sky, lags, space));
+        let maps: Vec<_> = maps.map(|map| map.re + 0.1 * map.im).collect();
+        let sum = (maps[0] + 0.3 * maps[1].square()) * (1e-3 / n.pow(4) as f64);
+        (sum.square().ln_1p().sum(), vec![sum])
+    })
+}
+
+#[test]
+fn an_adjoint_and_transforms_that_match_are_differentiated_like_others() {
+    for scattered in [false, true] {
+        for n in [8, 12, 18] {
+            let x = [0.7, 0.9];
+            let mut f = correlation(n, scattered);
+            check_gradient(&mut f, &x);
+            let v = [0.3, -0.2];
+            let product = f.hessian_times(&x, &v);
+            let shifted = |s: f64| [x[0] + s * v[0], x[1] + s * v[1]];
+            let size = product.iter().fold(1.0f64, |a, g| a.max(g.abs()));
+            for (i, product) in product.iter().enumerate() {
+                let difference = derivative(|s| f.value_and_gradient(&shifted(s)).1[i]);
+                assert!((difference - product).abs() < TOLERANCE * size, "{difference} {product}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "must match")]
+fn transforms_with_outputs_in_other_orders_are_refused() {
+    Function::new(1, |tape, x| {
+        let field = |n: usize| {
+            let one = x[0].expand(tape.space(n));
+            Complex { re: one, im: one }
+        };
+        let plane = |axis: Axis, n: u32| {
+            let pixels = (0..n).map(|row| (row, 0)).collect();
+            Arc::new(Fourier::new(axis.clone(), axis, pixels))
+        };
+        let (fft, matrix) = (Axis::Fft { points: 4 }, Axis::Matrix(Array2::zeros((4, 4))));
+        let space = tape.space(16);
+        let a = tape.transform(&plane(fft, 2), field(2), space);
+        let b = tape.transform(&plane(matrix, 2), field(2), space);
+        (a.norm2() + b.norm2()).sum()
+    });
+}
+
 /// The total power of a transform, whose cotangent is the transform itself; or of a transform of a
 /// transform, spread over what a basis combines.
 fn power(n: usize, twice: bool) -> Function {
@@ -358,6 +441,7 @@ fn transforms_and_bases_are_the_same_on_cuda() {
     for (backend, tolerance) in all() {
         for (n, twice) in [(8, false), (8, true), (12, true)] {
             check_device(&|| power(n, twice), &[0.8], tolerance, backend);
+            check_device(&|| correlation(n, false), &[0.7, 0.9], tolerance, backend);
         }
         // Odd and prime sizes, and such that the last group of columns is short or alone.
         for (nx, ny) in [(3, 4), (8, 16), (9, 7), (31, 20), (37, 53), (64, 32)] {

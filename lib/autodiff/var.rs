@@ -1,6 +1,6 @@
 //! What a user writes: arithmetic on [`Var`]s, recorded on a [`Tape`].
 
-use super::graph::{BasisEntry, Graph, Id, Shape, SpaceId, Transform, TransformEntry};
+use super::graph::{BasisEntry, Graph, Id, SpaceId, Transform};
 use crate::device::{Basis, Op};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -92,33 +92,49 @@ impl Tape {
     }
 
     /// The Fourier transform of `field` into `output`, which must have the transform's number of
-    /// outputs and be used by no other transform (by the same one, for other fields, it may).
+    /// outputs. Other transforms into it must [match](crate::device::Fourier::matches), or be of the same
+    /// samples in the same order.
     ///
     /// # Panics
-    /// When the lengths disagree.
+    /// When the lengths disagree, or the transforms do not match.
     pub fn transform<'t>(
         &'t self,
         transform: impl Into<Transform>,
         field: Complex<'t>,
         output: Space,
     ) -> Complex<'t> {
-        let transform = transform.into();
         let mut graph = self.graph.borrow_mut();
-        assert_eq!(graph.spaces[output.0], transform.outputs(), "one element an output");
-        // A region streams its transforms block by block, so it has to have one shape of blocks.
-        assert!(
-            graph.transforms.iter().all(|t| t.output != output.0 || t.transform.is(&transform)),
-            "a space takes the outputs of one transform"
-        );
-        let Shape::Array(input) = graph.shape(field.re.id) else {
-            panic!("a transform takes an array");
-        };
-        assert_eq!(graph.spaces[input], transform.inputs(), "one element a pixel");
-        graph.transforms.push(TransformEntry { transform, input, output: output.0 });
-        let index = graph.transforms.len() - 1;
+        let input = graph.space_of(field.re.id);
+        let index = graph.add_transform(transform.into(), input, output.0);
         let field = graph.complex(field.re.id, field.im.id);
         let result = graph.transform(index, field);
-        let (re, im) = (graph.re(result), graph.im(result));
+        drop(graph);
+        self.parts(result)
+    }
+
+    /// The adjoint of [`transform`](Tape::transform): from its outputs, the space of `field`, to its pixels,
+    /// which are `pixels`.
+    ///
+    /// # Panics
+    /// When the lengths disagree, or the transforms of the outputs' space do not match.
+    pub fn adjoint<'t>(
+        &'t self,
+        transform: impl Into<Transform>,
+        field: Complex<'t>,
+        pixels: Space,
+    ) -> Complex<'t> {
+        let mut graph = self.graph.borrow_mut();
+        let output = graph.space_of(field.re.id);
+        let index = graph.add_transform(transform.into(), pixels.0, output);
+        let field = graph.complex(field.re.id, field.im.id);
+        let result = graph.adjoint(index, field);
+        drop(graph);
+        self.parts(result)
+    }
+
+    fn parts(&self, field: Id) -> Complex<'_> {
+        let mut graph = self.graph.borrow_mut();
+        let (re, im) = (graph.re(field), graph.im(field));
         drop(graph);
         Complex { re: self.var(re), im: self.var(im) }
     }
@@ -255,6 +271,13 @@ impl<'t> Mul for Complex<'t> {
             re: self.re * other.re - self.im * other.im,
             im: self.re * other.im + self.im * other.re,
         }
+    }
+}
+
+impl<'t> Sub for Complex<'t> {
+    type Output = Complex<'t>;
+    fn sub(self, other: Complex<'t>) -> Complex<'t> {
+        Complex { re: self.re - other.re, im: self.im - other.im }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::optics::aperture::{Aperture, ApertureGrid};
-use crate::optics::beam_map::{MapSet, Sampling};
+use crate::optics::beam_map::{Blur, MapSet, Sampling};
 use crate::optics::telescope::Telescope;
-use crate::units::show_length;
+use crate::units::{SPEED_OF_LIGHT, show_length};
 
 /// Fewer samples across a dish do not make a dish.
 const FEWEST_ACROSS: f64 = 4.0;
@@ -45,6 +45,35 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                 map.name
             ));
         }
+    }
+    Ok(())
+}
+
+/// Checks that what blurs the maps leaves something to see of them.
+///
+/// # Errors
+/// A source that reaches farther than the samples do, and a band as wide as its frequency.
+pub fn blur<'s>(
+    blur: Blur,
+    samplings: impl IntoIterator<Item = &'s Sampling>,
+    wavelength: f64,
+) -> Result<()> {
+    let reach = samplings.into_iter().map(Sampling::reach).fold(0.0, f64::max);
+    let arcsec = |radians: f64| 3600.0 * radians.to_degrees();
+    if blur.radius > reach {
+        return Err(Error::usage(format!(
+            "a source radius of {:.1} arcsec, but the maps reach {:.1} arcsec from their centre; see --source-radius",
+            arcsec(blur.radius),
+            arcsec(reach)
+        )));
+    }
+    let frequency = SPEED_OF_LIGHT / wavelength;
+    if blur.bandwidth >= frequency {
+        return Err(Error::usage(format!(
+            "a bandwidth of {:.3} GHz, which is no less than the frequency of {:.3} GHz; see --bandwidth",
+            1e-9 * blur.bandwidth,
+            1e-9 * frequency
+        )));
     }
     Ok(())
 }

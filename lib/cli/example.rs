@@ -55,6 +55,11 @@ pub const ALL: &[Example] = &[
     ),
     example(
         "oof-fit",
+        "A planet, and a receiver's band, which the maps' header says",
+        "oof-simulate --telescope nikolic2018 --grid 64 --order 3 --rms 0.3rad --seed 3 --quiet \\\n      --source-radius 25arcsec --bandwidth 8GHz | oof-fit --order 3 -o planet.json",
+    ),
+    example(
+        "oof-fit",
         "Text maps, one a focus setting",
         "oof-fit --telescope srt --frequency 22.23GHz \\\n      --map=-27mm:OUT1.txt --map=0mm:IN.txt --map=27mm:OUT2.txt \\\n      --order 3 --likelihood gaussian",
     ),

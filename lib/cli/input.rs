@@ -95,8 +95,11 @@ impl InputArgs {
             maps.shift = shift.clone();
         }
         check_shift(&maps.shift, maps.maps.len())?;
+        let blur = self.observation.blur(&maps, earlier.map(|e| e.blur));
+        (maps.source_radius, maps.bandwidth) = (Some(blur.radius), Some(blur.bandwidth));
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
+        check::blur(blur, maps.maps.iter().map(|map| &map.sampling), wavelength)?;
         self.model.start_from_files(&mut options, telescope.illumination, wavelength)?;
         options.aperture = match self.aperture.aperture {
             Some(_) => self.aperture.grid(&maps)?,
@@ -135,7 +138,7 @@ impl InputArgs {
             }
             Content::Maps(mut set) => {
                 let Some(defocus) = given else {
-                    return Ok(set);
+                    return Ok(*set);
                 };
                 if !self.maps.map.is_empty() {
                     return Err(Error::usage(
@@ -152,7 +155,7 @@ impl InputArgs {
                 for (map, dz) in set.maps.iter_mut().zip(defocus) {
                     map.defocus = *dz;
                 }
-                Ok(set)
+                Ok(*set)
             }
         }
     }

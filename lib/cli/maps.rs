@@ -47,7 +47,7 @@ pub struct MapsArgs {
 
 /// What was read: maps with all that their file says, or samples and nothing else.
 pub enum Content {
-    Maps(MapSet),
+    Maps(Box<MapSet>),
     Cube(Array3<f64>),
 }
 
@@ -70,7 +70,7 @@ impl MapsArgs {
         if !self.map.is_empty() {
             let maps = self.map.iter().map(|map| self.read_text(map));
             let maps = maps.collect::<Result<_>>()?;
-            return Ok(Content::Maps(MapSet { maps, ..MapSet::default() }));
+            return Ok(Content::Maps(Box::new(MapSet { maps, ..MapSet::default() })));
         }
         if self.maps.is_none() && io::stdin().is_terminal() {
             return Err(Error::usage(
@@ -80,7 +80,7 @@ impl MapsArgs {
         let (path, place) = (or_dash(&self.maps), self.place());
         let bytes = source::read(&path)?;
         match self.format(&bytes, &place)? {
-            Format::Fits => Ok(Content::Maps(fits::read_maps(&bytes, &place)?)),
+            Format::Fits => Ok(Content::Maps(Box::new(fits::read_maps(&bytes, &place)?))),
             Format::Npy => Ok(Content::Cube(npy::read_cube(&bytes, &place)?)),
             Format::Grasp => Err(Error::input(
                 place,

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::io::source;
+use crate::optics::beam_map::{Blur, MapSet};
 use crate::optics::illumination::Illumination;
 use crate::optics::telescope::Telescope;
 use crate::units::{Quantity, SPEED_OF_LIGHT};
@@ -39,6 +40,16 @@ pub struct ObservationArgs {
     /// says, else none]
     #[arg(long, value_name = "ANGLE", allow_hyphen_values = true, value_parser = chop)]
     pub chop: Option<Chop>,
+    /// Radius of the source, a uniform disc, such as 12arcsec, or 0 for a point. It matters where the disc
+    /// is wider than about a third of a beam, wavelength / dish diameter; gains are then of the disc's whole
+    /// flux [default: what the file says, else 0]
+    #[arg(long, value_name = "ANGLE", allow_hyphen_values = true, value_parser = radius)]
+    pub source_radius: Option<f64>,
+    /// Full width of the receiver's band about the frequency, all of it equally sensitive, such as 2GHz,
+    /// or 0 for one wavelength. It matters where this part of the frequency, times how many beams far the
+    /// maps reach, is more than about a third [default: what the file says, else 0]
+    #[arg(long, value_name = "FREQUENCY", allow_hyphen_values = true, value_parser = bandwidth)]
+    pub bandwidth: Option<f64>,
 }
 
 /// The second beam's offset in radians, or that there is none.
@@ -79,7 +90,35 @@ pub fn check_shift(shift: &[[f64; 2]], maps: usize) -> Result<()> {
     }
 }
 
+fn radius(text: &str) -> Result<f64> {
+    from_zero(Quantity::Angle, text)
+}
+
+fn bandwidth(text: &str) -> Result<f64> {
+    from_zero(Quantity::Frequency, text)
+}
+
+/// A quantity that is not negative; nothing needs no unit.
+fn from_zero(quantity: Quantity, text: &str) -> Result<f64> {
+    match text.trim() {
+        "0" => Ok(0.0),
+        _ => match quantity.parse(text)? {
+            value if value >= 0.0 => Ok(value),
+            _ => Err(Error::usage(format!("'{text}' is less than 0"))),
+        },
+    }
+}
+
 impl ObservationArgs {
+    /// What blurs the maps: what was asked for, else what `maps` say, else what an `earlier` fit had.
+    pub fn blur(&self, maps: &MapSet, earlier: Option<Blur>) -> Blur {
+        let earlier = earlier.unwrap_or_default();
+        Blur {
+            radius: self.source_radius.or(maps.source_radius).unwrap_or(earlier.radius),
+            bandwidth: self.bandwidth.or(maps.bandwidth).unwrap_or(earlier.bandwidth),
+        }
+    }
+
     /// The wavelength that was asked for, metres.
     pub fn wavelength(&self) -> Option<f64> {
         self.wavelength.or(self.frequency.map(|f| SPEED_OF_LIGHT / f))

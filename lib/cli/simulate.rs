@@ -17,7 +17,7 @@ use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
 use crate::optics::aperture::ApertureGrid;
-use crate::optics::beam_map::Noise;
+use crate::optics::beam_map::{Noise, Sampling};
 use crate::optics::model::{amplitude_mode_of, mode_of};
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
@@ -167,12 +167,19 @@ impl SimulateArgs {
         if !samplings.is_empty() {
             grid = ApertureGrid::suitable(telescope.radius, metres, samplings.iter());
         }
+        let blur = self.observation.blur(&like, earlier.as_ref().map(|e| e.blur));
         let parameters = self.values(earlier, metres)?;
         // Coefficients of any order can be set.
         let orders =
             parameters.iter().filter_map(|(name, _)| mode_of(name).or(amplitude_mode_of(name)));
         let highest = orders.fold(self.order, |highest, mode| highest.max(mode.n));
         check::grid(grid, &telescope, highest, "--grid")?;
+        if samplings.is_empty() {
+            let axis = grid.sky_axis(telescope.radius, metres);
+            check::blur(blur, [&Sampling::Raster { u: axis.clone(), v: axis }], metres)?;
+        } else {
+            check::blur(blur, &samplings, metres)?;
+        }
         let noise = self.noise.unwrap_or_else(|| {
             if !self.machine.quiet {
                 let text = format!(
@@ -196,6 +203,7 @@ impl SimulateArgs {
             precision: self.machine.precision(),
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
             shift: self.observation.shift.clone().unwrap_or(like.shift),
+            blur,
             samplings,
             backend: Backend::default(),
         };
@@ -294,9 +302,32 @@ mod tests {
             "--telescope srt --wavelength 1mm --frequency 3GHz",
             "--telescope srt --wavelength -1mm",
             "--telescope srt --rms -1rad",
+            "--telescope srt --source-radius -1arcsec",
+            "--telescope srt --source-radius 1",
+            "--telescope srt --source-radius 2deg",
+            "--telescope srt --bandwidth -1GHz",
+            "--telescope srt --frequency 22GHz --bandwidth 22GHz",
         ] {
             assert!(plan(&format!("{line} --quiet")).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn what_blurs_the_maps_is_that_of_an_earlier_fit_unless_options_say_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.json");
+        let fit = r#"{"telescope": "srt", "wavelength_m": 0.0135, "source_radius_rad": 1e-4,
+            "bandwidth_hz": 2e9, "illumination": "pedestal", "order": 1, "parameters": []}"#;
+        std::fs::write(&path, fit).unwrap();
+        let blur = |line: &str| {
+            let line = format!("--parameters {} --quiet{line}", path.display());
+            plan(&line).map(|options| (options.blur.radius, options.blur.bandwidth))
+        };
+        assert_eq!(blur("").unwrap(), (1e-4, 2e9));
+        let (radius, bandwidth) = blur(" --source-radius 36arcsec --bandwidth 0").unwrap();
+        assert!((radius - 0.01f64.to_radians()).abs() < 1e-18);
+        assert_eq!(bandwidth, 0.0);
+        assert_eq!(plan("--telescope srt --quiet").unwrap().blur, Default::default());
     }
 
     #[test]

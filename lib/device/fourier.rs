@@ -165,6 +165,14 @@ impl Fourier {
         self.x.outputs() * self.y.outputs()
     }
 
+    /// Whether the outputs of both can be worked on together: as many rows of pixels, and outputs that come
+    /// in the same order.
+    pub fn matches(&self, other: &Fourier) -> bool {
+        let kind = |axis: &Axis| (matches!(axis, Axis::Fft { .. }), axis.outputs());
+        let shape = |f: &Fourier| (f.used().0.len(), kind(&f.x), kind(&f.y));
+        shape(self) == shape(other)
+    }
+
     /// The index among the outputs of frequency `a` along x and `b` along y.
     pub fn place(&self, a: usize, b: usize) -> usize {
         let (a, b) = (self.places.0[a], self.places.1[b]);

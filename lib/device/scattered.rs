@@ -45,7 +45,7 @@ pub struct Scattered {
     pub scale: Arc<[f64]>,
     /// The middle of the pixels is not their centre: a phase for every output, cosines and sines.
     pub phases: [Arc<[f64]>; 2],
-    /// Row and column of the first point of every output's window on the grid, in rising order.
+    /// Row and column of the first point of every output's window on the grid; rows rise.
     pub starts: Vec<(u32, u32)>,
     /// The window's width in points.
     pub width: usize,
@@ -158,6 +158,31 @@ impl Scattered {
         samples: &[(f64, f64)],
         tolerance: f64,
     ) -> Self {
+        Scattered::build(pixels, centre, samples, tolerance, true)
+    }
+
+    /// The same with outputs in the order of the samples, which several transforms then can share; `None`
+    /// where that does not rise along y on the grid of frequencies.
+    ///
+    /// # Panics
+    /// As [`new`](Scattered::new).
+    pub fn in_order(
+        pixels: Vec<(u32, u32)>,
+        centre: (f64, f64),
+        samples: &[(f64, f64)],
+        tolerance: f64,
+    ) -> Option<Self> {
+        let plan = Scattered::build(pixels, centre, samples, tolerance, false);
+        plan.starts.is_sorted_by_key(|start| start.0).then_some(plan)
+    }
+
+    fn build(
+        pixels: Vec<(u32, u32)>,
+        centre: (f64, f64),
+        samples: &[(f64, f64)],
+        tolerance: f64,
+        sort: bool,
+    ) -> Self {
         assert!(pixels.is_sorted_by(|a, b| a < b), "pixels must be in order");
         assert!(!pixels.is_empty(), "a transform of no pixels");
         assert!(samples.iter().all(|(s, t)| s.is_finite() && t.is_finite()), "samples are finite");
@@ -169,8 +194,12 @@ impl Scattered {
         let (at_x, rounds_x) = x.positions(samples, |s| s.0);
         let (at_y, rounds_y) = y.positions(samples, |s| s.1);
         let mut order: Vec<u32> = (0..samples.len() as u32).collect();
-        // Stable, so that the order depends on nothing but the samples.
-        order.sort_by_key(|&i| (at_y[i as usize].floor() as i64, at_x[i as usize].floor() as i64));
+        if sort {
+            // Stable, so that the order depends on nothing but the samples.
+            order.sort_by_key(|&i| {
+                (at_y[i as usize].floor() as i64, at_x[i as usize].floor() as i64)
+            });
+        }
         let sorted = |values: &[f64]| order.iter().map(|&i| values[i as usize]).collect::<Vec<_>>();
 
         let padded = width.next_multiple_of(PAD);

@@ -206,6 +206,7 @@ mod tests {
             precision: Precision::F64,
             backend: Backend::Cpu,
             chop: None,
+            blur: Default::default(),
             samplings: Vec::new(),
             shift: Vec::new(),
         };

@@ -108,6 +108,8 @@ impl Level {
                 noise: whole.noise,
                 chop: whole.chop,
                 shift: whole.shift.clone(),
+                source_radius: whole.source_radius,
+                bandwidth: whole.bandwidth,
                 ..MapSet::default()
             },
         }
@@ -143,11 +145,12 @@ struct Window {
 fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
     let beam = wavelength / (2.0 * telescope.radius);
     let centre = centre(maps, 0.5 * LEAST * beam);
+    let spread = spread(telescope, maps) + maps.blur().radius;
     // Both of two beams are in it.
     let aside = 0.5 * maps.chop.unwrap_or(0.0);
     Window {
         beam,
-        half: (LEAST * beam).max(MARGIN * beam + spread(telescope, maps)) + aside.abs(),
+        half: (LEAST * beam).max(MARGIN * beam + spread) + aside.abs(),
         centre: (centre.0 + aside, centre.1),
     }
 }

@@ -182,6 +182,7 @@ mod tests {
             samplings: Vec::new(),
             shift: Vec::new(),
             chop: None,
+            blur: Default::default(),
         };
         let maps = simulate(&telescope, &options).unwrap();
         (telescope, maps)

@@ -377,10 +377,9 @@ fn model_of(
         let samplings = maps.maps.iter().map(|m| &m.sampling);
         ApertureGrid::suitable(telescope.radius, wavelength, samplings)
     });
-    let model = Model::new(telescope, wavelength, options.order, &maps.maps, grid)?;
+    let model = Model::of(telescope, wavelength, options.order, maps, grid)?;
     let model = model.weighted(options.amplitude_order);
-    let model = model.shifted(&maps.shift, options.names(&model::LATERAL))?;
-    Ok(model.chopped(maps.chop))
+    model.shifted(&maps.shift, options.names(&model::LATERAL))
 }
 
 /// The median of the sigmas of samples.

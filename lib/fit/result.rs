@@ -12,6 +12,12 @@ pub struct FitResult {
     pub version: String,
     pub telescope: String,
     pub wavelength_m: f64,
+    /// Of the source, a uniform disc; 0 for a point.
+    #[serde(default)]
+    pub source_radius_rad: f64,
+    /// Full width of the band; 0 for one wavelength.
+    #[serde(default)]
+    pub bandwidth_hz: f64,
     pub order: u32,
     pub backend: String,
     pub precision: String,

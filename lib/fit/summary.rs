@@ -90,6 +90,8 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         version: env!("CARGO_PKG_VERSION").into(),
         telescope: problem.telescope.name.clone(),
         wavelength_m: problem.wavelength,
+        source_radius_rad: problem.maps.blur().radius,
+        bandwidth_hz: problem.maps.blur().bandwidth,
         order: options.order,
         backend: options.backend.name().into(),
         precision: options.precision.name().into(),

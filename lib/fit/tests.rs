@@ -28,6 +28,7 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         precision: Precision::F64,
         backend,
         chop: None,
+        blur: Default::default(),
         samplings: Vec::new(),
         shift: Vec::new(),
     };
@@ -106,6 +107,30 @@ fn rasters_blanks_and_other_telescopes_are_the_same_on_cuda() {
                 ..FitOptions::default()
             };
             compare(&telescope, &maps, &options, most, device);
+        }
+    }
+}
+
+/// A source that is a disc, and a band: samples of the grid and of no grid, one beam and two.
+#[test]
+fn blurred_maps_are_the_same_on_cuda() {
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    let aperture = ApertureGrid { kind: ApertureKind::Smooth, points: 32, extent: 2.2 };
+    for (radius, bandwidth, chop) in
+        [(1e-4, 0.0, None), (0.0, 2e10, None), (1e-4, 2e10, Some(3e-4))]
+    {
+        let mut maps = maps(&telescope, 32, Backend::Cpu);
+        let axis = aperture.sky_axis(telescope.radius, telescope.wavelength);
+        for map in &mut maps.maps {
+            map.sampling = Sampling::Raster { u: axis.clone(), v: axis.clone() };
+        }
+        (maps.source_radius, maps.bandwidth, maps.chop) = (Some(radius), Some(bandwidth), chop);
+        let all = || devices().into_iter().flat_map(|d| TOLERANCES.map(|(p, most)| (d, p, most)));
+        for (device, precision, most) in all() {
+            let aperture = Some(aperture);
+            let options = FitOptions { order: 3, precision, aperture, ..FitOptions::default() };
+            // Sums over lags have cancelled more than a field has.
+            compare(&telescope, &maps, &options, 10.0 * most, device);
         }
     }
 }

@@ -21,6 +21,12 @@ impl Sampling {
         }
     }
 
+    /// How far the farthest sample lies from the origin along either axis, radians; 0 where there is none.
+    pub fn reach(&self) -> f64 {
+        let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = self;
+        u.iter().chain(v).fold(0.0, |a, x| a.max(x.abs()))
+    }
+
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -124,6 +130,16 @@ pub struct Noise {
     pub outliers: f64,
 }
 
+/// What blurs all maps of an observation in the same way; by default nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Blur {
+    /// Of the source, a uniform disc, radians; 0 for a point. The disc has the flux of the point.
+    pub radius: f64,
+    /// Full width of the receiver's band about the frequency of the wavelength, Hz, all of it equally
+    /// sensitive; 0 for one wavelength.
+    pub bandwidth: f64,
+}
+
 /// The maps of one observation, with what their file says of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MapSet {
@@ -142,6 +158,9 @@ pub struct MapSet {
     /// Known displacements of the sub-reflector sideways, metres along x and y, one a map; none where it
     /// was not moved.
     pub shift: Vec<[f64; 2]>,
+    /// [`Blur::radius`] and [`Blur::bandwidth`], where the file says.
+    pub source_radius: Option<f64>,
+    pub bandwidth: Option<f64>,
     /// The aperture grid whose discrete far field the maps' pixels are, for simulated maps.
     pub aperture: Option<ApertureGrid>,
     /// The illumination's kind (`gaussian`, `pedestal`, ...), for simulated maps.
@@ -151,6 +170,13 @@ pub struct MapSet {
     pub seed: Option<u64>,
     /// The parameters that a simulation used: name (`z5`, `sigma`, `gain[0]`) and value, SI.
     pub truth: Vec<(String, f64)>,
+}
+
+impl MapSet {
+    /// What blurs the maps; what nobody says does not.
+    pub fn blur(&self) -> Blur {
+        Blur { radius: self.source_radius.unwrap_or(0.0), bandwidth: self.bandwidth.unwrap_or(0.0) }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! * [`path`]: what a moved sub-reflector does to the phase, and [`lateral`]: when it is moved sideways;
 //! * [`illumination`]: how the receiver lights the dish;
 //! * [`zernike`]: the polynomials of the surface, and [`convention`]: what others call them;
-//! * [`beam_map`]: the maps themselves.
+//! * [`beam_map`]: the maps themselves; [`band`] and [`lags`]: a receiver's band, and a source that is a
+//!   disc.
 //!
 //! ```
 //! use oof::optics::{aperture::Aperture, telescope::Telescope, zernike};
@@ -21,6 +22,7 @@
 
 pub mod aperture;
 pub mod arrangement;
+pub mod band;
 pub mod beam_map;
 pub mod blockage;
 pub mod convention;
@@ -28,10 +30,14 @@ mod dimension;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod illumination;
+pub mod lags;
 pub mod lateral;
 pub mod model;
 pub mod path;
 pub mod simulate;
+mod sky;
 pub mod telescope;
 mod telescope_file;
+#[cfg(test)]
+mod tests;
 pub mod zernike;

@@ -4,20 +4,19 @@
 //! squared modulus. Only the dish's own pixels are computed.
 
 use super::aperture::{Aperture, ApertureGrid};
-use super::arrangement::Arrangement;
-use super::beam_map::{BeamMap, Sampling};
+use super::band::{self, Node};
+use super::beam_map::{BeamMap, Blur, MapSet};
 use super::illumination::Illumination;
+use super::lags::Lags;
 use super::lateral::Lateral;
+use super::sky::{Pixels, Sky};
 use super::telescope::Telescope;
 use super::zernike::{self, Mode};
 use crate::autodiff::{Complex, Space, Tape, Transform, Var};
+use crate::device::Basis;
 use crate::device::basis::Run;
-use crate::device::fourier::Axis;
-use crate::device::scattered::TOLERANCE;
-use crate::device::{Basis, Fourier, Scattered};
 use crate::error::Result;
-use ndarray::Array2;
-use num_complex::Complex64;
+use crate::units::SPEED_OF_LIGHT;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -76,17 +75,23 @@ pub struct Model {
     lateral: bool,
     shift: Vec<[f64; 2]>,
     chopped: bool,
+    /// The frequencies that stand for the band.
+    band: Vec<Node>,
+    /// What makes a disc of the source.
+    disc: Option<Disc>,
 }
 
-/// One sampling of the sky.
-struct Sky {
-    sampling: Sampling,
-    transform: Transform,
-    arrangement: Arrangement,
+/// A source that is a disc.
+struct Disc {
+    lags: Lags,
+    /// The lags along x in radians of phase per radian on the sky.
+    x: Arc<[f64]>,
+    /// For every frequency what each lag counts.
+    weights: Vec<Arc<[f64]>>,
 }
 
 impl Model {
-    /// Prepares the model of `maps` up to Zernike `order`.
+    /// Prepares the model of `maps` up to Zernike `order`, of a point source at one wavelength.
     ///
     /// # Errors
     /// Grids that do not suit the dish.
@@ -97,7 +102,50 @@ impl Model {
         maps: &[BeamMap],
         grid: ApertureGrid,
     ) -> Result<Model> {
+        Model::blurred(telescope, wavelength, order, maps, grid, (Blur::default(), 0.0))
+    }
+
+    /// Prepares the model of an observation: the source, the band and the beams are those of `set`.
+    ///
+    /// # Errors
+    /// Grids that do not suit the dish, or that are too coarse for the samples.
+    pub fn of(
+        telescope: &Telescope,
+        wavelength: f64,
+        order: u32,
+        set: &MapSet,
+        grid: ApertureGrid,
+    ) -> Result<Model> {
+        let blur = (set.blur(), set.chop.unwrap_or(0.0).abs());
+        let model = Model::blurred(telescope, wavelength, order, &set.maps, grid, blur)?;
+        Ok(model.chopped(set.chop))
+    }
+
+    /// The model of a blurred source, for beams so far apart.
+    fn blurred(
+        telescope: &Telescope,
+        wavelength: f64,
+        order: u32,
+        maps: &[BeamMap],
+        grid: ApertureGrid,
+        (blur, apart): (Blur, f64),
+    ) -> Result<Model> {
         let aperture = Aperture::new(telescope, grid)?;
+        let path_per_metre = aperture.path_per_metre(telescope);
+        let fraction = blur.bandwidth * wavelength / SPEED_OF_LIGHT;
+        let band =
+            band::nodes(fraction, turns(maps, &aperture, &path_per_metre, wavelength, apart));
+        let disc = (blur.radius > 0.0).then(|| {
+            let lags = Lags::new(&aperture);
+            let weights = |node: &Node| lags.weights(blur.radius, wavelength / node.ratio);
+            let weights = band.iter().map(weights).collect();
+            let x = lags.x().map(|x| TAU / wavelength * x).collect();
+            Disc { lags, x, weights }
+        });
+        let pixels = match &disc {
+            Some(disc) => Pixels::of_lags(&disc.lags, &aperture),
+            None => Pixels::of_dish(&aperture),
+        };
         let mut skies: Vec<Sky> = Vec::new();
         let mut sky_of_map = Vec::new();
         for map in maps {
@@ -105,13 +153,12 @@ impl Model {
             let index = match known {
                 Some(index) => index,
                 None => {
-                    skies.push(Sky::new(map, &aperture, wavelength));
+                    skies.push(Sky::new(map, &aperture, &pixels, wavelength, &band)?);
                     skies.len() - 1
                 }
             };
             sky_of_map.push(index);
         }
-        let path_per_metre = aperture.path_per_metre(telescope);
         Ok(Model {
             basis: Arc::new(zernike_basis(&aperture, 0, order)),
             parameters: parameters(telescope, order, maps.len()),
@@ -129,6 +176,8 @@ impl Model {
             lateral: false,
             shift: Vec::new(),
             chopped: false,
+            band,
+            disc,
         })
     }
 
@@ -258,10 +307,11 @@ impl Model {
         for (&moved, path) in displacement.iter().zip(self.lateral_per_metre.iter().flatten()) {
             phase = phase + moved * tape.data_in(dish, turns(path));
         }
-        let field = amplitude * Complex::cis(phase);
+        // Paths are the same at all frequencies, and phases go with them.
+        let fields: Vec<Complex> =
+            self.band.iter().map(|node| amplitude * Complex::cis(node.ratio * phase)).collect();
         let x = tape.data_in(dish, turns(&aperture.x));
         let y = tape.data_in(dish, turns(&aperture.y));
-        let throw = second.first().map(|&chop| Complex::cis(chop * x));
         let path_per_metre = tape.data_in(dish, turns(&self.path_per_metre));
         let of_maps = of_maps.chunks(OF_EVERY_MAP.len());
         let maps = spaces.iter().zip(&self.defocus).zip(&self.sky_of_map).zip(of_maps);
@@ -270,32 +320,70 @@ impl Model {
                 let &[dx, dy, gain, background, ddz] = own else {
                     unreachable!("chunks of five");
                 };
-                let mut path: Vec<f64> =
-                    self.path_per_metre.iter().map(|p| TAU / self.wavelength * p * dz).collect();
+                let moved = dx * x + dy * y + ddz * path_per_metre;
+                let view = View {
+                    transforms: &self.skies[which].transforms,
+                    sky,
+                    second: second.first().map(|&chop| (chop, second[1 + map])),
+                    x,
+                    of_disc: self.disc.as_ref().map(|disc| disc.spaces(tape)),
+                };
+                let mut path: Vec<f64> = self.path_per_metre.iter().map(|p| p * dz).collect();
                 let shift = self.shift.get(map).unwrap_or(&[0.0; 2]);
                 for (moved, sideways) in shift.iter().zip(self.lateral_per_metre.iter().flatten()) {
-                    let more = sideways.iter().map(|p| TAU / self.wavelength * p * moved);
-                    path.iter_mut().zip(more).for_each(|(path, more)| *path += more);
+                    path.iter_mut().zip(sideways).for_each(|(path, p)| *path += p * moved);
                 }
-                let defocus = Complex {
-                    re: tape.data_in(dish, path.iter().map(|p| p.cos()).collect::<Vec<_>>()),
-                    im: tape.data_in(dish, path.iter().map(|p| p.sin()).collect::<Vec<_>>()),
-                };
-                let pointing = Complex::cis(dx * x + dy * y + ddz * path_per_metre);
-                let pointed = field * defocus * pointing;
-                let transform = &self.skies[which].transform;
-                let mut power = tape.transform(transform, pointed, sky).norm2();
-                if let Some(throw) = throw {
-                    // The receiver measures its two beams' difference. OOF's DX is the pointing minus the
-                    // source, so a source in the second beam, which looks CHOPTHR to the -x side of where the
-                    // telescope points, has u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie
-                    // there: its DX is 58 arcsec less than the positive one's.
-                    let other = tape.transform(transform, pointed * throw, sky).norm2();
-                    power = power - second[1 + map] * other;
+                let powers =
+                    self.band.iter().zip(&fields).enumerate().map(|(k, (node, &field))| {
+                        let turns = TAU / self.wavelength * node.ratio;
+                        let of_path = |part: fn(f64) -> f64| -> Vec<f64> {
+                            path.iter().map(|&path| part(turns * path)).collect()
+                        };
+                        let defocus = Complex {
+                            re: tape.data_in(dish, of_path(f64::cos)),
+                            im: tape.data_in(dish, of_path(f64::sin)),
+                        };
+                        let pointed = field * defocus * Complex::cis(node.ratio * moved);
+                        node.weight * self.power(tape, k, pointed, &view)
+                    });
+                let mut power: Var = powers.sum();
+                if let Some(sign) = &self.skies[which].sign {
+                    power = tape.data_in(sky, sign.clone()) * power;
                 }
                 gain * power + background
             })
             .collect()
+    }
+
+    /// The power at frequency `k` of a field on the dish's pixels, as one map has it.
+    fn power<'t>(
+        &self,
+        tape: &'t Tape,
+        k: usize,
+        field: Complex<'t>,
+        view: &View<'_, 't>,
+    ) -> Var<'t> {
+        let ratio = self.band[k].ratio;
+        let far = |field: Complex<'t>| tape.transform(&view.transforms[k], field, view.sky);
+        // The receiver measures its two beams' difference. OOF's DX is the pointing minus the source, so a
+        // source in the second beam, which looks CHOPTHR to the -x side of where the telescope points, has
+        // u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie there: its DX is 58 arcsec less
+        // than the positive one's.
+        let throw = |chop: Var<'t>, x: Var<'t>| Complex::cis(ratio * (chop * x));
+        if let (Some(disc), Some((lags, plane))) = (&self.disc, view.of_disc) {
+            let correlation = disc.lags.record(tape, field, lags, plane);
+            let mut sum = tape.data_in(lags, disc.weights[k].clone()) * correlation;
+            if let Some((chop, strength)) = view.second {
+                let x = tape.data_in(lags, disc.x.clone());
+                sum = sum - strength * (sum * throw(chop, x));
+            }
+            return far(sum).re;
+        }
+        let power = far(field).norm2();
+        match view.second {
+            Some((chop, strength)) => power - strength * far(field * throw(chop, view.x)).norm2(),
+            None => power,
+        }
     }
 
     /// The illumination on the dish's pixels, times their open area over the dish's.
@@ -381,38 +469,41 @@ fn zernike_basis(aperture: &Aperture, first: usize, order: u32) -> Basis {
     })
 }
 
-impl Sky {
-    /// The form of the far field follows from the samples: an FFT where they are the grid's own discrete
-    /// far field, a matrix for any other raster, else a non-uniform FFT.
-    fn new(map: &BeamMap, aperture: &Aperture, wavelength: f64) -> Sky {
-        let (grid, pixels) = (aperture.grid, aperture.pixels.clone());
-        let sampling = map.sampling.clone();
-        let (u, v) = match &map.sampling {
-            Sampling::Raster { u, v } => (u, v),
-            Sampling::Scattered { u, v } => {
-                let turns = aperture.step / wavelength;
-                let positions: Vec<_> =
-                    u.iter().zip(v).map(|(u, v)| (u * turns, v * turns)).collect();
-                let middle = (grid.points as f64 - 1.0) / 2.0;
-                let transform = Scattered::new(pixels, (middle, middle), &positions, TOLERANCE);
-                let arrangement = Arrangement::Listed(transform.order().to_vec());
-                return Sky { sampling, transform: (&Arc::new(transform)).into(), arrangement };
-            }
-        };
-        let n = grid.points;
-        let fft = grid.is_sky_of(u, v, aperture.radius, wavelength);
-        let coordinates = grid.coordinates(aperture.radius);
-        let axis = |sky: &[f64]| match fft {
-            true => Axis::Fft { points: n },
-            false => Axis::Matrix(Array2::from_shape_fn((sky.len(), n), |(i, p)| {
-                Complex64::cis(-TAU * (sky[i] * coordinates[p] / wavelength))
-            })),
-        };
-        // FFT order starts at the origin, which is pixel n/2 of a map.
-        let place = |i: usize| if fft { (i + n / 2) % n } else { i };
-        let transform = Fourier::new(axis(u), axis(v), pixels);
-        let arrangement = Arrangement::raster(&transform, place);
-        Sky { sampling, transform: (&Arc::new(transform)).into(), arrangement }
+/// By how many turns the paths of two rays differ at most that a band has to be fine enough for, with two
+/// to spare for aberrations. Beams lie at the origin and up to `apart` off it; so far off that there is no
+/// power left nothing matters.
+fn turns(
+    maps: &[BeamMap],
+    aperture: &Aperture,
+    path_per_metre: &[f64],
+    wavelength: f64,
+    apart: f64,
+) -> f64 {
+    let farthest = maps.iter().map(|map| map.sampling.reach()).fold(0.0, f64::max) + apart;
+    let beams = farthest * 2.0 * aperture.radius / wavelength;
+    let low = path_per_metre.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = path_per_metre.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let defocus = maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
+    beams.min(band::FAR) + defocus * (high - low) / wavelength + 2.0
+}
+
+/// Where one map is recorded, and with what.
+struct View<'m, 't> {
+    /// For every frequency.
+    transforms: &'m [Transform],
+    sky: Space,
+    /// Offset and strength of the second of two beams.
+    second: Option<(Var<'t>, Var<'t>)>,
+    /// Of the dish's pixels, radians of phase per radian on the sky.
+    x: Var<'t>,
+    /// The spaces of lags and of the plane on the way to them.
+    of_disc: Option<(Space, Space)>,
+}
+
+impl Disc {
+    /// Spaces for the lags of a map, and for the plane on the way to them.
+    fn spaces(&self, tape: &Tape) -> (Space, Space) {
+        (tape.space(self.lags.count()), tape.space(self.lags.points() * self.lags.points()))
     }
 }
 
@@ -437,7 +528,8 @@ mod tests {
     use super::*;
     use crate::autodiff::Function;
     use crate::optics::aperture::ApertureKind;
-    use crate::optics::beam_map::Sigma;
+    use crate::optics::beam_map::{Sampling, Sigma};
+    use num_complex::Complex64;
 
     /// Value and gradient of both likelihoods, and the maps, against NumPy.
     #[test]

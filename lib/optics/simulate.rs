@@ -1,7 +1,7 @@
 //! Beam maps made from known parameters, with noise.
 
 use super::aperture::ApertureGrid;
-use super::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
+use super::beam_map::{BeamMap, Blur, MapSet, Noise, Sampling, Sigma};
 use super::model::{LATERAL, Model, amplitude_order};
 use super::telescope::Telescope;
 use super::zernike;
@@ -34,6 +34,7 @@ pub struct SimulateOptions {
     pub shift: Vec<[f64; 2]>,
     /// For maps of two beams (see [`MapSet::chop`]).
     pub chop: Option<f64>,
+    pub blur: Blur,
     /// Where the samples of each map are; none for the pixels of `grid`'s discrete far field.
     pub samplings: Vec<Sampling>,
     pub backend: Backend,
@@ -46,7 +47,7 @@ pub struct SimulateOptions {
 pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
     let axis = options.grid.sky_axis(telescope.radius, options.wavelength);
     let pixels = Sampling::Raster { u: axis.clone(), v: axis };
-    let mut maps: Vec<BeamMap> = options
+    let maps: Vec<BeamMap> = options
         .defocus
         .iter()
         .enumerate()
@@ -61,11 +62,25 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
     let highest = |name: &str| super::model::mode_of(name).map(|m| m.n);
     let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
     let order = options.order.max(asked.unwrap_or(0));
-    let model = Model::new(telescope, options.wavelength, order, &maps, options.grid)?;
+    let said = |value: f64| (value > 0.0).then_some(value);
+    let mut set = MapSet {
+        maps,
+        wavelength: Some(options.wavelength),
+        telescope: Some(telescope.name.clone()),
+        aperture: options.samplings.is_empty().then_some(options.grid),
+        illumination: Some(telescope.illumination.name().to_string()),
+        noise: Some(options.noise),
+        seed: Some(options.seed),
+        chop: options.chop,
+        shift: options.shift.clone(),
+        source_radius: said(options.blur.radius),
+        bandwidth: said(options.blur.bandwidth),
+        ..MapSet::default()
+    };
+    let model = Model::of(telescope, options.wavelength, order, &set, options.grid)?;
     let names = || options.parameters.iter().map(|(name, _)| name.as_str());
     let model = model.weighted(amplitude_order(names()));
     let model = model.shifted(&options.shift, names().any(|name| LATERAL.contains(&name)))?;
-    let model = model.chopped(options.chop);
 
     let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
     if let Some(rms) = options.rms {
@@ -89,26 +104,15 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
     })
     .precision(options.precision)
     .backend(options.backend);
-    for (i, (map, power)) in maps.iter_mut().zip(function.arrays(&x)).enumerate() {
+    for (i, (map, power)) in set.maps.iter_mut().zip(function.arrays(&x)).enumerate() {
         map.power = model.restore(i, &power);
     }
-    add_noise(&mut maps, options);
+    add_noise(&mut set.maps, options);
     let changed = |(p, &value): (&super::model::Parameter, &f64)| {
         (!p.name.contains('[') || value != p.default).then(|| (p.name.clone(), value))
     };
-    Ok(MapSet {
-        maps,
-        wavelength: Some(options.wavelength),
-        telescope: Some(telescope.name.clone()),
-        aperture: options.samplings.is_empty().then_some(options.grid),
-        illumination: Some(telescope.illumination.name().to_string()),
-        noise: Some(options.noise),
-        seed: Some(options.seed),
-        chop: options.chop,
-        shift: options.shift.clone(),
-        truth: model.parameters.iter().zip(&x).filter_map(changed).collect(),
-        ..MapSet::default()
-    })
+    set.truth = model.parameters.iter().zip(&x).filter_map(changed).collect();
+    Ok(set)
 }
 
 /// Gaussian coefficients of orders 2 and up, scaled so that the phase has the wanted rms.

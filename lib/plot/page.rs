@@ -272,6 +272,8 @@ pub(super) mod tests {
             version: "0.1.0".into(),
             telescope: "srt".into(),
             wavelength_m: 0.0135,
+            source_radius_rad: 0.0,
+            bandwidth_hz: 0.0,
             order: 5,
             backend: "cpu".into(),
             precision: "f64".into(),

@@ -90,6 +90,7 @@ impl Loaded {
             noise: telescope.noise,
             precision: Precision::F64,
             chop: None,
+            blur: Default::default(),
             samplings: Vec::new(),
             shift: Vec::new(),
             backend: Backend::Cpu,

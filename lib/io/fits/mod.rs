@@ -4,7 +4,8 @@
 //! \[m\], `FREQ` \[Hz\], `OBJECT`, `MEANEL` \[deg\], and, for simulated maps, `ILLUM` (kind of illumination),
 //! `NOISEADD`, `NOISEMUL`, `NOISEOUT` (fractions), `SEED`, `APERTURE` (`smooth` or `hard`), `APPOINTS`
 //! (samples a side), `APEXTENT` (dish radii), for maps of two beams `CHOP` \[rad\] (the second is negative and
-//! lies at `u + CHOP`), the true parameters for people (`Z5`, `SIGMA`, ...),
+//! lies at `u + CHOP`), of a source that is a disc `SRCRAD` \[rad\], of a band `BANDWID` (its full width,
+//! Hz), the true parameters for people (`Z5`, `SIGMA`, ...),
 //! the conventions (COMMENT) and the options of the command line (HISTORY).
 //!
 //! One HDU a map follows, `MAP0`, `MAP1`, ..., with `DZ` \[m\], `SHIFTX` and `SHIFTY` \[m\] where the
@@ -23,7 +24,7 @@
 //! `BEAM`.
 //!
 //! **OOF's and GBT's.** Primary `TELESC, FREQ, OBJECT, MEANEL`, and for dual-beam receivers `CHOPTHR`
-//! \[arcsec\], as `CHOP` above; a table a map, key `DZ` \[m\], columns
+//! \[arcsec\], as `CHOP` above, and `OBJRADS` \[rad\], as `SRCRAD`, where it is more than 0; a table a map, key `DZ` \[m\], columns
 //! `DX, DY` (the pointing minus the source, so `u = -DX, v = -DY`), `FNU` and `UFNU`, its standard
 //! deviation.
 //!
@@ -45,5 +46,5 @@ pub use output::write_maps;
 
 pub(in crate::io) use card::printable;
 pub(in crate::io) use header::Content;
-pub(in crate::io) use input::{read_named_values, read_wavelength};
-pub(in crate::io) use output::{write_map, write_observation, write_provenance};
+pub(in crate::io) use input::{read_named_values, read_positive, read_radius, read_wavelength};
+pub(in crate::io) use output::{write_blur, write_map, write_observation, write_provenance};

@@ -5,7 +5,7 @@ use super::memory::{Values, Writer};
 use crate::error::{Error, Result};
 use crate::io::{Precision, power};
 use crate::optics::aperture::ApertureKind;
-use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling, Sigma};
 use crate::units::SPEED_OF_LIGHT;
 
 /// The conventions that every file of ours repeats.
@@ -22,10 +22,10 @@ const CONVENTIONS: [&str; 9] = [
 ];
 
 /// Keys of a primary header that no parameter's card may repeat.
-const TAKEN: [&str; 22] = [
+const TAKEN: [&str; 24] = [
     "SIMPLE", "BITPIX", "NAXIS", "EXTEND", "END", "OOFTYPE", "TELESCOP", "WAVELEN", "FREQ",
     "ORIGIN", "CREATOR", "OBJECT", "MEANEL", "ILLUM", "NOISEADD", "NOISEMUL", "NOISEOUT", "SEED",
-    "APERTURE", "APPOINTS", "APEXTENT", "CHOP",
+    "APERTURE", "APPOINTS", "APEXTENT", "CHOP", "SRCRAD", "BANDWID",
 ];
 
 /// Parameters of one map, `name[i]`, and their keys in the map's header.
@@ -85,6 +85,7 @@ fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
     if let Some(chop) = maps.chop {
         writer.number("CHOP", chop, "[rad] second, negative beam at u + CHOP")?;
     }
+    write_blur(writer, maps.blur())?;
     if let Some(kind) = &maps.illumination {
         writer.text("ILLUM", kind, "kind of illumination")?;
     }
@@ -139,6 +140,19 @@ pub(in crate::io) fn write_observation(
     if let Some(wavelength) = wavelength {
         writer.number("WAVELEN", wavelength, "[m]")?;
         writer.number("FREQ", SPEED_OF_LIGHT / wavelength, "[Hz]")?;
+    }
+    Ok(())
+}
+
+/// What blurs the maps, where anything does.
+pub(in crate::io) fn write_blur(writer: &mut Writer, blur: Blur) -> Result<()> {
+    let keys = [
+        ("SRCRAD", blur.radius, "[rad] radius of the source, a uniform disc"),
+        ("BANDWID", blur.bandwidth, "[Hz] full width of the band about FREQ"),
+    ];
+    let above = keys.into_iter().filter(|(_, value, _)| *value > 0.0);
+    for (key, value, comment) in above {
+        writer.number(key, value, comment)?;
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ fn simulated() -> MapSet {
         object: Some("3C 273".into()),
         chop: None,
         shift: vec![[1e-3 / 3.0, 0.0], [0.0, -2e-3]],
+        source_radius: Some(1e-4),
+        bandwidth: Some(2e9),
         elevation: Some(0.5),
         aperture: Some(ApertureGrid { kind: ApertureKind::Hard, points: 256, extent: 4.0 }),
         illumination: Some("gaussian".into()),
@@ -196,21 +198,31 @@ fn a_table_in_oofs_layout_has_the_pointing_minus_the_source() {
 }
 
 #[test]
-fn the_distance_of_two_beams_is_in_arcseconds() {
-    let file = |chop: f64| {
+fn the_distance_of_two_beams_is_in_arcseconds_and_the_radius_of_the_source_in_radians() {
+    let with = |key: &str, value: f64| {
         let mut writer = Writer::new().unwrap();
-        writer.number("CHOPTHR", chop, "").unwrap();
+        writer.number(key, value, "").unwrap();
         let one = || Values::Numbers(&[1e-4, 2e-4, -1e-4]);
         writer.table("MAP0", &[("DX", "", one()), ("DY", "", one()), ("FNU", "", one())]).unwrap();
         writer.number("DZ", 0.0, "").unwrap();
         writer.finish().unwrap()
     };
+    let file = |chop| with("CHOPTHR", chop);
     let chop = |value| read_maps(&file(value), "x").unwrap().chop;
     // 1 arcsec = pi / 648000 rad, by hand.
     assert!((chop(57.8).unwrap() - 2.802_223_08e-4).abs() < 1e-12);
     assert_eq!(chop(0.0), None);
     let wrong = refusal(&file(4e5));
     assert!(wrong.contains("CHOPTHR is 400000"), "{wrong}");
+    let radius = |key: &str, value| read_maps(&with(key, value), "x").unwrap().source_radius;
+    assert_eq!(radius("OBJRADS", 6e-5), Some(6e-5));
+    // OOF's point sources.
+    assert_eq!([radius("OBJRADS", 0.0), radius("OBJRADS", -1.0)], [None, None]);
+    assert_eq!([radius("SRCRAD", 0.0), radius("SRCRAD", 6e-5)], [Some(0.0), Some(6e-5)]);
+    for key in ["SRCRAD", "BANDWID"] {
+        let wrong = refusal(&with(key, -1.0));
+        assert!(wrong.contains(&format!("{key} is -1, expected 0 or more")), "{wrong}");
+    }
 }
 
 #[test]

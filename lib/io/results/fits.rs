@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
 use crate::io::Precision;
 use crate::io::fits::memory::{Values, Writer};
-use crate::io::fits::{write_map, write_observation, write_provenance};
-use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
+use crate::io::fits::{write_blur, write_map, write_observation, write_provenance};
+use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sigma};
 use ndarray::Array2;
 
 /// The result as a FITS file (layout: [`crate::io::results`]). `maps` are the data that were fitted, as
@@ -65,6 +65,7 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
 fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Result<()> {
     writer.text("OOFTYPE", "FIT", "what this file holds")?;
     write_observation(writer, Some(&result.telescope), Some(result.wavelength_m))?;
+    write_blur(writer, Blur { radius: result.source_radius_rad, bandwidth: result.bandwidth_hz })?;
     if let Some(object) = &maps.object {
         writer.text("OBJECT", object, "source")?;
     }

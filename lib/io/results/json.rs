@@ -28,6 +28,8 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         version: _,
         telescope: _,
         wavelength_m,
+        source_radius_rad,
+        bandwidth_hz,
         order: _,
         backend: _,
         precision: _,
@@ -61,6 +63,8 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
     let mut all = Vec::new();
     let mut push = |key: &str, value: Option<f64>| all.extend(value.map(|v| (key.to_string(), v)));
     push("wavelength_m", Some(*wavelength_m));
+    push("source_radius_rad", Some(*source_radius_rad));
+    push("bandwidth_hz", Some(*bandwidth_hz));
     push("likelihood.scale", Some(*scale));
     push("negative_log_likelihood", Some(*negative_log_likelihood));
     push("reduced_chi2", *reduced_chi2);
@@ -140,6 +144,10 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["tool"], "oof-fit");
         assert_eq!(value["wavelength_m"], 1.1e-3);
+        assert_eq!(
+            (&value["source_radius_rad"], &value["bandwidth_hz"]),
+            (&2e-4.into(), &1.5e9.into())
+        );
         assert_eq!(value["likelihood"]["kind"], "cauchy");
         assert_eq!(value["parameters"][0]["name"], "z3");
         assert_eq!(value["parameters"][0]["l"], -2);

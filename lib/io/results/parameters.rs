@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::io::fits::memory::Reader;
-use crate::io::fits::{Content, read_named_values, read_wavelength};
+use crate::io::fits::{Content, read_named_values, read_positive, read_radius, read_wavelength};
+use crate::optics::beam_map::Blur;
 use serde::Deserialize;
 
 /// What another program needs of a fit: its parameters and what they belong to.
@@ -11,6 +12,8 @@ pub struct FitFile {
     pub telescope: String,
     /// Metres.
     pub wavelength: f64,
+    /// What its maps were blurred by.
+    pub blur: Blur,
     /// The kind of illumination.
     pub illumination: String,
     /// The highest radial order of the Zernike polynomials.
@@ -24,6 +27,10 @@ pub struct FitFile {
 struct Json {
     telescope: String,
     wavelength_m: f64,
+    #[serde(default)]
+    source_radius_rad: f64,
+    #[serde(default)]
+    bandwidth_hz: f64,
     illumination: String,
     order: u32,
     parameters: Vec<JsonParameter>,
@@ -54,6 +61,13 @@ pub fn read_parameters(bytes: &[u8], place: &str) -> Result<FitFile> {
         let what = format!("the wavelength is {} m", file.wavelength);
         return Err(Error::input(place, what));
     }
+    for (name, value) in
+        [("source_radius_rad", file.blur.radius), ("bandwidth_hz", file.blur.bandwidth)]
+    {
+        if !(value >= 0.0 && value.is_finite()) {
+            return Err(Error::input(place, format!("{name} is {value}, expected 0 or more")));
+        }
+    }
     match file.parameters.iter().find(|p| !p.1.is_finite()) {
         Some((name, value)) => {
             let what = format!("the parameter '{}' is {value}", name.escape_debug());
@@ -79,6 +93,7 @@ fn read_json(bytes: &[u8], place: &str) -> Result<FitFile> {
     Ok(FitFile {
         telescope: json.telescope,
         wavelength: json.wavelength_m,
+        blur: Blur { radius: json.source_radius_rad, bandwidth: json.bandwidth_hz },
         illumination: json.illumination,
         order: json.order,
         parameters: parameters.collect(),
@@ -109,6 +124,10 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
     Ok(FitFile {
         telescope: telescope.ok_or_else(|| missing("TELESCOP"))?,
         wavelength: read_wavelength(&mut reader)?.ok_or_else(|| missing("WAVELEN"))?,
+        blur: Blur {
+            radius: read_radius(&mut reader)?.unwrap_or(0.0),
+            bandwidth: read_positive(&mut reader, "BANDWID")?.unwrap_or(0.0),
+        },
         illumination: illumination.ok_or_else(|| missing("ILLUM"))?,
         order: order as u32,
         parameters: read_named_values(&mut reader, table.number)?,
@@ -126,6 +145,7 @@ mod tests {
         let expected = FitFile {
             telescope: "nikolic2018".into(),
             wavelength: 1.1e-3,
+            blur: Blur { radius: 2e-4, bandwidth: 1.5e9 },
             illumination: "gaussian".into(),
             order: 2,
             parameters: vec![
@@ -147,6 +167,8 @@ mod tests {
         let deep = format!("{{\"x\": {}", "[".repeat(100_000));
         let double = r#"{"telescope":"a","wavelength_m":1,"illumination":"b","order":1,
             "parameters":[{"name":"z1","value":1},{"name":"z1","value":2}]}"#;
+        let negative = r#"{"telescope":"a","wavelength_m":1,"source_radius_rad":-1,"illumination":"b",
+            "order":1,"parameters":[]}"#;
         let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
         for (bytes, said) in [
             (&json[..], "no result of oof-fit"),
@@ -155,6 +177,7 @@ mod tests {
             (b"{\n\"telescope\": 1}", "a.json, line 2"),
             (deep.as_bytes(), "no result"),
             (double.as_bytes(), "'z1' is there twice"),
+            (negative.as_bytes(), "source_radius_rad is -1"),
             (&maps.unwrap(), "OOFTYPE"),
             (b"SIMPLE", "header"),
         ] {

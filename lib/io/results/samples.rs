@@ -43,6 +43,8 @@ pub fn result() -> FitResult {
         version: "0.1.0".into(),
         telescope: "nikolic2018".into(),
         wavelength_m: 1.1e-3,
+        source_radius_rad: 2e-4,
+        bandwidth_hz: 1.5e9,
         order: 2,
         backend: "cpu".into(),
         precision: "f64".into(),

@@ -4,7 +4,7 @@ mod image;
 mod primary;
 mod table;
 
-pub(in crate::io) use primary::read_wavelength;
+pub(in crate::io) use primary::{read_positive, read_radius, read_wavelength};
 
 use super::guard::Unit;
 use super::header::Content;

@@ -54,6 +54,8 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
         chop: read_chop(reader)?,
         shift: Vec::new(),
+        source_radius: read_radius(reader)?,
+        bandwidth: read_positive(reader, "BANDWID")?,
         aperture,
         illumination,
         noise,
@@ -76,6 +78,23 @@ fn read_chop(reader: &mut Reader) -> Result<Option<f64>> {
         return Err(Error::input(reader.place(0), what));
     }
     Ok(None)
+}
+
+/// The radius of the source: ours, or OOF's, which is no more than 0 where there is none.
+pub(in crate::io) fn read_radius(reader: &mut Reader) -> Result<Option<f64>> {
+    let of_oof = reader.number(0, "OBJRADS")?.filter(|radius| *radius > 0.0);
+    Ok(read_positive(reader, "SRCRAD")?.or(of_oof))
+}
+
+/// A number that is not below 0.
+pub(in crate::io) fn read_positive(reader: &mut Reader, key: &str) -> Result<Option<f64>> {
+    match reader.number(0, key)? {
+        Some(value) if !(value >= 0.0 && value.is_finite()) => {
+            let what = format!("{key} is {value}, expected 0 or more");
+            Err(Error::input(reader.place(0), what))
+        }
+        value => Ok(value),
+    }
 }
 
 fn read_aperture(reader: &mut Reader, kind: ApertureKind) -> Result<ApertureGrid> {
