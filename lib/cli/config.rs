@@ -18,7 +18,7 @@
 //! ddz = ["0mm", "2mm"]
 //! ```
 
-use super::model::{LikelihoodName, Order, scale, wanted};
+use super::model::{LikelihoodName, Order, Scale, scale, wanted};
 use super::parameter::{bounds_of, known, power_law, prior_of, value_of};
 use crate::error::{Error, Result};
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -43,7 +43,7 @@ struct File {
 struct FitTable {
     order: Option<Quantity>,
     likelihood: Option<String>,
-    scale: Option<f64>,
+    scale: Option<Quantity>,
     power_law: Option<String>,
     nuisance: Option<String>,
     free: Vec<String>,
@@ -72,7 +72,7 @@ impl Quantity {
 pub struct Config {
     pub order: Option<Order>,
     pub likelihood: Option<LikelihoodName>,
-    pub scale: Option<f64>,
+    pub scale: Option<Scale>,
     pub nuisance: Option<Nuisance>,
     pub edits: ParameterEdits,
     pub priors: Vec<Prior>,
@@ -113,7 +113,7 @@ impl File {
         Ok(Config {
             order: self.fit.order.map(|n| wanted(&n.text())).transpose()?,
             likelihood: likelihood.transpose()?,
-            scale: self.fit.scale.map(|f| scale(&f.to_string())).transpose()?,
+            scale: self.fit.scale.map(|f| scale(&f.text())).transpose()?,
             nuisance: self.fit.nuisance.map(|text| text.parse()).transpose()?,
             power_law: self.fit.power_law.map(|text| power_law(&text)).transpose()?,
             priors: priors

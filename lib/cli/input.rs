@@ -10,6 +10,7 @@ use super::observation::{ObservationArgs, illumination, open_telescope};
 use super::parameter::check_in_model;
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
+use crate::fit::problem::LN_SCALE;
 use crate::io::results::FitFile;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::telescope::Telescope;
@@ -103,7 +104,8 @@ impl InputArgs {
         let names = edits.free.iter().chain(&edits.fix);
         let names = names.chain(options.priors.iter().map(|p| &p.name));
         let names = names.chain(edits.start.iter().map(|s| &s.0));
-        for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
+        let names = names.chain(edits.bound.iter().map(|b| &b.0));
+        for name in names.filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
             let (count, two) = (maps.maps.len(), maps.chop.is_some());
             check_in_model(name, options.order, count, two, telescope.illumination)?;
         }

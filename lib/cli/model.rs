@@ -6,6 +6,7 @@ use super::parameter::{assignment, bound, check_in_model, known, power_law, prio
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
+use crate::fit::problem::LN_SCALE;
 use crate::optics::illumination::Illumination;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
@@ -32,9 +33,10 @@ pub struct ModelArgs {
     /// How residuals are weighed; outliers count little in cauchy [default: cauchy]
     #[arg(long, value_name = "KIND", value_enum)]
     pub likelihood: Option<LikelihoodName>,
-    /// Scale of the residuals as a fraction of each map's peak [default: from the noise]
-    #[arg(long, value_name = "FRACTION", value_parser = scale)]
-    pub scale: Option<f64>,
+    /// Scale of the residuals as a fraction of each map's peak; or fit, to fit a factor of the default one
+    /// with the rest, as the parameter ln_scale [default: from the noise]
+    #[arg(long, value_name = "FRACTION|fit", value_parser = scale)]
+    pub scale: Option<Scale>,
     /// What every map has for itself: all, none, or a list of offset, gain, background [default: all]
     #[arg(long, value_name = "LIST", value_parser = str::parse::<Nuisance>)]
     pub nuisance: Option<Nuisance>,
@@ -117,11 +119,21 @@ pub fn order(text: &str) -> Result<u32> {
 }
 
 /// A likelihood's scale.
-pub fn scale(text: &str) -> Result<f64> {
-    match Quantity::Number.parse(text)? {
-        scale if scale > 0.0 => Ok(scale),
-        _ => Err(Error::usage(format!("a scale of {text}, expected more than 0"))),
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// Of each map's peak.
+    Fraction(f64),
+    Fitted,
+}
+
+/// `0.01` or `fit`.
+pub fn scale(text: &str) -> Result<Scale> {
+    if text == "fit" {
+        return Ok(Scale::Fitted);
     }
+    let wrong = || Error::usage(format!("a scale of {text}, expected more than 0, or fit"));
+    let scale = Quantity::Number.parse(text).map_err(|_| wrong())?;
+    (scale > 0.0).then_some(Scale::Fraction(scale)).ok_or_else(wrong)
 }
 
 impl ModelArgs {
@@ -144,6 +156,11 @@ impl ModelArgs {
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
         let defaults = FitOptions::default();
         let likelihood = self.likelihood.or(config.likelihood);
+        let scale = self.scale.or(config.scale);
+        let fixed = self.fix.iter().chain(&config.edits.fix).any(|name| name == LN_SCALE);
+        if fixed && scale == Some(Scale::Fitted) {
+            return Err(Error::usage(format!("{LN_SCALE} is fixed, and --scale fit fits it")));
+        }
         let order = self.order.or(config.order).or(default_order.map(Order::Fixed));
         Ok(FitOptions {
             order: order.map_or(defaults.order, Order::highest),
@@ -152,7 +169,11 @@ impl ModelArgs {
                 LikelihoodName::Gaussian => LikelihoodKind::Gaussian,
                 LikelihoodName::Cauchy => LikelihoodKind::Cauchy,
             }),
-            scale: self.scale.or(config.scale),
+            scale: match scale {
+                Some(Scale::Fraction(fraction)) => Some(fraction),
+                Some(Scale::Fitted) | None => None,
+            },
+            fit_scale: scale == Some(Scale::Fitted),
             nuisance: self.nuisance.or(config.nuisance).unwrap_or_default(),
             edits: self.edits(config.edits),
             // Of two on one parameter the last counts.
@@ -189,7 +210,8 @@ impl ModelArgs {
             }
         }
         start.retain(|(name, _)| {
-            check_in_model(name, options.order, 0, false, illumination).is_ok()
+            (name == LN_SCALE && options.fit_scale)
+                || check_in_model(name, options.order, 0, false, illumination).is_ok()
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;

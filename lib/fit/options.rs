@@ -96,6 +96,13 @@ impl ParameterEdits {
     }
 }
 
+/// Draws from the posterior: how many, and the seed that they depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    pub draws: usize,
+    pub seed: u64,
+}
+
 /// What to fit and how.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
@@ -106,6 +113,8 @@ pub struct FitOptions {
     pub likelihood: LikelihoodKind,
     /// The likelihood's scale as a fraction of each map's peak; `None` to derive it from the noise.
     pub scale: Option<f64>,
+    /// Fit the scale with the rest: one factor for the scales of all maps.
+    pub fit_scale: bool,
     pub nuisance: Nuisance,
     pub edits: ParameterEdits,
     /// What is known before the maps; of two on one parameter the last counts.
@@ -117,6 +126,8 @@ pub struct FitOptions {
     pub backend: Backend,
     /// Compute errors and covariance.
     pub errors: bool,
+    /// Draw from the posterior, which takes the errors.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for FitOptions {
@@ -126,6 +137,7 @@ impl Default for FitOptions {
             choose_order: false,
             likelihood: LikelihoodKind::default(),
             scale: None,
+            fit_scale: false,
             nuisance: Nuisance::default(),
             edits: ParameterEdits::default(),
             priors: Vec::new(),
@@ -134,6 +146,7 @@ impl Default for FitOptions {
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,
+            sampling: None,
         }
     }
 }

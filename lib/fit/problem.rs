@@ -1,11 +1,14 @@
 //! One fit as a function of its free parameters: start values, scales, bounds, likelihood.
+//!
+//! The scale of the residuals is given, or fitted with the rest: then its logarithm is the last parameter,
+//! and the likelihood is the proper density of the residuals, whose norm depends on the scale.
 
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
-use crate::optics::model::{self, Model};
+use crate::optics::model::{Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
 use std::ops::Range;
@@ -17,6 +20,12 @@ const LEAST_GAIN: f64 = 0.2;
 /// Models of more samples than this are not held together but map by map.
 const TOGETHER: usize = 1_000_000;
 
+/// The parameter of a fitted scale: the natural logarithm of what multiplies the scales of all maps.
+pub const LN_SCALE: &str = "ln_scale";
+
+/// A fitted scale is at most so many e-foldings off: residuals that are all 0 have none.
+const SCALE_RANGE: f64 = 12.0;
+
 /// Everything about a fit but the minimisation.
 pub struct Problem<'a> {
     pub telescope: &'a Telescope,
@@ -24,6 +33,8 @@ pub struct Problem<'a> {
     pub maps: &'a MapSet,
     pub options: &'a FitOptions,
     pub model: Model,
+    /// The model's, and after them the likelihood's own.
+    pub parameters: Vec<Parameter>,
     /// Start values of all parameters.
     pub start: Vec<f64>,
     /// How far each may well have to go.
@@ -46,7 +57,10 @@ impl<'a> Problem<'a> {
         options: &'a FitOptions,
     ) -> Result<Self> {
         let model = model_of(telescope, wavelength, maps, options)?;
-        let start: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
+        let mut parameters = model.parameters.clone();
+        let scale = || Parameter { name: LN_SCALE.into(), unit: "", default: 0.0 };
+        parameters.extend(options.fit_scale.then(scale));
+        let start: Vec<f64> = parameters.iter().map(|p| p.default).collect();
         let mut problem = Problem {
             lengths: vec![0.3; start.len()],
             bounds: vec![(f64::NEG_INFINITY, f64::INFINITY); start.len()],
@@ -57,6 +71,7 @@ impl<'a> Problem<'a> {
             maps,
             options,
             model,
+            parameters,
             start,
         };
         problem.free_by_default();
@@ -79,6 +94,7 @@ impl<'a> Problem<'a> {
             maps,
             options,
             model: model_of(self.telescope, self.wavelength, maps, options)?,
+            parameters: self.parameters.clone(),
             start: self.start.clone(),
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
@@ -91,11 +107,31 @@ impl<'a> Problem<'a> {
         self.model.position(name)
     }
 
+    /// The position of the logarithm of the fitted scale, where that is fitted.
+    pub fn of_scale(&self) -> Option<usize> {
+        self.options.fit_scale.then(|| self.parameters.len() - 1)
+    }
+
+    /// The place of the logarithm of the scale among the parameters `which`.
+    pub fn scale_among(&self, which: &[usize]) -> Option<usize> {
+        self.of_scale().and_then(|scale| which.iter().position(|&i| i == scale))
+    }
+
+    /// What the maps' scales are multiplied by at the values `at` of all parameters, if the scale is
+    /// among `which`.
+    pub fn scale_factor(&self, which: &[usize], at: &[f64]) -> f64 {
+        self.scale_among(which).map_or(1.0, |k| at[which[k]].exp())
+    }
+
     fn free_by_default(&mut self) {
         let Nuisance { offset, gain, background } = self.options.nuisance;
         // Piston has no effect; tilt is every map's offset where those are free.
         let first = if offset { zernike::count(1) } else { 1 };
         (first..zernike::count(self.options.order)).for_each(|j| self.free[j] = true);
+        if let Some(scale) = self.of_scale() {
+            self.free[scale] = true;
+            self.bounds[scale] = (-SCALE_RANGE, SCALE_RANGE);
+        }
         let mut names = self.telescope.free_illumination.clone();
         if !gain {
             names.push("amp".into());
@@ -206,9 +242,9 @@ impl<'a> Problem<'a> {
 
     /// The parameters of this name: one, or one of every map.
     fn named(&self, name: &str) -> Result<Vec<usize>> {
-        let of_map = |p: &model::Parameter| p.name.split('[').next() == Some(name);
-        let found: Vec<usize> = (0..self.model.parameters.len())
-            .filter(|&i| self.model.parameters[i].name == name || of_map(&self.model.parameters[i]))
+        let of_map = |p: &Parameter| p.name.split('[').next() == Some(name);
+        let found: Vec<usize> = (0..self.parameters.len())
+            .filter(|&i| self.parameters[i].name == name || of_map(&self.parameters[i]))
             .collect();
         if found.is_empty() {
             return Err(Error::usage(format!("unknown parameter '{name}' for this model")));
@@ -217,7 +253,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Records the parameters: `which` in units of their lengths from `origin`, the others constant.
-    fn parameters<'t>(
+    fn variables<'t>(
         &self,
         tape: &'t Tape,
         which: &[usize],
@@ -232,7 +268,8 @@ impl<'a> Problem<'a> {
     }
 
     /// The negative log-likelihood as a function of the parameters `which`, in units of their
-    /// lengths from `origin`; the other parameters stay at `origin`.
+    /// lengths from `origin`; the other parameters stay at `origin`. Where the scale is among `which`, it
+    /// multiplies `scales`, and the likelihood has its norm.
     pub fn function(
         &self,
         which: &[usize],
@@ -241,9 +278,11 @@ impl<'a> Problem<'a> {
         scales: &[f64],
     ) -> Function {
         Function::new(which.len(), |tape, x| {
-            let all = self.parameters(tape, which, origin, x);
+            let all = self.variables(tape, which, origin, x);
             let spaces = self.model.spaces(tape);
-            let maps = self.model.record(tape, &all, &spaces);
+            let maps = self.model.record(tape, &all[..self.model.parameters.len()], &spaces);
+            let scale = self.scale_among(which).map(|k| all[which[k]]);
+            let inverse = scale.map(|scale| (-scale).exp());
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
                 let mut data = self.model.arrange(k, &self.maps.maps[k].power);
                 data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
@@ -251,13 +290,21 @@ impl<'a> Problem<'a> {
                 if let Some(weights) = self.weights(k) {
                     residual = residual * tape.data_in(spaces[k], weights);
                 }
+                if let Some(inverse) = inverse {
+                    residual = residual * inverse;
+                }
                 match kind {
                     LikelihoodKind::Gaussian => 0.5 * residual.square().sum(),
                     LikelihoodKind::Cauchy => residual.square().ln_1p().sum(),
                 }
             });
-            let likelihood: Var = terms.sum();
-            match self.prior(&all, kind, scales) {
+            let mut likelihood: Var = terms.sum();
+            if let Some(scale) = scale {
+                let known =
+                    self.maps.maps.iter().map(|m| m.power.len() - m.blanks()).sum::<usize>();
+                likelihood = likelihood + known as f64 * scale;
+            }
+            match self.prior(&all, which, kind, scales) {
                 Some(prior) => likelihood + prior,
                 None => likelihood,
             }
@@ -290,8 +337,9 @@ impl<'a> Problem<'a> {
     /// The model of some maps, as arrays of a function like [`function`](Problem::function).
     pub fn modelled(&self, which: &[usize], origin: &[f64], maps: Range<usize>) -> Function {
         Function::with_arrays(which.len(), |tape, x| {
-            let all = self.parameters(tape, which, origin, x);
-            let models = self.model.record(tape, &all, &self.model.spaces(tape));
+            let all = self.variables(tape, which, origin, x);
+            let all = &all[..self.model.parameters.len()];
+            let models = self.model.record(tape, all, &self.model.spaces(tape));
             (tape.constant(0.0), models[maps].to_vec())
         })
         .backend(self.options.backend)

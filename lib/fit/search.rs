@@ -80,7 +80,8 @@ pub fn search<'a>(
     // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
     // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
     let mut inverse = match levels {
-        [] => None,
+        // The scale is told far better than anything else.
+        [] if !options.fit_scale => None,
         _ => covariance::inverse_curvature(&problem, &which, &at),
     };
     for (i, level) in levels.iter().enumerate() {
@@ -103,7 +104,10 @@ pub fn search<'a>(
             Some(next) => problem.with_maps(&next.maps, &next.options)?,
             None => problem.with_maps(maps, options)?,
         };
-        adapt_scales(&mut problem, &at);
+        // A fitted scale is relative to these.
+        if !options.fit_scale {
+            adapt_scales(&mut problem, &at);
+        }
     }
     // A second start, with fresh curvature, where the first did not settle.
     let mut likelihood =
@@ -138,7 +142,13 @@ fn explore(
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<Vec<f64>> {
     let order = problem.options.order;
-    let all = problem.free_up_to(order);
+    // Least squares at a scale of their own do not tell that of the likelihood.
+    let free_up_to = |order: u32| {
+        let mut free = problem.free_up_to(order);
+        free.retain(|&i| Some(i) != problem.of_scale());
+        free
+    };
+    let all = free_up_to(order);
     // One function serves all orders: those that are not in yet stand still.
     let mut likelihood =
         Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
@@ -148,7 +158,7 @@ fn explore(
         let mut value = 0.0;
         let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
         for upto in 1..=order {
-            let which = problem.free_up_to(upto);
+            let which = free_up_to(upto);
             let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
             let stage = Stage {
                 which: &which,
