@@ -92,7 +92,7 @@ impl InputArgs {
         }
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
-        self.model.start_from_files(&mut options, telescope.illumination, wavelength)?;
+        self.model.start_from_files(&mut options, telescope.illumination, wavelength, &maps)?;
         options.aperture = match self.aperture.aperture {
             Some(_) => self.aperture.grid(&maps)?,
             None => maps.aperture.filter(|_| same),

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::fit::problem::LN_SCALE;
+use crate::optics::beam_map::MapSet;
 use crate::optics::illumination::Illumination;
+use crate::optics::model::RATIO;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -192,8 +194,8 @@ impl ModelArgs {
         self.start.iter().filter_map(value).collect()
     }
 
-    /// Puts the start values of files before those of `options`, which win; coefficients above its order
-    /// and parameters of another illumination are left out.
+    /// Puts the start values of files before those of `options`, which win; coefficients above its order,
+    /// parameters of another illumination, and what is not fitted for every map now are left out.
     ///
     /// # Errors
     /// Files that hold no start values.
@@ -202,16 +204,23 @@ impl ModelArgs {
         options: &mut FitOptions,
         illumination: Illumination,
         wavelength: f64,
+        maps: &MapSet,
     ) -> Result<()> {
         let mut start = Vec::new();
         for file in &self.start {
             if let Start::File(path) = file {
-                start.extend(coefficients::start_values(path, wavelength)?);
+                start.extend(coefficients::start_values(path, wavelength, &maps.maps)?);
+                options.near = true;
             }
         }
-        start.retain(|(name, _)| {
-            (name == LN_SCALE && options.fit_scale)
-                || check_in_model(name, options.order, 0, false, illumination).is_ok()
+        let (count, two) = (maps.maps.len(), maps.chop.is_some());
+        start.retain(|(name, _)| match split(name) {
+            (LN_SCALE, _) => options.fit_scale,
+            ("dx" | "dy", Some(_)) => options.nuisance.offset,
+            ("gain" | RATIO, Some(_)) => options.nuisance.gain && (two || !name.starts_with(RATIO)),
+            ("background", Some(_)) => options.nuisance.background,
+            (stem, Some(_)) => options.frees(stem) || options.frees(name),
+            _ => check_in_model(name, options.order, count, two, illumination).is_ok(),
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;

@@ -8,6 +8,7 @@
 //! | `reduced-chi2` | above 2, or below 0.5 |
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
 //! | `order-limit` | `--order auto` chose its limit |
+//! | `chains-apart`, `few-draws`, `divergences`, `posterior-width` | draws are not to be trusted, or spread otherwise than the errors ([`super::sampling`]) |
 
 use super::result::{FitResult, OrderSummary};
 use super::surface::Surface;

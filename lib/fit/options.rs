@@ -117,6 +117,8 @@ pub struct FitOptions {
     pub fit_scale: bool,
     pub nuisance: Nuisance,
     pub edits: ParameterEdits,
+    /// The start values are those of an earlier fit, and may be near the optimum.
+    pub near: bool,
     /// What is known before the maps; of two on one parameter the last counts.
     pub priors: Vec<Prior>,
     pub power_law: Option<PowerLaw>,
@@ -130,6 +132,14 @@ pub struct FitOptions {
     pub sampling: Option<Sampling>,
 }
 
+impl FitOptions {
+    /// Whether a parameter of this very name was freed, by an edit or a prior.
+    pub fn frees(&self, name: &str) -> bool {
+        let named = |other: &String| other == name;
+        self.edits.free.iter().any(named) || self.priors.iter().any(|prior| prior.name == name)
+    }
+}
+
 impl Default for FitOptions {
     fn default() -> Self {
         FitOptions {
@@ -140,6 +150,7 @@ impl Default for FitOptions {
             fit_scale: false,
             nuisance: Nuisance::default(),
             edits: ParameterEdits::default(),
+            near: false,
             priors: Vec::new(),
             power_law: None,
             aperture: None,

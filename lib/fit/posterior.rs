@@ -237,3 +237,167 @@ pub fn root(covariance: ArrayView2<f64>) -> Option<Array2<f64>> {
     let lower = nalgebra::DMatrix::from_fn(n, n, |a, b| covariance[(a, b)]).cholesky()?.unpack();
     Some(Array2::from_shape_fn((n, n), |(a, b)| lower[(a, b)]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::chains::distribution;
+    use super::*;
+    use crate::autodiff::Function;
+
+    const OPEN: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
+    fn drawn(
+        f: &mut Function,
+        draws: usize,
+        sd: &[f64],
+        bounds: &[(f64, f64)],
+        seed: u64,
+    ) -> Draws {
+        let n = sd.len();
+        let root = Array2::from_diag(&ndarray::ArrayView1::from(sd));
+        let centre = vec![0.0; n];
+        let settings = Settings { draws, seed, centre: &centre, root: &root, bounds };
+        let density = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
+        sample(density, &settings, |_| Ok(())).unwrap()
+    }
+
+    /// The share of draws of a variable below `limit` is `share`, to five standard errors of as many draws
+    /// as are independent.
+    fn assert_share(draws: &Draws, variable: usize, limit: f64, share: f64) {
+        let column = draws.values.slice(s![.., .., variable]);
+        let below = column.mapv(|x| f64::from(u8::from(x < limit)));
+        let found = distribution(below.view());
+        let error = (share * (1.0 - share) / found.ess.min(below.len() as f64)).sqrt();
+        assert!(found.ess > 300.0, "only {} independent draws", found.ess);
+        let off = (found.mean - share) / error;
+        assert!(off.abs() < 5.0, "{variable} below {limit}: {} of {share}, {off}", found.mean);
+    }
+
+    /// Quantiles, `(share, limit)`, of a density over an interval, by the midpoint rule.
+    fn quantiles(density: impl Fn(f64) -> f64, low: f64, high: f64) -> Vec<(f64, f64)> {
+        let n = 20_000;
+        let at = |i: usize| low + (high - low) * (i as f64 + 0.5) / n as f64;
+        let total: f64 = (0..n).map(|i| density(at(i))).sum();
+        let mut wanted = [0.05, 0.16, 0.5, 0.84, 0.95].into_iter().peekable();
+        let (mut sum, mut found) = (0.0, Vec::new());
+        for i in 0..n {
+            sum += density(at(i)) / total;
+            if wanted.next_if(|share| sum >= *share).is_some() {
+                found.push((sum, at(i) + 0.5 * (high - low) / n as f64));
+            }
+        }
+        assert_eq!(found.len(), 5);
+        found
+    }
+
+    #[test]
+    fn the_location_of_cauchy_samples_is_drawn_as_quadrature_has_it() {
+        // Two heaps, so two humps.
+        let samples = [-2.0, -1.6, -1.8, 1.5, 1.9, 2.4];
+        let mut f = Function::new(1, |_, x| {
+            samples.iter().map(|&d| ((x[0] - d) / 0.8).square().ln_1p()).sum()
+        });
+        let draws = drawn(&mut f, 3000, &[1.5], &[OPEN], 1);
+        let density =
+            |x: f64| samples.iter().map(|d| 1.0 / (1.0 + ((x - d) / 0.8f64).powi(2))).product();
+        for (share, limit) in quantiles(density, -30.0, 30.0) {
+            assert_share(&draws, 0, limit, share);
+        }
+    }
+
+    #[test]
+    fn a_banana_is_drawn_as_quadrature_has_it() {
+        let mut f = Function::new(2, |_, x| {
+            0.5 * x[0].square() + 0.5 * ((x[1] - x[0].square()) / 0.5).square()
+        });
+        let draws = drawn(&mut f, 12_000, &[1.0, 1.5], &[OPEN; 2], 2);
+        let density = |y: f64| {
+            let over = |i: i32| {
+                let x = 0.01 * f64::from(i);
+                (-0.5 * (x * x + ((y - x * x) / 0.5).powi(2))).exp()
+            };
+            (-600..600).map(over).sum()
+        };
+        for (share, limit) in quantiles(density, -3.0, 36.0) {
+            assert_share(&draws, 1, limit, share);
+        }
+        for (share, limit) in quantiles(|x| (-0.5 * x * x).exp(), -9.0, 9.0) {
+            assert_share(&draws, 0, limit, share);
+        }
+    }
+
+    #[test]
+    fn bounds_cut_the_density_and_nothing_else() {
+        // Two normal variables with a correlation of 0.8, one of them above -0.3 and the other within 1.
+        let mut f = Function::new(2, |_, x| {
+            (x[0].square() - 1.6 * (x[0] * x[1]) + x[1].square()) / (2.0 * 0.36)
+        });
+        let bounds = [(-0.3, f64::INFINITY), (-1.0, 1.0)];
+        let draws = drawn(&mut f, 3000, &[1.0, 1.0], &bounds, 3);
+        let inside = |k: usize| {
+            let (low, high) = bounds[k];
+            draws.values.slice(s![.., .., k]).iter().all(|x| (low..=high).contains(x))
+        };
+        assert!(inside(0) && inside(1));
+        let marginal = |x: f64| {
+            let over = |i: i32| {
+                let y = 0.01 * (f64::from(i) + 0.5);
+                (-(x * x - 1.6 * x * y + y * y) / 0.72).exp()
+            };
+            (-100..100).map(over).sum()
+        };
+        for (share, limit) in quantiles(marginal, -0.3, 9.0) {
+            assert_share(&draws, 0, limit, share);
+        }
+    }
+
+    #[test]
+    fn whitening_finds_a_long_valley_at_once() {
+        // Standard deviations of 1e-3 and 1e3, and a correlation of 0.999.
+        let (a, b, c) = (1e-3, 1e3, 0.999);
+        let covariance = ndarray::array![[a * a, a * b * c], [a * b * c, b * b]];
+        let root = root(covariance.view()).unwrap();
+        let mut f = Function::new(2, |_, x| {
+            let (x, y) = (x[0] * 1e3, x[1] * 1e-3);
+            (x.square() - 2.0 * c * (x * y) + y.square()) / (2.0 * (1.0 - c * c))
+        });
+        let bounds = [OPEN; 2];
+        let settings =
+            Settings { draws: 500, seed: 0, centre: &[0.0, 0.0], root: &root, bounds: &bounds };
+        let density = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
+        let draws = sample(density, &settings, |_| Ok(())).unwrap();
+        assert_eq!(draws.divergences, 0);
+        assert!(draws.evaluations < 15 * CHAINS * (WARM_UP + 500), "{}", draws.evaluations);
+        for (k, known) in [a, b].into_iter().enumerate() {
+            let found = distribution(draws.values.slice(s![.., .., k]));
+            assert!(found.ess > 500.0 && found.rhat < 1.02, "{found:?}");
+            assert!((found.sd / known - 1.0).abs() < 5.0 / (2.0 * found.ess).sqrt(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn draws_depend_on_the_seed_alone_and_a_wish_to_stop_stops() {
+        let mut f = Function::new(1, |_, x| 0.5 * x[0].square());
+        let mut run = |seed| drawn(&mut f, 100, &[1.0], &[OPEN], seed).values;
+        let first = run(4);
+        assert!(first == run(4) && first != run(5));
+        // Chains are not the same.
+        assert_ne!(first.slice(s![0, .., ..]), first.slice(s![1, .., ..]));
+        let settings = Settings {
+            draws: 100,
+            seed: 0,
+            centre: &[0.0],
+            root: &ndarray::array![[1.0]],
+            bounds: &[OPEN],
+        };
+        let density = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
+        let wish = |stage: Stage| match stage.done {
+            7 => Err(Error::Signal(2)),
+            _ => Ok(()),
+        };
+        assert_eq!(sample(density, &settings, wish).unwrap_err().exit_status(), 130);
+        let nowhere = |_: &[f64], _: &mut [f64]| f64::NAN;
+        let message = sample(nowhere, &settings, |_| Ok(())).unwrap_err().to_string();
+        assert!(message.contains("posterior"), "{message}");
+    }
+}

@@ -173,9 +173,10 @@ impl<'a> Problem<'a> {
             }
         }
         if let Some(chop) = self.model.of_chop() {
+            let ratios = chop + 1..=chop + self.maps.maps.len();
             self.lengths[chop] = 0.1 * dish;
-            self.lengths[chop + 1..].fill(0.1);
-            self.bounds[chop + 1..].fill((0.0, 3.0));
+            self.lengths[ratios.clone()].fill(0.1);
+            self.bounds[ratios].fill((0.0, 3.0));
         }
         let models = self.model_maps(&self.start.clone());
         for (k, map) in self.maps.maps.iter().enumerate() {

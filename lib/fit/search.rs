@@ -152,6 +152,11 @@ fn explore(
     // One function serves all orders: those that are not in yet stand still.
     let mut likelihood =
         Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
+    if problem.options.near
+        && let Some(at) = refit(problem, &mut likelihood, count, progress)?
+    {
+        return Ok(at);
+    }
     let mut best: Option<(f64, Vec<f64>)> = None;
     for start in 0..STARTS {
         let mut at = nudged(problem, start);
@@ -190,6 +195,34 @@ fn explore(
         }
     }
     Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+}
+
+/// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
+/// themselves, then everything if that does not explain the maps. `None` where neither does.
+fn refit(
+    problem: &Problem,
+    likelihood: &mut Likelihood,
+    count: &mut dyn FnMut(&Minimum),
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<Option<Vec<f64>>> {
+    let given = &problem.options.edits.start;
+    let is_new = |&i: &usize| {
+        let own = problem.model.map_of(i);
+        own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
+    };
+    let all = likelihood.parameters.clone();
+    let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
+    let mut at = problem.start.clone();
+    for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
+        let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
+        if !which.is_empty() {
+            count(&stage.descend(likelihood, &mut at, progress)?);
+        }
+        if quality::trusts(problem, &problem.model_maps(&at)) {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
 }
 
 /// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others

@@ -295,6 +295,8 @@ pub(super) mod tests {
                 ..SurfaceSummary::default()
             },
             covariance: None,
+            scales: Vec::new(),
+            posterior: None,
             images: Images::default(),
         }
     }

@@ -41,5 +41,5 @@ pub use csv::write_csv;
 pub use draws::{write_draws_csv, write_draws_npy};
 pub use fits::write_fits;
 pub use json::write_json;
-pub use parameters::{FitFile, read_parameters};
+pub use parameters::{FitFile, FittedMap, read_parameters};
 pub use zernikes::{read_zernikes, write_zernikes};
