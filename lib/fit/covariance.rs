@@ -48,12 +48,13 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -
         let mut model = problem.modelled(which, at, first..first + together);
         let x = vec![0.0; n];
         let models = model.arrays(&x);
-        let derivative = |group: &Vec<usize>| {
+        let direction = |group: &Vec<usize>| {
             let mut v = vec![0.0; n];
             group.iter().for_each(|&j| v[j] = 1.0);
-            model.arrays_times(&x, &v)
+            v
         };
-        let columns: Vec<Vec<Vec<f64>>> = groups.iter().map(derivative).collect();
+        let directions: Vec<Vec<f64>> = groups.iter().map(direction).collect();
+        let columns = model.arrays_times_each(&x, &directions);
         for (i, model) in models.iter().enumerate() {
             let column = |j: usize| {
                 let group = groups.iter().position(|group| group.contains(&j));

@@ -32,7 +32,7 @@ const FEWEST: f64 = 100.0;
 /// The part of trajectories that may break off.
 const BROKEN: f64 = 0.01;
 /// Widths that differ by more than this factor from the errors of the parameters are said.
-const ASTRAY: f64 = 1.25;
+const ASTRAY: f64 = 1.5;
 
 /// What was drawn. Serialised as it stands, but for the draws.
 #[derive(Debug, Clone, Serialize, Deserialize)]
