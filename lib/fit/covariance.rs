@@ -117,7 +117,7 @@ fn groups(problem: &Problem, which: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// The inverse of a symmetric matrix; `None` where it is not positive definite.
-fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
+pub(super) fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
     let n = matrix.nrows();
     let cholesky = DMatrix::from_fn(n, n, |a, b| matrix[(a, b)]).cholesky()?;
     let inverse = cholesky.inverse();
@@ -276,17 +276,17 @@ mod tests {
     use super::*;
     use crate::device::{Backend, Precision};
     use crate::fit::options::FitOptions;
+    use crate::optics::aperture::ApertureGrid;
     use crate::optics::beam_map::Noise;
+    use crate::optics::model::Parameter;
     use crate::optics::simulate::{SimulateOptions, simulate};
     use crate::optics::telescope::Telescope;
 
-    /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
-    /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
-    #[test]
-    fn the_errors_of_large_maps_are_those_of_all_their_samples() {
+    /// Maps of order 3 with some noise, on a grid of so many points.
+    fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
         let telescope = Telescope::named("nikolic2018").unwrap();
         let mut grid = telescope.aperture;
-        grid.points = 256;
+        grid.points = points;
         let simulated = SimulateOptions {
             wavelength: telescope.wavelength,
             defocus: telescope.defocus.clone(),
@@ -302,25 +302,60 @@ mod tests {
             samplings: Vec::new(),
         };
         let maps = simulate(&telescope, &simulated).unwrap();
+        (telescope, maps, grid)
+    }
+
+    /// The model does not depend on the scale, so that nothing is left out of these second derivatives.
+    #[test]
+    fn the_curvature_by_the_scale_is_that_of_the_function() {
+        let (telescope, maps, grid) = simulated(48);
+        for likelihood in [LikelihoodKind::Gaussian, LikelihoodKind::Cauchy] {
+            let (aperture, fit_scale) = (Some(grid), true);
+            let options =
+                FitOptions { order: 2, aperture, likelihood, fit_scale, ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(2);
+            let scale = problem.scale_among(&which).unwrap();
+            let mut at = problem.start.clone();
+            at[which[scale]] = 0.3;
+            let found = information(&problem, &which, &at, Second::Scatter);
+            let mut function = problem.function(&which, &at, likelihood, &problem.scales);
+            let mut v = vec![0.0; which.len()];
+            v[scale] = 1.0;
+            let known = function.hessian_times(&vec![0.0; which.len()], &v);
+            let size = known.iter().fold(0.0f64, |a, h| a.max(h.abs()));
+            for (k, known) in known.iter().enumerate() {
+                let [row, column] = [found[(scale, k)], found[(k, scale)]];
+                assert!((row - known).abs() < 1e-11 * size && row == column, "{k}: {row} {known}");
+            }
+        }
+    }
+
+    /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
+    /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
+    #[test]
+    fn the_errors_of_large_maps_are_those_of_all_their_samples() {
+        let (telescope, maps, grid) = simulated(256);
         let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
-        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
-        let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
-        let which = problem.free_up_to(3);
-        assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
-        let names: Vec<&str> = problem.model.parameters.iter().map(|p| &*p.name).collect();
-        let at: Vec<f64> = names
-            .iter()
-            .zip(&problem.model.parameters)
-            .map(|(name, p)| truth(name).unwrap_or(p.default))
-            .collect();
-        let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
-        let both = information(&problem, &which, &at, Second::Scatter);
-        let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
-        let inverse = inverse(curvature).unwrap();
-        let all = inverse.dot(&scatter).dot(&inverse);
-        for (k, &i) in which.iter().enumerate() {
-            let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
-            assert!((ratio - 1.0).abs() < 0.05, "{}: {ratio}", names[i]);
+        for fit_scale in [false, true] {
+            let aperture = Some(grid);
+            let options = FitOptions { order: 3, aperture, fit_scale, ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(3);
+            assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
+            let value = |p: &Parameter| truth(&p.name).unwrap_or(p.default);
+            let mut at: Vec<f64> = problem.parameters.iter().map(value).collect();
+            // The likeliest scale of normal noise, from four sigma.
+            problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
+            let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
+            let both = information(&problem, &which, &at, Second::Scatter);
+            let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
+            let inverse = inverse(curvature).unwrap();
+            let all = inverse.dot(&scatter).dot(&inverse);
+            for (k, &i) in which.iter().enumerate() {
+                let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
+                assert!((ratio - 1.0).abs() < 0.05, "{}: {ratio}", problem.parameters[i].name);
+            }
         }
     }
 }

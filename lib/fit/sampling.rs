@@ -7,10 +7,12 @@
 //! four sigma an eighth as steep as the noise's own, and the draws would be some 2.8 times too wide. They are
 //! from `exp(-power L)` then, a generalised posterior (Bissiri et al. 2016), whose `power` makes it as wide as
 //! the errors of the parameters, which hold whatever the noise: the mean curvature over the directions that
-//! the covariance whitens is 1.
+//! the covariance whitens is 1. What the sampler is given is whitened by the curvature, or by the covariance
+//! where the likelihood is not curved upwards everywhere.
 
 use super::Progress;
 use super::chains::{self, Distribution};
+use super::covariance;
 use super::flags::Flag;
 use super::options::{FitOptions, LikelihoodKind, Sampling};
 use super::posterior::{self, CHAINS, Draws, Settings, Stage, WARM_UP};
@@ -21,7 +23,7 @@ use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -105,7 +107,7 @@ pub fn add_posterior(
     let which: Vec<usize> = (0..at.len()).filter(|&i| result.parameters[i].free).collect();
     let drawn = draw(&problem, &which, &at, covariance.view(), sampling, progress)?;
     let Some((power, draws)) = drawn else {
-        result.message += "; nothing is drawn from a posterior whose covariance has no inverse";
+        result.message += "; nothing is drawn from a likelihood that is not curved upwards";
         return Ok(());
     };
     let posterior = describe(&problem, &which, &at, result, sampling, power, &draws);
@@ -114,8 +116,8 @@ pub fn add_posterior(
     Ok(())
 }
 
-/// The power of the likelihood and the draws, in the parameters' lengths from `at`; `None` where the
-/// covariance is not positive definite.
+/// The power of the likelihood and the draws, in the parameters' lengths from `at`; `None` where there is
+/// nothing to whiten with.
 fn draw(
     problem: &Problem,
     which: &[usize],
@@ -128,23 +130,23 @@ fn draw(
     let length = |k: usize| problem.lengths[which[k]];
     let scaled =
         Array2::from_shape_fn((n, n), |(a, b)| covariance[(a, b)] / (length(a) * length(b)));
-    let Some(root) = posterior::root(scaled.view()) else { return Ok(None) };
     let kind = problem.options.likelihood;
     let mut function = problem.function(which, at, kind, &problem.scales);
+    let mut curvature = Array2::zeros((n, n));
+    for (k, mut row) in curvature.outer_iter_mut().enumerate() {
+        let mut v = vec![0.0; n];
+        v[k] = 1.0;
+        row.assign(&ArrayView1::from(&function.hessian_times(&vec![0.0; n], &v)));
+    }
     let of_noise = kind == LikelihoodKind::Gaussian || problem.scale_among(which).is_some();
-    let power = if of_noise {
-        1.0
-    } else {
-        let curvature = |column: ndarray::ArrayView1<f64>| {
-            let v = column.to_vec();
-            let times = function.hessian_times(&vec![0.0; n], &v);
-            times.iter().zip(&v).map(|(a, b)| a * b).sum::<f64>()
-        };
-        n as f64 / root.columns().into_iter().map(curvature).sum::<f64>()
-    };
+    let power = if of_noise { 1.0 } else { n as f64 / (&curvature * &scaled).sum() };
     if !(power.is_finite() && power > 0.0) {
         return Ok(None);
     }
+    // The density's own width, which a model that leaves more than the noise makes another than the errors.
+    let own = covariance::inverse(curvature.view()).map(|inverse| inverse / power);
+    let root = own.and_then(|own| posterior::root(own.view()));
+    let Some(root) = root.or_else(|| posterior::root(scaled.view())) else { return Ok(None) };
     let bounds = which.iter().map(|&i| {
         let (low, high) = problem.bounds[i];
         ((low - at[i]) / problem.lengths[i], (high - at[i]) / problem.lengths[i])
