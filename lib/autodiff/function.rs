@@ -6,6 +6,9 @@ use super::plan::plan;
 use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision};
 
+/// As many directions are taken at once: each needs memory of its own, and the gain falls off.
+const TOGETHER: usize = 4;
+
 /// A real function of some parameters, with arrays that it computes on the way.
 ///
 /// What it can be asked for is planned at the first asking and kept.
@@ -19,7 +22,8 @@ pub struct Function {
     value_run: Option<Box<dyn Executable>>,
     gradient_run: Option<Box<dyn Executable>>,
     curvature_run: Option<Box<dyn Executable>>,
-    tangent_run: Option<Box<dyn Executable>>,
+    /// With the number of directions that it takes.
+    tangent_run: Option<(usize, Box<dyn Executable>)>,
     arrays_run: Option<Box<dyn Executable>>,
     outputs: Vec<f64>,
 }
@@ -160,29 +164,48 @@ impl Function {
         arrays
     }
 
-    /// The derivative of the arrays at `x` in the direction `v`, one after the other: forward mode,
-    /// as the adjoint of the adjoint, which is linear in the cotangents that it was given.
+    /// The derivative of the arrays at `x` in the direction `v`, one after the other.
     pub fn arrays_times(&mut self, x: &[f64], v: &[f64]) -> Vec<Vec<f64>> {
+        self.arrays_times_each(x, &[v.to_vec()]).remove(0)
+    }
+
+    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`: forward
+    /// mode, as the adjoint of the adjoint, which is linear in the cotangents that it was given. Some
+    /// directions are taken at once, and share what does not depend on them.
+    pub fn arrays_times_each(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
+        // As even as can be, so that few directions are computed for nothing.
+        let runs = directions.len().div_ceil(TOGETHER);
+        let together = directions.len().div_ceil(runs.max(1)).max(1);
+        let known = self.tangent_run.take().filter(|(count, _)| *count == together);
+        let (_, mut run) = known.unwrap_or_else(|| (together, self.plan_tangents(together)));
+        let mut products = Vec::new();
+        for some in directions.chunks(together) {
+            let mut parameters = x.to_vec();
+            some.iter().for_each(|v| parameters.extend(v));
+            parameters.resize(self.count * (1 + together), 0.0);
+            run.run(&parameters, &mut []);
+            let count = self.arrays.len();
+            let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
+            products.extend((0..some.len()).map(arrays));
+        }
+        self.tangent_run = Some((together, run));
+        products
+    }
+
+    /// A program of `x` and then `together` directions.
+    fn plan_tangents(&mut self, together: usize) -> Box<dyn Executable> {
         let n = self.count;
-        let mut run = self.tangent_run.take().unwrap_or_else(|| {
-            let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
-            let cotangents: Vec<_> =
-                self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
-            let seeds: Vec<_> =
-                self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
-            let gradient = self.graph.pull_back(&seeds, &x);
-            let seeds: Vec<_> = gradient
-                .into_iter()
-                .enumerate()
-                .map(|(i, g)| (g, self.graph.parameter(n + i)))
-                .collect();
-            let tangents = self.graph.pull_back(&seeds, &cotangents);
-            self.plan(2 * n, &[], &tangents)
-        });
-        run.run(&[x, v].concat(), &mut []);
-        let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
-        self.tangent_run = Some(run);
-        arrays
+        let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
+        let cotangents: Vec<_> = self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
+        let seeds: Vec<_> = self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
+        let gradient = self.graph.pull_back(&seeds, &x);
+        let mut tangents = Vec::new();
+        for direction in 1..=together {
+            let of = |(i, &g)| (g, self.graph.parameter(direction * n + i));
+            let seeds: Vec<_> = gradient.iter().enumerate().map(of).collect();
+            tangents.extend(self.graph.pull_back(&seeds, &cotangents));
+        }
+        self.plan((1 + together) * n, &[], &tangents)
     }
 
     /// The graph of the value in Graphviz's language.

@@ -110,6 +110,13 @@ proptest! {
             let difference = derivative(|s| f.arrays(&shifted(s))[0][i]);
             prop_assert!((difference - tangent).abs() < TOLERANCE * size);
         }
+        // Five directions, which do not fit together: their sum is that in the sum of all.
+        let unit = |i: usize| (0..5).map(|j| if i == j { v[i] } else { 0.0 }).collect();
+        let each = f.arrays_times_each(&x, &(0..5).map(unit).collect::<Vec<Vec<f64>>>());
+        for (i, tangent) in tangent[0].iter().enumerate() {
+            let sum: f64 = each.iter().map(|arrays| arrays[0][i]).sum();
+            prop_assert!((sum - tangent).abs() < 1e-12 * size, "{sum} {tangent}");
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use super::parameter::{OF_A_MAP, known, split, zernike};
 use crate::error::{Error, Result};
-use crate::io::{results, source};
+use crate::io::results::{self, FittedMap};
+use crate::io::source;
+use crate::optics::beam_map::BeamMap;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -21,7 +23,7 @@ struct Row {
 /// # Errors
 /// A file without coefficients, rows that are no name and number, names that are there twice.
 pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
-    let mut found = read(path, wavelength)?;
+    let mut found = read(path, wavelength)?.0;
     found.retain(|(name, _)| zernike(name).is_some());
     match found.is_empty() {
         true => Err(Error::input(source::name(path), EXPECTED)),
@@ -29,13 +31,29 @@ pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
     }
 }
 
-/// Start values in a file: coefficients as [`open`] has them, and the illumination. What every map has for itself is left out: the maps themselves say it better.
+/// Start values in a file: coefficients as [`open`] has them, and the illumination. What every map has for
+/// itself is there for those of `maps` that the file is a fit of, whatever their number and order; of other
+/// maps these say it better themselves.
 ///
 /// # Errors
 /// As [`open`].
-pub fn start_values(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
-    let mut found = read(path, wavelength)?;
-    found.retain(|(name, _)| known(name).is_ok() && !OF_A_MAP.contains(&split(name).0));
+pub fn start_values(path: &Path, wavelength: f64, maps: &[BeamMap]) -> Result<Vec<(String, f64)>> {
+    let (all, fitted) = read(path, wavelength)?;
+    let mut found = Vec::new();
+    for (name, value) in all {
+        match split(&name) {
+            (stem, Some(i)) if OF_A_MAP.contains(&stem) => {
+                let own =
+                    fitted.get(i).map(|fitted| maps.iter().enumerate().filter(|m| fitted.is(m.1)));
+                let own = own.into_iter().flatten();
+                found.extend(own.map(|(k, _)| (format!("{stem}[{k}]"), value)));
+            }
+            _ if known(&name).is_ok() && !OF_A_MAP.contains(&name.as_str()) => {
+                found.push((name, value))
+            }
+            _ => {}
+        }
+    }
     match found.is_empty() {
         true => Err(Error::input(source::name(path), EXPECTED)),
         false => Ok(found),
@@ -46,15 +64,18 @@ const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns n
 
 type Named = Vec<(String, f64)>;
 
-/// Names and values, coefficients at `wavelength` where the file tells its own.
-fn read(path: &Path, wavelength: f64) -> Result<Named> {
+/// Names and values, coefficients at `wavelength` where the file tells its own; and the maps that they were
+/// fitted to, where it tells them.
+fn read(path: &Path, wavelength: f64) -> Result<(Named, Vec<FittedMap>)> {
     let place = source::name(path);
     let bytes = source::read(path)?;
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let mut maps = Vec::new();
     let found = if start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
         let mut file = results::read_parameters(&bytes, &place)?;
         let coefficients = file.parameters.iter_mut().filter(|(name, _)| zernike(name).is_some());
         coefficients.for_each(|(_, value)| *value *= file.wavelength / wavelength);
+        maps = file.maps;
         file.parameters
     } else {
         match results::read_zernikes(&bytes, &place, wavelength)? {
@@ -66,7 +87,7 @@ fn read(path: &Path, wavelength: f64) -> Result<Named> {
     names.sort_unstable();
     match names.windows(2).find(|w| w[0] == w[1]) {
         Some(w) => Err(Error::input(place, format!("{} is there twice", w[0]))),
-        None => Ok(found),
+        None => Ok((found, maps)),
     }
 }
 

@@ -19,7 +19,7 @@
 //! ddz = ["0mm", "2mm"]
 //! ```
 
-use super::model::{LikelihoodName, Order, amplitude_order, scale, wanted};
+use super::model::{LikelihoodName, Order, Scale, amplitude_order, scale, wanted};
 use super::parameter::{bounds_of, known, power_law, prior_of, value_of};
 use crate::error::{Error, Result};
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -45,7 +45,7 @@ struct FitTable {
     order: Option<Quantity>,
     amplitude_order: Option<u32>,
     likelihood: Option<String>,
-    scale: Option<f64>,
+    scale: Option<Quantity>,
     power_law: Option<String>,
     nuisance: Option<String>,
     free: Vec<String>,
@@ -75,7 +75,7 @@ pub struct Config {
     pub order: Option<Order>,
     pub amplitude_order: Option<u32>,
     pub likelihood: Option<LikelihoodName>,
-    pub scale: Option<f64>,
+    pub scale: Option<Scale>,
     pub nuisance: Option<Nuisance>,
     pub edits: ParameterEdits,
     pub priors: Vec<Prior>,
@@ -118,7 +118,7 @@ impl File {
             order: self.fit.order.map(|n| wanted(&n.text())).transpose()?,
             amplitude_order: amplitude.map(|n| amplitude_order(&n.to_string())).transpose()?,
             likelihood: likelihood.transpose()?,
-            scale: self.fit.scale.map(|f| scale(&f.to_string())).transpose()?,
+            scale: self.fit.scale.map(|f| scale(&f.text())).transpose()?,
             nuisance: self.fit.nuisance.map(|text| text.parse()).transpose()?,
             power_law: self.fit.power_law.map(|text| power_law(&text)).transpose()?,
             priors: priors

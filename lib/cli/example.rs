@@ -50,6 +50,11 @@ pub const ALL: &[Example] = &[
     ),
     example(
         "oof-fit",
+        "Draws from the posterior, of which the JSON has the quantiles",
+        "oof-fit maps.fits --order 3 --likelihood gaussian --sample 400 \\\n      --samples draws.csv -o drawn.json",
+    ),
+    example(
+        "oof-fit",
         "A NumPy cube, which does not say what it is of",
         "oof-fit maps.npy --telescope nikolic2018 --wavelength 1.1mm \\\n      --defocus 0mm,-50mm,50mm --order 3",
     ),

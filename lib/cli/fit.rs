@@ -9,10 +9,13 @@ use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::flags::Flag;
+use crate::fit::options::Sampling;
 use crate::fit::result::{FitResult, Seconds};
 use crate::fit::{Progress, fit};
 use crate::io::actuators::Actuators;
-use crate::io::results::{write_csv, write_fits, write_json, write_zernikes};
+use crate::io::results::{
+    write_csv, write_draws_csv, write_draws_npy, write_fits, write_json, write_zernikes,
+};
 use crate::io::sink::{Content, Destination};
 use crate::io::source;
 use crate::optics::beam_map::MapSet;
@@ -53,6 +56,18 @@ pub struct FitArgs {
     #[arg(long, value_name = "LENGTH", value_parser = positive_length, requires = "actuators",
           help_heading = "Output")]
     pub clip: Option<f64>,
+    /// Draw N times from the posterior of the free parameters, by a gradient sampler of four chains (N is
+    /// rounded up to a multiple of 4). Gaussian residuals of known noise, or a fitted --scale, make it the
+    /// posterior proper; cauchy at a given scale is made as wide as the errors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=1_000_000),
+          conflicts_with = "no_errors", help_heading = "Posterior")]
+    pub sample: Option<u32>,
+    /// Seed of the draws: the same seed gives the same draws [default: 0]
+    #[arg(long, value_name = "N", requires = "sample", help_heading = "Posterior")]
+    pub seed: Option<u64>,
+    /// Where the draws go, a row each: .csv, or .npy without names; the result as .fits has them too
+    #[arg(long, value_name = "FILE", requires = "sample", help_heading = "Posterior")]
+    pub samples: Option<PathBuf>,
     /// Replace files that exist
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -95,6 +110,27 @@ impl Format {
     }
 }
 
+/// The format of the draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DrawFormat {
+    Csv,
+    Npy,
+}
+
+impl DrawFormat {
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().map(|e| e.to_ascii_lowercase());
+        match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
+            None | Some("csv") => Ok(DrawFormat::Csv),
+            Some("npy") => Ok(DrawFormat::Npy),
+            Some(other) => Err(Error::usage(format!(
+                "{}: unknown extension '{other}' of draws, expected .csv or .npy",
+                path.display()
+            ))),
+        }
+    }
+}
+
 /// Whether two names are of one file that exists.
 fn is_one_file(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
@@ -109,15 +145,17 @@ struct Outputs {
     result: Destination,
     plot: Option<Destination>,
     corrections: Option<Destination>,
+    draws: Option<(DrawFormat, Destination)>,
 }
 
 impl Outputs {
     fn prepare(args: &FitArgs) -> Result<Self> {
         let path = or_dash(&args.output);
         let corrections = args.corrections_path();
-        let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref()];
-        let named: Vec<_> =
-            outputs.iter().zip(["the result", "the plot", "the corrections"]).collect();
+        let draws = args.samples.as_ref();
+        let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref(), draws];
+        let names = ["the result", "the plot", "the corrections", "the draws"];
+        let named: Vec<_> = outputs.iter().zip(names).collect();
         // However the path is written.
         let same = |a: &Path, b: &Path| std::path::absolute(a).ok() == std::path::absolute(b).ok();
         for (i, (output, what)) in named.iter().enumerate() {
@@ -163,6 +201,16 @@ impl Outputs {
             corrections: corrections
                 .map(|path| Destination::prepare(&path, Content::Text, args.force))
                 .transpose()?,
+            draws: draws
+                .map(|path| {
+                    let format = DrawFormat::of(path)?;
+                    let content = match format {
+                        DrawFormat::Csv => Content::Text,
+                        DrawFormat::Npy => Content::Binary,
+                    };
+                    Ok((format, Destination::prepare(path, content, args.force)?))
+                })
+                .transpose()?,
         })
     }
 
@@ -175,6 +223,12 @@ impl Outputs {
         }?;
         if let Some(plot) = &self.plot {
             plot.write(&fit_page(result, maps))?;
+        }
+        if let (Some((format, to)), Some(posterior)) = (&self.draws, &result.posterior) {
+            to.write(&match format {
+                DrawFormat::Csv => write_draws_csv(posterior),
+                DrawFormat::Npy => write_draws_npy(posterior),
+            }?)?;
         }
         self.result.write(&bytes)
     }
@@ -202,6 +256,15 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
                 );
                 say("oof-fit", &text);
             }
+        }
+        if let Some(power) = result.posterior.as_ref().map(|p| p.power).filter(|p| *p != 1.0)
+            && !args.input.machine.quiet
+        {
+            let text = format!(
+                "the draws are from the likelihood to the power of {power:.2}, as wide as the errors: {} at a given scale is no density of the noise; see --scale fit",
+                result.likelihood.kind
+            );
+            say("oof-fit", &text);
         }
         // A fit that did not converge has its own line.
         if !args.input.machine.quiet && result.status == "converged" {
@@ -234,6 +297,8 @@ fn measure(args: &FitArgs, backend: Backend) -> Result<Measured> {
     let begun = Instant::now();
     let mut input = args.input.read(None)?;
     input.options.errors = !args.no_errors;
+    input.options.sampling =
+        args.sample.map(|draws| Sampling { draws: draws as usize, seed: args.seed.unwrap_or(0) });
     input.options.backend = backend;
     // Before the work, not after it, for what is wrong with the table.
     let actuators = args.actuators.as_deref().map(|path| {

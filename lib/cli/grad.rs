@@ -7,6 +7,7 @@ use super::program::or_dash;
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
+use crate::fit::problem::LN_SCALE;
 use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
 use crate::io::source;
@@ -132,7 +133,8 @@ fn work(
     }
     if let Some(earlier) = earlier {
         let (order, maps) = (input.options.order, input.maps.maps.len());
-        for (name, _) in &earlier.parameters {
+        let kept = |name: &str| input.options.fit_scale || name != LN_SCALE;
+        for (name, _) in earlier.parameters.iter().filter(|p| p.0 != LN_SCALE) {
             let two = input.maps.chop.is_some();
             check_in_model(name, order, maps, two, input.telescope.illumination)?;
             check_amplitude(name, input.options.amplitude_order)?;
@@ -140,7 +142,7 @@ fn work(
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);
         let start = earlier.parameters.iter();
-        let start = start.filter(|(name, _)| given.iter().all(|g| g.0 != *name));
+        let start = start.filter(|(name, _)| kept(name) && given.iter().all(|g| g.0 != *name));
         input.options.edits.start = start.cloned().chain(given.iter().cloned()).collect();
     }
     let (telescope, wavelength) = (&input.telescope, input.wavelength);

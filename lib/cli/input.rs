@@ -10,6 +10,7 @@ use super::observation::{ObservationArgs, check_shift, illumination, open_telesc
 use super::parameter::{check_amplitude, check_in_model};
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
+use crate::fit::problem::LN_SCALE;
 use crate::io::results::FitFile;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::model::amplitude_order;
@@ -100,7 +101,7 @@ impl InputArgs {
         let telescope = self.lit(telescope, &maps, earlier, same, &place)?;
         check::maps(&maps, &place, &telescope, wavelength)?;
         check::blur(blur, maps.maps.iter().map(|map| &map.sampling), wavelength)?;
-        self.model.start_from_files(&mut options, telescope.illumination, wavelength)?;
+        self.model.start_from_files(&mut options, telescope.illumination, wavelength, &maps)?;
         options.aperture = match self.aperture.aperture {
             Some(_) => self.aperture.grid(&maps)?,
             None => maps.aperture.filter(|_| same),
@@ -113,7 +114,8 @@ impl InputArgs {
         let names = edits.free.iter().chain(&edits.fix);
         let names = names.chain(options.priors.iter().map(|p| &p.name));
         let names = names.chain(edits.start.iter().map(|s| &s.0));
-        for name in names.chain(edits.bound.iter().map(|b| &b.0)) {
+        let names = names.chain(edits.bound.iter().map(|b| &b.0));
+        for name in names.filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
             let (count, two) = (maps.maps.len(), maps.chop.is_some());
             check_in_model(name, options.order, count, two, telescope.illumination)?;
             check_amplitude(name, options.amplitude_order)?;

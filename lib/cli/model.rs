@@ -8,8 +8,10 @@ use super::parameter::{
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
+use crate::fit::problem::LN_SCALE;
+use crate::optics::beam_map::MapSet;
 use crate::optics::illumination::Illumination;
-use crate::optics::model::LATERAL;
+use crate::optics::model::{LATERAL, RATIO};
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -40,9 +42,10 @@ pub struct ModelArgs {
     /// How residuals are weighed; outliers count little in cauchy [default: cauchy]
     #[arg(long, value_name = "KIND", value_enum)]
     pub likelihood: Option<LikelihoodName>,
-    /// Scale of the residuals as a fraction of each map's peak [default: from the noise]
-    #[arg(long, value_name = "FRACTION", value_parser = scale)]
-    pub scale: Option<f64>,
+    /// Scale of the residuals as a fraction of each map's peak; or fit, to fit a factor of the default one
+    /// with the rest, as the parameter ln_scale [default: from the noise]
+    #[arg(long, value_name = "FRACTION|fit", value_parser = scale)]
+    pub scale: Option<Scale>,
     /// What every map has for itself: all, none, or a list of offset, gain, background [default: all]
     #[arg(long, value_name = "LIST", value_parser = str::parse::<Nuisance>)]
     pub nuisance: Option<Nuisance>,
@@ -137,11 +140,21 @@ pub fn amplitude_order(text: &str) -> Result<u32> {
 }
 
 /// A likelihood's scale.
-pub fn scale(text: &str) -> Result<f64> {
-    match Quantity::Number.parse(text)? {
-        scale if scale > 0.0 => Ok(scale),
-        _ => Err(Error::usage(format!("a scale of {text}, expected more than 0"))),
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// Of each map's peak.
+    Fraction(f64),
+    Fitted,
+}
+
+/// `0.01` or `fit`.
+pub fn scale(text: &str) -> Result<Scale> {
+    if text == "fit" {
+        return Ok(Scale::Fitted);
     }
+    let wrong = || Error::usage(format!("a scale of {text}, expected more than 0, or fit"));
+    let scale = Quantity::Number.parse(text).map_err(|_| wrong())?;
+    (scale > 0.0).then_some(Scale::Fraction(scale)).ok_or_else(wrong)
 }
 
 impl ModelArgs {
@@ -173,6 +186,11 @@ impl ModelArgs {
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
         let defaults = FitOptions::default();
         let likelihood = self.likelihood.or(config.likelihood);
+        let scale = self.scale.or(config.scale);
+        let fixed = self.fix.iter().chain(&config.edits.fix).any(|name| name == LN_SCALE);
+        if fixed && scale == Some(Scale::Fitted) {
+            return Err(Error::usage(format!("{LN_SCALE} is fixed, and --scale fit fits it")));
+        }
         let order = self.order.or(config.order).or(default_order.map(Order::Fixed));
         Ok(FitOptions {
             order: order.map_or(defaults.order, Order::highest),
@@ -185,7 +203,11 @@ impl ModelArgs {
                 LikelihoodName::Gaussian => LikelihoodKind::Gaussian,
                 LikelihoodName::Cauchy => LikelihoodKind::Cauchy,
             }),
-            scale: self.scale.or(config.scale),
+            scale: match scale {
+                Some(Scale::Fraction(fraction)) => Some(fraction),
+                Some(Scale::Fitted) | None => None,
+            },
+            fit_scale: scale == Some(Scale::Fitted),
             nuisance: self.nuisance.or(config.nuisance).unwrap_or_default(),
             edits: self.edits(config.edits),
             // Of two on one parameter the last counts.
@@ -205,7 +227,8 @@ impl ModelArgs {
     }
 
     /// Puts the start values of files before those of `options`, which win; coefficients above its orders,
-    /// parameters of another illumination and a lateral displacement that is not asked for are left out.
+    /// parameters of another illumination, a lateral displacement that is not asked for, and what is not
+    /// fitted for every map now are left out.
     ///
     /// # Errors
     /// Files that hold no start values.
@@ -214,18 +237,28 @@ impl ModelArgs {
         options: &mut FitOptions,
         illumination: Illumination,
         wavelength: f64,
+        maps: &MapSet,
     ) -> Result<()> {
         let mut start = Vec::new();
         for file in &self.start {
             if let Start::File(path) = file {
-                start.extend(coefficients::start_values(path, wavelength)?);
+                start.extend(coefficients::start_values(path, wavelength, &maps.maps)?);
+                options.near = true;
             }
         }
+        let (count, two) = (maps.maps.len(), maps.chop.is_some());
         let lateral = options.names(&LATERAL);
-        start.retain(|(name, _)| {
-            check_in_model(name, options.order, 0, false, illumination).is_ok()
-                && check_amplitude(name, options.amplitude_order).is_ok()
-                && (lateral || !LATERAL.contains(&name.as_str()))
+        start.retain(|(name, _)| match split(name) {
+            (LN_SCALE, _) => options.fit_scale,
+            ("dx" | "dy", Some(_)) => options.nuisance.offset,
+            ("gain" | RATIO, Some(_)) => options.nuisance.gain && (two || !name.starts_with(RATIO)),
+            ("background", Some(_)) => options.nuisance.background,
+            (stem, Some(_)) => options.frees(stem) || options.frees(name),
+            (stem, None) if LATERAL.contains(&stem) => lateral,
+            _ => {
+                check_in_model(name, options.order, count, two, illumination).is_ok()
+                    && check_amplitude(name, options.amplitude_order).is_ok()
+            }
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fit::prior::{PowerLaw, Prior};
+use crate::fit::problem::LN_SCALE;
 use crate::optics::illumination::Illumination;
 use crate::optics::model::{CHOP, LATERAL, RATIO};
 use crate::optics::zernike::Mode;
@@ -58,7 +59,7 @@ pub fn quantity(name: &str) -> Result<Quantity> {
     if LATERAL.contains(&name) {
         return Ok(Quantity::Length);
     }
-    if amplitude(name).is_some() {
+    if amplitude(name).is_some() || name == LN_SCALE {
         return Ok(Quantity::Number);
     }
     let of_any = |kind: &Illumination| kind.parameters().iter().any(|p| p.name == name);
@@ -67,7 +68,7 @@ pub fn quantity(name: &str) -> Result<Quantity> {
     }
     Err(Error::usage(format!(
         "unknown parameter '{name}', expected z0, z1, ..., a1, a2, ..., {}, {} with or without the number of a map \
-         in brackets, {CHOP}, or one of the illumination such as amp, x0, sigma, taper",
+         in brackets, {CHOP}, {LN_SCALE}, or one of the illumination such as amp, x0, sigma, taper",
         LATERAL.join(", "),
         OF_A_MAP.join(", ")
     )))
@@ -175,6 +176,11 @@ pub fn check_in_model(
     illumination: Illumination,
 ) -> Result<()> {
     let (stem, index) = split(name);
+    if name == LN_SCALE {
+        return Err(Error::usage(format!(
+            "there is no {name} unless the scale is fitted: --scale fit"
+        )));
+    }
     if let Some(j) = zernike(name) {
         let count = u64::from(order + 1) * u64::from(order + 2) / 2;
         return match u64::from(j) < count {

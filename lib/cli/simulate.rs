@@ -13,6 +13,7 @@ use super::program::{or_dash, say};
 use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
+use crate::fit::problem::LN_SCALE;
 use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{Content, Destination};
 use crate::io::{fits, npy, source};
@@ -246,7 +247,9 @@ impl SimulateArgs {
         twice("--zernike or --set", given.clone().map(|p| &p.0))?;
         let from_file = self.zernikes.as_deref().map(|path| coefficients::open(path, wavelength));
         let mut values: Vec<(String, f64)> = Vec::new();
-        let earlier = earlier.map(|e| e.parameters).unwrap_or_default();
+        let mut earlier = earlier.map(|e| e.parameters).unwrap_or_default();
+        // The likelihood's, not the model's.
+        earlier.retain(|(name, _)| name != LN_SCALE);
         let from_file = from_file.transpose()?.unwrap_or_default();
         for (name, value) in earlier.iter().chain(&from_file).chain(given) {
             match values.iter_mut().find(|v| v.0 == *name) {

@@ -1,4 +1,8 @@
 //! How sure the parameters are: the sandwich estimate of their covariance.
+//!
+//! A fitted scale is a parameter that the models do not depend on: with the residual `r` over the scale `s`,
+//! whose logarithm is the parameter, a sample's score is `1 - psi(r) r`, and its second derivatives are
+//! `psi'(r) r^2 + psi(r) r` and, with another parameter, `-(psi'(r) r + psi(r)) J / s`.
 
 use super::degenerate::{self, Direction};
 use super::level;
@@ -37,26 +41,36 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -
     let height = 2 * n;
     let mut sum = Array2::zeros((height, n));
     let maps = &problem.maps.maps;
-    let samples: usize = maps.iter().map(|m| m.sampling.len()).sum();
-    let together = if n * samples <= HELD { maps.len() } else { 1 };
+    let count: usize = maps.iter().map(|m| m.sampling.len()).sum();
+    let together = if n * count <= HELD { maps.len() } else { 1 };
+    let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
     for first in (0..maps.len()).step_by(together.max(1)) {
         let mut model = problem.modelled(which, at, first..first + together);
         let x = vec![0.0; n];
         let models = model.arrays(&x);
-        let derivative = |j: usize| {
+        let direction = |group: &Vec<usize>| {
             let mut v = vec![0.0; n];
-            v[j] = 1.0;
-            model.arrays_times(&x, &v)
+            group.iter().for_each(|&j| v[j] = 1.0);
+            v
         };
-        let columns: Vec<Vec<Vec<f64>>> = (0..n).map(derivative).collect();
+        let directions: Vec<Vec<f64>> = groups.iter().map(direction).collect();
+        let columns = model.arrays_times_each(&x, &directions);
         for (i, model) in models.iter().enumerate() {
-            let (other, slope) = derivatives(problem, first + i, model, second);
+            let column = |j: usize| {
+                let group = groups.iter().position(|group| group.contains(&j));
+                let others = problem.model.map_of(which[j]).is_some_and(|own| own.1 != first + i);
+                group.filter(|_| !others).map(|group| &columns[group][i])
+            };
+            let samples = samples(problem, first + i, model, factor);
+            let (other, slope) = derivatives(problem, &samples, second);
             let product = |chunk: usize| {
                 let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
                 let mut rows = Array2::zeros((n, range.len()));
                 let mut weighed = Array2::zeros((height, range.len()));
                 for (j, mut row) in rows.outer_iter_mut().enumerate() {
-                    row.assign(&ArrayView1::from(&columns[j][i][range.clone()]));
+                    if let Some(column) = column(j) {
+                        row.assign(&ArrayView1::from(&column[range.clone()]));
+                    }
                 }
                 for (j, mut row) in weighed.outer_iter_mut().enumerate() {
                     let weights = if j < n { &slope } else { &other };
@@ -69,39 +83,84 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -
             let chunks = (0..slope.len().div_ceil(CHUNK)).into_par_iter();
             let products: Vec<Array2<f64>> = chunks.map(product).collect();
             products.iter().for_each(|product| sum += product);
+            if let Some(k) = problem.scale_among(which) {
+                let length = problem.lengths[which[k]];
+                for (first, [cross, own]) in of_scale(&samples, second).iter().enumerate() {
+                    let first = first * n;
+                    for j in (0..n).filter(|&j| j != k) {
+                        let dot = |c: &Vec<f64>| c.iter().zip(cross).map(|(a, b)| a * b).sum();
+                        let sum_of: f64 = column(j).map_or(0.0, dot);
+                        sum[(first + k, j)] += length * sum_of;
+                        sum[(first + j, k)] += length * sum_of;
+                    }
+                    sum[(first + k, k)] += length * length * own.iter().sum::<f64>();
+                }
+            }
         }
     }
     sum
 }
 
+/// Places in `which` of parameters whose derivatives can be taken at once: of each map only one of a group
+/// changes anything.
+fn groups(problem: &Problem, which: &[usize]) -> Vec<Vec<usize>> {
+    let kind = |j: usize| problem.model.map_of(which[j]).map(|own| own.0);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for j in (0..which.len()).filter(|&j| Some(which[j]) != problem.of_scale()) {
+        let own = kind(j).and_then(|own| groups.iter_mut().find(|g| kind(g[0]) == Some(own)));
+        match own {
+            Some(group) => group.push(j),
+            None => groups.push(vec![j]),
+        }
+    }
+    groups
+}
+
 /// The inverse of a symmetric matrix; `None` where it is not positive definite.
-fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
+pub(super) fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
     let n = matrix.nrows();
     let cholesky = DMatrix::from_fn(n, n, |a, b| matrix[(a, b)]).cholesky()?;
     let inverse = cholesky.inverse();
     Some(Array2::from_shape_fn((n, n), |(a, b)| inverse[(a, b)]))
 }
 
-/// For every sample of a map what `second` weighs with and `psi'`, over the square of its scale.
-fn derivatives(
-    problem: &Problem,
-    map: usize,
-    model: &[f64],
-    second: Second,
-) -> (Vec<f64>, Vec<f64>) {
+/// A sample that is known: its scale, its residual over that, `psi` and `psi'` there.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    scale: f64,
+    r: f64,
+    psi: f64,
+    slope: f64,
+}
+
+/// The samples of a map, `None` for blanks; `factor` multiplies its scale.
+fn samples(problem: &Problem, map: usize, model: &[f64], factor: f64) -> Vec<Option<Sample>> {
     let data = problem.model.arrange(map, &problem.maps.maps[map].power);
     let weights = problem.weights(map);
     let one = |(i, (d, m)): (usize, (&f64, &f64))| {
-        let scale = problem.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
+        let scale = factor * problem.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
         let r = (m - d) / scale;
         let (psi, slope) = match problem.options.likelihood {
-            _ if d.is_nan() => return (0.0, 0.0),
+            _ if d.is_nan() => return None,
             LikelihoodKind::Gaussian => (r, 1.0),
             LikelihoodKind::Cauchy => {
                 let q = 1.0 + r * r;
                 (2.0 * r / q, 2.0 * (1.0 - r * r) / (q * q))
             }
         };
+        Some(Sample { scale, r, psi, slope })
+    };
+    data.iter().zip(model).enumerate().map(one).collect()
+}
+
+/// For every sample what `second` weighs with and `psi'`, over the square of its scale.
+fn derivatives(
+    problem: &Problem,
+    samples: &[Option<Sample>],
+    second: Second,
+) -> (Vec<f64>, Vec<f64>) {
+    let one = |sample: &Option<Sample>| {
+        let Some(Sample { scale, r, psi, slope }) = *sample else { return (0.0, 0.0) };
         let other = match (second, problem.options.likelihood) {
             (Second::Scatter, _) => psi * psi,
             (Second::Majorant, LikelihoodKind::Gaussian) => 1.0,
@@ -109,7 +168,25 @@ fn derivatives(
         };
         (other / (scale * scale), slope / (scale * scale))
     };
-    data.iter().zip(model).enumerate().map(one).unzip()
+    samples.iter().map(one).unzip()
+}
+
+/// What a fitted scale adds to the curvature, and then to the second block: what `J` is weighed with, and
+/// its own.
+fn of_scale(samples: &[Option<Sample>], second: Second) -> [[Vec<f64>; 2]; 2] {
+    let of = |f: fn(Sample) -> f64| -> Vec<f64> {
+        samples.iter().map(|sample| sample.map_or(0.0, f)).collect()
+    };
+    let own = of(|s| s.r * (s.slope * s.r + s.psi));
+    let cross = of(|s| -(s.slope * s.r + s.psi) / s.scale);
+    let other = match second {
+        Second::Scatter => {
+            [of(|s| s.psi * (1.0 - s.psi * s.r) / s.scale), of(|s| (1.0 - s.psi * s.r).powi(2))]
+        }
+        // For both kinds its own is never negative.
+        Second::Majorant => [Vec::new(), own.clone()],
+    };
+    [[cross, own], other]
 }
 
 /// The inverse of the curvature, row-major, in the parameters' lengths, to start a minimiser with; `None`
@@ -156,7 +233,7 @@ pub fn covariance(
     Ok((covariance, flat))
 }
 
-/// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds.
+/// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds, and the scale.
 fn add_backgrounds(
     sum: &mut Information,
     problem: &Problem,
@@ -164,16 +241,32 @@ fn add_backgrounds(
     at: &[f64],
     middle: &MapSet,
 ) {
+    let (n, factor) = (which.len(), problem.scale_factor(which, at));
     for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
         let background = problem.model.of_map(BACKGROUND, k);
-        let Some(j) = which.iter().position(|&i| i == background) else { continue };
+        let place = which.iter().position(|&i| i == background);
         let model = vec![at[background]; map.sampling.len()];
-        let (square, slope) = derivatives(problem, k, &model, Second::Scatter);
-        for (row, values) in [(j, slope), (which.len() + j, square)] {
-            let values = problem.model.restore(k, &values);
+        let samples = samples(problem, k, &model, factor);
+        let mut add = |row: usize, column: usize, values: &[f64]| {
+            let values = problem.model.restore(k, values);
             let around = values.iter().zip(level::inside(&map.sampling, &middle.sampling));
             let total: f64 = around.filter(|(_, inside)| !inside).map(|(value, _)| value).sum();
-            sum[(row, j)] += total * problem.lengths[background].powi(2);
+            let lengths = problem.lengths[which[row % n]] * problem.lengths[which[column]];
+            sum[(row, column)] += total * lengths;
+        };
+        if let Some(j) = place {
+            let (square, slope) = derivatives(problem, &samples, Second::Scatter);
+            add(j, j, &slope);
+            add(n + j, j, &square);
+        }
+        if let Some(scale) = problem.scale_among(which) {
+            for (b, [cross, own]) in of_scale(&samples, Second::Scatter).iter().enumerate() {
+                add(b * n + scale, scale, own);
+                if let Some(j) = place {
+                    add(b * n + scale, j, cross);
+                    add(b * n + j, scale, cross);
+                }
+            }
         }
     }
 }
@@ -183,17 +276,17 @@ mod tests {
     use super::*;
     use crate::device::{Backend, Precision};
     use crate::fit::options::FitOptions;
+    use crate::optics::aperture::ApertureGrid;
     use crate::optics::beam_map::Noise;
+    use crate::optics::model::Parameter;
     use crate::optics::simulate::{SimulateOptions, simulate};
     use crate::optics::telescope::Telescope;
 
-    /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
-    /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
-    #[test]
-    fn the_errors_of_large_maps_are_those_of_all_their_samples() {
+    /// Maps of order 3 with some noise, on a grid of so many points.
+    fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
         let telescope = Telescope::named("nikolic2018").unwrap();
         let mut grid = telescope.aperture;
-        grid.points = 256;
+        grid.points = points;
         let simulated = SimulateOptions {
             wavelength: telescope.wavelength,
             defocus: telescope.defocus.clone(),
@@ -211,25 +304,63 @@ mod tests {
             shift: Vec::new(),
         };
         let maps = simulate(&telescope, &simulated).unwrap();
+        (telescope, maps, grid)
+    }
+
+    /// The model does not depend on the scale, so that nothing is left out of these second derivatives.
+    #[test]
+    fn the_curvature_by_the_scale_is_that_of_the_function() {
+        let (telescope, maps, grid) = simulated(48);
+        for likelihood in [LikelihoodKind::Gaussian, LikelihoodKind::Cauchy] {
+            let (aperture, fit_scale) = (Some(grid), true);
+            let options =
+                FitOptions { order: 2, aperture, likelihood, fit_scale, ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(2);
+            let scale = problem.scale_among(&which).unwrap();
+            let mut at = problem.start.clone();
+            at[which[scale]] = 0.3;
+            let found = information(&problem, &which, &at, Second::Scatter);
+            let mut function = problem.function(&which, &at, likelihood, &problem.scales);
+            let mut v = vec![0.0; which.len()];
+            v[scale] = 1.0;
+            let known = function.hessian_times(&vec![0.0; which.len()], &v);
+            let size = known.iter().fold(0.0f64, |a, h| a.max(h.abs()));
+            for (k, known) in known.iter().enumerate() {
+                let [row, column] = [found[(scale, k)], found[(k, scale)]];
+                assert!((row - known).abs() < 1e-11 * size && row == column, "{k}: {row} {known}");
+            }
+        }
+    }
+
+    /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
+    /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
+    #[test]
+    fn the_errors_of_large_maps_are_those_of_all_their_samples() {
+        let (telescope, maps, grid) = simulated(256);
         let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
-        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
-        let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
-        let which = problem.free_up_to(3);
-        assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
-        let names: Vec<&str> = problem.model.parameters.iter().map(|p| &*p.name).collect();
-        let at: Vec<f64> = names
-            .iter()
-            .zip(&problem.model.parameters)
-            .map(|(name, p)| truth(name).unwrap_or(p.default))
-            .collect();
-        let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
-        let both = information(&problem, &which, &at, Second::Scatter);
-        let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
-        let inverse = inverse(curvature).unwrap();
-        let all = inverse.dot(&scatter).dot(&inverse);
-        for (k, &i) in which.iter().enumerate() {
-            let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
-            assert!((ratio - 1.0).abs() < 0.05, "{}: {ratio}", names[i]);
+        for fit_scale in [false, true] {
+            let aperture = Some(grid);
+            let options = FitOptions { order: 3, aperture, fit_scale, ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(3);
+            assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
+            let value = |p: &Parameter| truth(&p.name).unwrap_or(p.default);
+            let mut at: Vec<f64> = problem.parameters.iter().map(value).collect();
+            // At a scale below the noise second derivatives change their sign from sample to sample, and
+            // sums of them scatter more.
+            let most = if fit_scale { 0.1 } else { 0.05 };
+            // The likeliest scale of normal noise, from four sigma.
+            problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
+            let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
+            let both = information(&problem, &which, &at, Second::Scatter);
+            let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
+            let inverse = inverse(curvature).unwrap();
+            let all = inverse.dot(&scatter).dot(&inverse);
+            for (k, &i) in which.iter().enumerate() {
+                let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
+                assert!((ratio - 1.0).abs() < most, "{}: {ratio}", problem.parameters[i].name);
+            }
         }
     }
 }

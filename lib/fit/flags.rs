@@ -9,6 +9,7 @@
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
 //! | `known-together` | errors correlate by more than 0.999: the maps hardly tell parameters apart |
 //! | `order-limit` | `--order auto` chose its limit |
+//! | `chains-apart`, `few-draws`, `divergences`, `posterior-width` | draws are not to be trusted, or spread otherwise than the errors ([`super::sampling`]) |
 
 use super::degenerate;
 use super::result::{FitResult, OrderSummary};

@@ -73,8 +73,8 @@ pub fn gradient(
         });
         let scale = gradient[k].abs().max(1e-3 * largest);
         rows.push(GradientRow {
-            name: problem.model.parameters[i].name.clone(),
-            unit: problem.model.parameters[i].unit.to_string(),
+            name: problem.parameters[i].name.clone(),
+            unit: problem.parameters[i].unit.to_string(),
             value: problem.start[i],
             gradient: gradient[k] / length,
             difference: difference.map(|d| d / length),

@@ -2,11 +2,13 @@
 //!
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
 //! [`mod@minimise`] (how, from a point), [`level`] and [`search`] (how, from nothing),
-//! [`mod@covariance`] and [`degenerate`] (how sure), [`prior`] (what was known before),
+//! [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`] (the same by
+//! drawing), [`prior`] (what was known before),
 //! [`quality`] (whether to
 //! believe it), [`flags`] (what to look at), [`mod@order`] (which order),
 //! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
 
+pub mod chains;
 pub mod covariance;
 pub mod degenerate;
 pub mod flags;
@@ -15,10 +17,12 @@ pub mod level;
 pub mod minimise;
 pub mod options;
 pub mod order;
+pub mod posterior;
 pub mod prior;
 pub mod problem;
 pub mod quality;
 pub mod result;
+pub mod sampling;
 pub mod search;
 pub mod summary;
 pub mod surface;
@@ -43,6 +47,12 @@ pub fn fit(
     options: &FitOptions,
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<FitResult> {
+    if let Some(sampling) = options.sampling {
+        let without = FitOptions { sampling: None, ..options.clone() };
+        let mut result = fit(telescope, wavelength, maps, &without, progress)?;
+        sampling::add_posterior(telescope, maps, options, sampling, &mut result, progress)?;
+        return Ok(result);
+    }
     if options.choose_order {
         return order::choose(telescope, wavelength, maps, options, progress);
     }

@@ -96,6 +96,13 @@ impl ParameterEdits {
     }
 }
 
+/// Draws from the posterior: how many, and the seed that they depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    pub draws: usize,
+    pub seed: u64,
+}
+
 /// What to fit and how.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
@@ -109,8 +116,12 @@ pub struct FitOptions {
     pub likelihood: LikelihoodKind,
     /// The likelihood's scale as a fraction of each map's peak; `None` to derive it from the noise.
     pub scale: Option<f64>,
+    /// Fit the scale with the rest: one factor for the scales of all maps.
+    pub fit_scale: bool,
     pub nuisance: Nuisance,
     pub edits: ParameterEdits,
+    /// The start values are those of an earlier fit, and may be near the optimum.
+    pub near: bool,
     /// What is known before the maps; of two on one parameter the last counts.
     pub priors: Vec<Prior>,
     pub power_law: Option<PowerLaw>,
@@ -120,6 +131,16 @@ pub struct FitOptions {
     pub backend: Backend,
     /// Compute errors and covariance.
     pub errors: bool,
+    /// Draw from the posterior, which takes the errors.
+    pub sampling: Option<Sampling>,
+}
+
+impl FitOptions {
+    /// Whether a parameter of this very name was freed, by an edit or a prior.
+    pub fn frees(&self, name: &str) -> bool {
+        let named = |other: &String| other == name;
+        self.edits.free.iter().any(named) || self.priors.iter().any(|prior| prior.name == name)
+    }
 }
 
 impl FitOptions {
@@ -143,14 +164,17 @@ impl Default for FitOptions {
             choose_order: false,
             likelihood: LikelihoodKind::default(),
             scale: None,
+            fit_scale: false,
             nuisance: Nuisance::default(),
             edits: ParameterEdits::default(),
+            near: false,
             priors: Vec::new(),
             power_law: None,
             aperture: None,
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,
+            sampling: None,
         }
     }
 }

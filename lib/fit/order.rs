@@ -36,7 +36,7 @@ pub fn choose(
             edits: from(options, order, results.last()),
             ..options.clone()
         };
-        options.priors.retain(|p| mode_of(&p.name).is_none_or(|mode| mode.n <= order));
+        options.priors.retain(|prior| prior.is_up_to(order));
         results.push(fit(telescope, wavelength, maps, &options, progress)?);
     }
     let Some(highest) = results.last() else {

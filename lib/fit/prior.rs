@@ -4,7 +4,8 @@
 //! A prior adds `((x - mean)/sigma)^2 / 2` to the negative log-likelihood. A robust likelihood is less
 //! steep than the noise's own: at its scale of four sigma cauchy is an eighth as steep, and least squares
 //! on the way to the optimum are at a scale of their own. The prior is made so much less steep as the
-//! likelihood is, so that their proportion is that of the maps' noise.
+//! likelihood is, so that their proportion is that of the maps' noise. A likelihood whose scale is fitted is
+//! the noise's own, and so is the steepness of its priors.
 
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
@@ -20,6 +21,13 @@ pub struct Prior {
     pub sigma: f64,
 }
 
+impl Prior {
+    /// Whether it is on no coefficient above `order`.
+    pub fn is_up_to(&self, order: u32) -> bool {
+        mode_of(&self.name).is_none_or(|mode| mode.n <= order)
+    }
+}
+
 /// A prior on all Zernike coefficients of radial order 2 and more: zero, with a standard deviation of
 /// `sigma (n/2)^-power` radians at order `n`, as of a surface whose errors grow with their size.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +41,7 @@ pub struct PowerLaw {
 /// the power law.
 pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
     let FitOptions { priors, power_law, .. } = problem.options;
-    let names = problem.model.parameters.iter().map(|p| p.name.as_str()).enumerate();
+    let names = problem.parameters.iter().map(|p| p.name.as_str()).enumerate();
     let one = |(i, name): (usize, &str)| {
         let stem = name.split('[').next();
         let own = priors.iter().rfind(|p| p.name == name || Some(p.name.as_str()) == stem);
@@ -48,7 +56,10 @@ pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
 }
 
 /// How steep a likelihood is at an optimum, in the noise's own steepness.
-fn steepness(problem: &Problem, kind: LikelihoodKind, scales: &[f64]) -> f64 {
+fn steepness(problem: &Problem, which: &[usize], kind: LikelihoodKind, scales: &[f64]) -> f64 {
+    if problem.scale_among(which).is_some() {
+        return 1.0;
+    }
     // A scale of cauchy is four sigma; see `first_scale`.
     let sigma = match problem.options.likelihood {
         LikelihoodKind::Gaussian => 1.0,
@@ -68,10 +79,11 @@ impl Problem<'_> {
     pub(super) fn prior<'t>(
         &self,
         all: &[Var<'t>],
+        which: &[usize],
         kind: LikelihoodKind,
         scales: &[f64],
     ) -> Option<Var<'t>> {
-        let steepness = steepness(self, kind, scales);
+        let steepness = steepness(self, which, kind, scales);
         let terms = known(self).into_iter();
         let terms =
             terms.map(|(i, mean, sigma)| 0.5 * steepness * ((all[i] - mean) / sigma).square());
@@ -82,7 +94,8 @@ impl Problem<'_> {
     /// square block below it: a bound of the curvature, or with `scatter` that of the scores, where a prior
     /// is as good as a measurement.
     pub(super) fn add_priors(&self, which: &[usize], information: &mut Array2<f64>, scatter: bool) {
-        let (n, steepness) = (which.len(), steepness(self, self.options.likelihood, &self.scales));
+        let (n, kind) = (which.len(), self.options.likelihood);
+        let steepness = steepness(self, which, kind, &self.scales);
         for (i, _, sigma) in known(self) {
             if let Some(k) = which.iter().position(|&w| w == i) {
                 let known = steepness * (self.lengths[i] / sigma).powi(2);

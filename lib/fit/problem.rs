@@ -1,11 +1,14 @@
 //! One fit as a function of its free parameters: start values, scales, bounds, likelihood.
+//!
+//! The scale of the residuals is given, or fitted with the rest: then its logarithm is the last parameter,
+//! and the likelihood is the proper density of the residuals, whose norm depends on the scale.
 
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
-use crate::optics::model::{self, Model};
+use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
 use std::ops::Range;
@@ -20,6 +23,12 @@ const MOST_AMPLITUDE: f64 = 3.0;
 /// Models of more samples than this are not held together but map by map.
 const TOGETHER: usize = 1_000_000;
 
+/// The parameter of a fitted scale: the natural logarithm of what multiplies the scales of all maps.
+pub const LN_SCALE: &str = "ln_scale";
+
+/// A fitted scale is at most so many e-foldings off: residuals that are all 0 have none.
+const SCALE_RANGE: f64 = 12.0;
+
 /// Everything about a fit but the minimisation.
 pub struct Problem<'a> {
     pub telescope: &'a Telescope,
@@ -27,6 +36,8 @@ pub struct Problem<'a> {
     pub maps: &'a MapSet,
     pub options: &'a FitOptions,
     pub model: Model,
+    /// The model's, and after them the likelihood's own.
+    pub parameters: Vec<Parameter>,
     /// Start values of all parameters.
     pub start: Vec<f64>,
     /// How far each may well have to go.
@@ -49,7 +60,10 @@ impl<'a> Problem<'a> {
         options: &'a FitOptions,
     ) -> Result<Self> {
         let model = model_of(telescope, wavelength, maps, options)?;
-        let start: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
+        let mut parameters = model.parameters.clone();
+        let scale = || Parameter { name: LN_SCALE.into(), unit: "", default: 0.0 };
+        parameters.extend(options.fit_scale.then(scale));
+        let start: Vec<f64> = parameters.iter().map(|p| p.default).collect();
         let mut problem = Problem {
             lengths: vec![0.3; start.len()],
             bounds: vec![(f64::NEG_INFINITY, f64::INFINITY); start.len()],
@@ -60,6 +74,7 @@ impl<'a> Problem<'a> {
             maps,
             options,
             model,
+            parameters,
             start,
         };
         problem.free_by_default();
@@ -82,6 +97,7 @@ impl<'a> Problem<'a> {
             maps,
             options,
             model: model_of(self.telescope, self.wavelength, maps, options)?,
+            parameters: self.parameters.clone(),
             start: self.start.clone(),
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
@@ -94,11 +110,31 @@ impl<'a> Problem<'a> {
         self.model.position(name)
     }
 
+    /// The position of the logarithm of the fitted scale, where that is fitted.
+    pub fn of_scale(&self) -> Option<usize> {
+        self.options.fit_scale.then(|| self.parameters.len() - 1)
+    }
+
+    /// The place of the logarithm of the scale among the parameters `which`.
+    pub fn scale_among(&self, which: &[usize]) -> Option<usize> {
+        self.of_scale().and_then(|scale| which.iter().position(|&i| i == scale))
+    }
+
+    /// What the maps' scales are multiplied by at the values `at` of all parameters, if the scale is
+    /// among `which`.
+    pub fn scale_factor(&self, which: &[usize], at: &[f64]) -> f64 {
+        self.scale_among(which).map_or(1.0, |k| at[which[k]].exp())
+    }
+
     fn free_by_default(&mut self) {
         let Nuisance { offset, gain, background } = self.options.nuisance;
         // Piston has no effect; tilt is every map's offset where those are free.
         let first = if offset { zernike::count(1) } else { 1 };
         (first..zernike::count(self.options.order)).for_each(|j| self.free[j] = true);
+        if let Some(scale) = self.of_scale() {
+            self.free[scale] = true;
+            self.bounds[scale] = (-SCALE_RANGE, SCALE_RANGE);
+        }
         let mut names = self.telescope.free_illumination.clone();
         // An amplitude's polynomials do what the illumination's own parameters of their order do.
         let order = |name: &str| if ["x0", "y0"].contains(&name) { 1 } else { 2 };
@@ -145,15 +181,16 @@ impl<'a> Problem<'a> {
         }
         self.lengths[self.model.of_amplitude()].fill(0.1);
         self.bounds[self.model.of_amplitude()].fill((-MOST_AMPLITUDE, MOST_AMPLITUDE));
-        for name in model::LATERAL {
+        for name in LATERAL {
             if let Some(i) = self.position(name) {
                 self.lengths[i] = self.wavelength;
             }
         }
         if let Some(chop) = self.model.of_chop() {
+            let ratios = chop + 1..=chop + self.maps.maps.len();
             self.lengths[chop] = 0.1 * dish;
-            self.lengths[chop + 1..].fill(0.1);
-            self.bounds[chop + 1..].fill((0.0, 3.0));
+            self.lengths[ratios.clone()].fill(0.1);
+            self.bounds[ratios].fill((0.0, 3.0));
         }
         let models = self.model_maps(&self.start.clone());
         for (k, map) in self.maps.maps.iter().enumerate() {
@@ -220,9 +257,9 @@ impl<'a> Problem<'a> {
 
     /// The parameters of this name: one, or one of every map.
     fn named(&self, name: &str) -> Result<Vec<usize>> {
-        let of_map = |p: &model::Parameter| p.name.split('[').next() == Some(name);
-        let found: Vec<usize> = (0..self.model.parameters.len())
-            .filter(|&i| self.model.parameters[i].name == name || of_map(&self.model.parameters[i]))
+        let of_map = |p: &Parameter| p.name.split('[').next() == Some(name);
+        let found: Vec<usize> = (0..self.parameters.len())
+            .filter(|&i| self.parameters[i].name == name || of_map(&self.parameters[i]))
             .collect();
         if found.is_empty() {
             return Err(Error::usage(format!("unknown parameter '{name}' for this model")));
@@ -231,7 +268,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Records the parameters: `which` in units of their lengths from `origin`, the others constant.
-    fn parameters<'t>(
+    fn variables<'t>(
         &self,
         tape: &'t Tape,
         which: &[usize],
@@ -246,7 +283,8 @@ impl<'a> Problem<'a> {
     }
 
     /// The negative log-likelihood as a function of the parameters `which`, in units of their
-    /// lengths from `origin`; the other parameters stay at `origin`.
+    /// lengths from `origin`; the other parameters stay at `origin`. Where the scale is among `which`, it
+    /// multiplies `scales`, and the likelihood has its norm.
     pub fn function(
         &self,
         which: &[usize],
@@ -255,9 +293,11 @@ impl<'a> Problem<'a> {
         scales: &[f64],
     ) -> Function {
         Function::new(which.len(), |tape, x| {
-            let all = self.parameters(tape, which, origin, x);
+            let all = self.variables(tape, which, origin, x);
             let spaces = self.model.spaces(tape);
-            let maps = self.model.record(tape, &all, &spaces);
+            let maps = self.model.record(tape, &all[..self.model.parameters.len()], &spaces);
+            let scale = self.scale_among(which).map(|k| all[which[k]]);
+            let inverse = scale.map(|scale| (-scale).exp());
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
                 let mut data = self.model.arrange(k, &self.maps.maps[k].power);
                 data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
@@ -265,13 +305,21 @@ impl<'a> Problem<'a> {
                 if let Some(weights) = self.weights(k) {
                     residual = residual * tape.data_in(spaces[k], weights);
                 }
+                if let Some(inverse) = inverse {
+                    residual = residual * inverse;
+                }
                 match kind {
                     LikelihoodKind::Gaussian => 0.5 * residual.square().sum(),
                     LikelihoodKind::Cauchy => residual.square().ln_1p().sum(),
                 }
             });
-            let likelihood: Var = terms.sum();
-            match self.prior(&all, kind, scales) {
+            let mut likelihood: Var = terms.sum();
+            if let Some(scale) = scale {
+                let known =
+                    self.maps.maps.iter().map(|m| m.power.len() - m.blanks()).sum::<usize>();
+                likelihood = likelihood + known as f64 * scale;
+            }
+            match self.prior(&all, which, kind, scales) {
                 Some(prior) => likelihood + prior,
                 None => likelihood,
             }
@@ -304,8 +352,9 @@ impl<'a> Problem<'a> {
     /// The model of some maps, as arrays of a function like [`function`](Problem::function).
     pub fn modelled(&self, which: &[usize], origin: &[f64], maps: Range<usize>) -> Function {
         Function::with_arrays(which.len(), |tape, x| {
-            let all = self.parameters(tape, which, origin, x);
-            let models = self.model.record(tape, &all, &self.model.spaces(tape));
+            let all = self.variables(tape, which, origin, x);
+            let all = &all[..self.model.parameters.len()];
+            let models = self.model.record(tape, all, &self.model.spaces(tape));
             (tape.constant(0.0), models[maps].to_vec())
         })
         .backend(self.options.backend)
@@ -379,7 +428,7 @@ fn model_of(
     });
     let model = Model::of(telescope, wavelength, options.order, maps, grid)?;
     let model = model.weighted(options.amplitude_order);
-    model.shifted(&maps.shift, options.names(&model::LATERAL))
+    model.shifted(&maps.shift, options.names(&LATERAL))
 }
 
 /// The median of the sigmas of samples.

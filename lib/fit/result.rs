@@ -1,6 +1,7 @@
 //! What a fit found, as it is written to JSON, CSV and FITS. Keys are stable; all values are SI.
 
 use super::flags::Flag;
+use super::sampling::Posterior;
 use super::surface::Surface;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,12 @@ pub struct FitResult {
     /// The covariance of the free parameters, in their order.
     #[serde(skip)]
     pub covariance: Option<Array2<f64>>,
+    /// The likelihood's scale for each map, in its power unit.
+    #[serde(skip)]
+    pub scales: Vec<f64>,
+    /// What was drawn, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<Posterior>,
     #[serde(skip)]
     pub images: Images,
 }
@@ -55,6 +62,9 @@ pub struct LikelihoodSummary {
     pub kind: String,
     /// The scale of the residuals as a fraction of each map's peak.
     pub scale: f64,
+    /// Whether it was fitted with the parameters, as `ln_scale`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fitted: bool,
 }
 
 /// How often value and gradient were computed.

@@ -80,7 +80,8 @@ pub fn search<'a>(
     // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
     // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
     let mut inverse = match levels {
-        [] => None,
+        // The scale is told far better than anything else.
+        [] if !options.fit_scale => None,
         _ => covariance::inverse_curvature(&problem, &which, &at),
     };
     for (i, level) in levels.iter().enumerate() {
@@ -103,7 +104,10 @@ pub fn search<'a>(
             Some(next) => problem.with_maps(&next.maps, &next.options)?,
             None => problem.with_maps(maps, options)?,
         };
-        adapt_scales(&mut problem, &at);
+        // A fitted scale is relative to these.
+        if !options.fit_scale {
+            adapt_scales(&mut problem, &at);
+        }
     }
     // A second start, with fresh curvature, where the first did not settle.
     let mut likelihood =
@@ -138,17 +142,28 @@ fn explore(
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<Vec<f64>> {
     let order = problem.options.order;
-    let all = problem.free_up_to(order);
+    // Least squares at a scale of their own do not tell that of the likelihood.
+    let free_up_to = |order: u32| {
+        let mut free = problem.free_up_to(order);
+        free.retain(|&i| Some(i) != problem.of_scale());
+        free
+    };
+    let all = free_up_to(order);
     // One function serves all orders: those that are not in yet stand still.
     let mut likelihood =
         Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
+    if problem.options.near
+        && let Some(at) = refit(problem, &mut likelihood, count, progress)?
+    {
+        return Ok(at);
+    }
     let mut best: Option<(f64, Vec<f64>)> = None;
     for start in 0..STARTS {
         let mut at = nudged(problem, start);
         let mut value = 0.0;
         let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
         for upto in 1..=order {
-            let which = problem.free_up_to(upto);
+            let which = free_up_to(upto);
             let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
             let stage = Stage {
                 which: &which,
@@ -180,6 +195,34 @@ fn explore(
         }
     }
     Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+}
+
+/// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
+/// themselves, then everything if that does not explain the maps. `None` where neither does.
+fn refit(
+    problem: &Problem,
+    likelihood: &mut Likelihood,
+    count: &mut dyn FnMut(&Minimum),
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<Option<Vec<f64>>> {
+    let given = &problem.options.edits.start;
+    let is_new = |&i: &usize| {
+        let own = problem.model.map_of(i);
+        own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
+    };
+    let all = likelihood.parameters.clone();
+    let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
+    let mut at = problem.start.clone();
+    for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
+        let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
+        if !which.is_empty() {
+            count(&stage.descend(likelihood, &mut at, progress)?);
+        }
+        if quality::trusts(problem, &problem.model_maps(&at)) {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
 }
 
 /// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others

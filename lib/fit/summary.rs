@@ -66,7 +66,6 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         covariance.as_ref().map(|c| c[(k, k)].max(0.0).sqrt()).filter(|s| s.is_finite())
     };
     let parameters = problem
-        .model
         .parameters
         .iter()
         .enumerate()
@@ -99,7 +98,8 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         illumination: problem.telescope.illumination.name().into(),
         likelihood: LikelihoodSummary {
             kind: options.likelihood.name().into(),
-            scale: problem.scales[0] / maps[0].peak(),
+            scale: problem.scales[0] * problem.scale_factor(which, at) / maps[0].peak(),
+            fitted: problem.scale_among(which).is_some(),
         },
         status: status.into(),
         message,
@@ -113,6 +113,8 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
         flags: Vec::new(),
         orders: Vec::new(),
         covariance,
+        scales: problem.scales.clone(),
+        posterior: None,
         images,
     })
 }
@@ -125,7 +127,7 @@ fn doubt(
     flat: &[Vec<usize>],
 ) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.at);
-    let name = |i: usize| problem.model.parameters[i].name.as_str();
+    let name = |i: usize| problem.parameters[i].name.as_str();
     let gains = (0..models.len()).map(|k| problem.model.of_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
         if at[gain] <= problem.bounds[gain].0 * 1.0001 {
@@ -134,6 +136,11 @@ fn doubt(
                 name(gain)
             ));
         }
+    }
+    if let Some(k) = problem.scale_among(which)
+        && at[which[k]] <= problem.bounds[which[k]].0
+    {
+        return Some("the maps leave no residuals to tell the scale by; give --scale".into());
     }
     if problem.options.errors {
         let Some(covariance) = covariance else {
@@ -165,7 +172,7 @@ fn doubt(
             ));
         }
         let loose = which.iter().enumerate().find(|&(k, &i)| {
-            problem.model.parameters[i].unit == "rad"
+            problem.parameters[i].unit == "rad"
                 && model::mode_of(name(i)).is_some()
                 && covariance[(k, k)] > 1.0
         });

@@ -53,6 +53,60 @@ impl Surface {
     }
 }
 
+/// The dish under the illumination of some parameters.
+pub struct Weighed {
+    /// Of every pixel, times its open area.
+    pub amplitude: Vec<f64>,
+    /// Of every pixel, radians, without piston and tilt.
+    pub phase: Vec<f64>,
+    /// Over the dish, weighted by the illumination: the mean of every polynomial, and the covariance of
+    /// every two.
+    pub means: Array1<f64>,
+    pub products: Array2<f64>,
+}
+
+impl Weighed {
+    /// The dish of a problem at the values `at` of all parameters.
+    pub fn new(problem: &Problem, at: &[f64]) -> Weighed {
+        let aperture = &problem.model.aperture;
+        let count = zernike::count(problem.options.order);
+        let points = aperture.points();
+        let lit = problem.telescope.illumination;
+        let illumination = &at[count..count + lit.parameters().len()];
+        let mut amplitude: Vec<f64> =
+            points.iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
+        amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
+        weigh(&mut amplitude, &points, &at[problem.model.of_amplitude()]);
+        let coefficients = without_tilt(&at[..count]);
+        let total: f64 = amplitude.iter().sum();
+        let (mut means, mut products) = (Array1::zeros(count), Array2::zeros((count, count)));
+        let mut phase = Vec::with_capacity(points.len());
+        for (points, weights) in points.chunks(BLOCK).zip(amplitude.chunks(BLOCK)) {
+            let table = zernike::table(problem.options.order, points);
+            let weighted = &table * &ArrayView1::from(weights);
+            means += &(weighted.sum_axis(Axis(1)) / total);
+            products += &(weighted.dot(&table.t()) / total);
+            phase.extend(ArrayView1::from(&coefficients).dot(&table));
+        }
+        // About the means: <(a - <a>) (b - <b>)> = <a b> - <a> <b>.
+        products -= &(&means * &means.view().insert_axis(Axis(1)));
+        Weighed { amplitude, phase, means, products }
+    }
+
+    /// The rms of the phase of some coefficients; piston and tilt do not count.
+    pub fn rms(&self, coefficients: &[f64]) -> f64 {
+        let z = Array1::from(without_tilt(coefficients));
+        z.dot(&self.products.dot(&z)).max(0.0).sqrt()
+    }
+}
+
+/// The coefficients with those of piston and tilt 0.
+fn without_tilt(coefficients: &[f64]) -> Vec<f64> {
+    let mut z = coefficients.to_vec();
+    z.iter_mut().take(zernike::count(1)).for_each(|z| *z = 0.0);
+    z
+}
+
 /// The surface at the optimum `at` of the parameters `which`, and the pictures of the aperture.
 pub fn measure(
     problem: &Problem,
@@ -62,32 +116,10 @@ pub fn measure(
 ) -> (SurfaceSummary, Images) {
     let aperture = &problem.model.aperture;
     let (first, count) = (zernike::count(1), zernike::count(problem.options.order));
-    let points = aperture.points();
-    let lit = problem.telescope.illumination;
-    let illumination = &at[count..count + lit.parameters().len()];
-    let mut amplitude: Vec<f64> =
-        points.iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
-    amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
-    weigh(&mut amplitude, &points, &at[problem.model.of_amplitude()]);
-    let mut coefficients = at[..count].to_vec();
-    coefficients[..first].fill(0.0);
-    // Over the dish, weighted by the illumination: the means of the polynomials and of their products.
-    let total: f64 = amplitude.iter().sum();
-    let (mut means, mut products) = (Array1::zeros(count), Array2::zeros((count, count)));
-    let mut phase = Vec::with_capacity(points.len());
-    for (points, weights) in points.chunks(BLOCK).zip(amplitude.chunks(BLOCK)) {
-        let table = zernike::table(problem.options.order, points);
-        let weighted = &table * &ArrayView1::from(weights);
-        means += &(weighted.sum_axis(Axis(1)) / total);
-        products += &(weighted.dot(&table.t()) / total);
-        phase.extend(ArrayView1::from(&coefficients).dot(&table));
-    }
-    // About the means: <(a - <a>) (b - <b>)> = <a b> - <a> <b>.
-    products -= &(&means * &means.view().insert_axis(Axis(1)));
-    let rms = |z: &[f64]| {
-        let z = ArrayView1::from(z);
-        z.dot(&products.dot(&z)).max(0.0).sqrt()
-    };
+    let coefficients = without_tilt(&at[..count]);
+    let weighed = Weighed::new(problem, at);
+    let rms = |z: &[f64]| weighed.rms(z);
+    let Weighed { amplitude, phase, means, products } = &weighed;
     let phase_rms = rms(&coefficients);
     let free: Vec<usize> =
         (0..which.len()).filter(|&k| (first..count).contains(&which[k])).collect();
@@ -131,8 +163,8 @@ pub fn measure(
     let (surface, surface_sigma) = shape.at(&places);
     let side = Side::of(problem);
     let images = Images {
-        amplitude: side.picture(problem, &amplitude),
-        phase: side.picture(problem, &phase),
+        amplitude: side.picture(problem, amplitude),
+        phase: side.picture(problem, phase),
         surface: side.picture(problem, &surface),
         surface_sigma: side.picture(problem, &surface_sigma),
         shape,

@@ -262,6 +262,17 @@ impl Model {
         self.common() + map * OF_EVERY_MAP.len() + which
     }
 
+    /// The kind of a parameter that only one map depends on (a place in [`OF_EVERY_MAP`], or the number of
+    /// these for the strength of its second beam), and the map; `None` for those of all maps.
+    pub fn map_of(&self, parameter: usize) -> Option<(usize, usize)> {
+        let (kinds, maps) = (OF_EVERY_MAP.len(), self.defocus.len());
+        let own = parameter.checked_sub(self.common())?;
+        match own.checked_sub(kinds * maps) {
+            None => Some((own % kinds, own / kinds)),
+            Some(beyond) => (1..=maps).contains(&beyond).then(|| (kinds, beyond - 1)),
+        }
+    }
+
     /// A map's samples in the order of the transform's outputs.
     pub fn arrange(&self, map: usize, values: &[f64]) -> Vec<f64> {
         self.skies[self.sky_of_map[map]].arrangement.arrange(values)

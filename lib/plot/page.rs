@@ -279,7 +279,7 @@ pub(super) mod tests {
             precision: "f64".into(),
             threads: 1,
             illumination: "pedestal".into(),
-            likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01 },
+            likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01, fitted: false },
             status: "converged".into(),
             message: String::new(),
             negative_log_likelihood: 1.0,
@@ -298,6 +298,8 @@ pub(super) mod tests {
                 ..SurfaceSummary::default()
             },
             covariance: None,
+            scales: Vec::new(),
+            posterior: None,
             images: Images::default(),
         }
     }

@@ -3,6 +3,7 @@
 use super::json;
 use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
+use crate::fit::sampling::Posterior;
 use crate::io::Precision;
 use crate::io::fits::memory::{Values, Writer};
 use crate::io::fits::{write_blur, write_map, write_observation, write_provenance};
@@ -28,6 +29,9 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
     write_parameters(&mut writer, &result.parameters)?;
     write_summaries(&mut writer, &result.maps)?;
     write_orders(&mut writer, &result.orders)?;
+    if let Some(posterior) = &result.posterior {
+        write_posterior(&mut writer, posterior)?;
+    }
     if let Some(covariance) = result.covariance.as_ref().filter(|c| !c.is_empty()) {
         write_image(&mut writer, "COVARIANCE", covariance)?;
         let free = result.parameters.iter().filter(|p| p.free);
@@ -196,6 +200,31 @@ fn write_sense(writer: &mut Writer) -> Result<()> {
         writer.comment(line)?;
     }
     Ok(())
+}
+
+/// The draws, a row each.
+fn write_posterior(writer: &mut Writer, posterior: &Posterior) -> Result<()> {
+    let chain = |row| i32::try_from(posterior.chain_of(row)).unwrap_or(i32::MAX);
+    let chains: Vec<i32> = (0..posterior.values.nrows()).map(chain).collect();
+    // A column's name has letters, digits and underscores.
+    let name = |name: &str| name.replace('[', "_").replace(']', "");
+    let names: Vec<String> = posterior.names().map(name).collect();
+    let units = posterior.parameters.iter().chain(&posterior.derived).map(|q| q.unit.as_str());
+    let values: Vec<Vec<f64>> =
+        posterior.values.columns().into_iter().map(|c| c.to_vec()).collect();
+    let mut columns = vec![("CHAIN", "", Values::Integers(&chains))];
+    let rest = names.iter().zip(units).zip(&values);
+    columns.extend(rest.map(|((name, unit), values)| {
+        // What is no unit of the standard is left out: a map's own, dish radii.
+        let unit = if ["rad", "m"].contains(&unit) { unit } else { "" };
+        (name.as_str(), unit, Values::Numbers(values))
+    }));
+    writer.table("POSTERIOR", &columns)?;
+    writer.number("POWER", posterior.power, "of the likelihood")?;
+    writer.text("SEED", &posterior.seed.to_string(), "of the draws")?;
+    writer.number("ACCEPT", posterior.acceptance, "mean acceptance of the sampler")?;
+    writer.integer("DIVERGE", count(posterior.divergences), "trajectories that broke off")?;
+    writer.integer("EVALS", count(posterior.evaluations), "values and gradients")
 }
 
 /// The orders that were compared.

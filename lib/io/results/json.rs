@@ -1,10 +1,12 @@
 //! A fit's result as JSON.
 
 use crate::error::{Error, Result};
+use crate::fit::chains::Distribution;
 use crate::fit::result::{
     Evaluations, FitResult, LikelihoodSummary, MapSummary, OrderSummary, ParameterSummary, Seconds,
     SurfaceSummary,
 };
+use crate::fit::sampling::Quantity;
 
 /// The result as one JSON object, indented, with a line end.
 ///
@@ -35,7 +37,7 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         precision: _,
         threads: _,
         illumination: _,
-        likelihood: LikelihoodSummary { kind: _, scale },
+        likelihood: LikelihoodSummary { kind: _, scale, fitted: _ },
         status: _,
         message: _,
         negative_log_likelihood,
@@ -48,6 +50,8 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         flags: _,
         orders,
         covariance: _,
+        scales: _,
+        posterior,
         images: _,
     } = result;
     let SurfaceSummary {
@@ -110,6 +114,17 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
     push("surface.ruze_efficiency_sigma", *ruze_efficiency_sigma);
     push("surface.surface_rms_without_focus_m", Some(*surface_rms_without_focus_m));
     push("surface.ruze_efficiency_without_focus", Some(*ruze_efficiency_without_focus));
+    let quantities = posterior.iter().flat_map(|p| p.parameters.iter().chain(&p.derived));
+    for Quantity { name, unit: _, distribution } in quantities {
+        let Distribution { mean, sd, q16, q50, q84, ess, rhat } = distribution;
+        let all = [mean, sd, q16, q50, q84, ess, rhat];
+        let keys = ["mean", "sd", "q16", "q50", "q84", "ess", "rhat"];
+        for (key, value) in keys.iter().zip(all) {
+            push(&format!("the posterior's {key} of {name}"), Some(*value));
+        }
+    }
+    push("posterior.acceptance", posterior.as_ref().map(|p| p.acceptance));
+    push("posterior.power", posterior.as_ref().map(|p| p.power));
     for row in orders {
         let OrderSummary {
             order,

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::io::fits::memory::Reader;
 use crate::io::fits::{Content, read_named_values, read_positive, read_radius, read_wavelength};
-use crate::optics::beam_map::Blur;
+use crate::optics::beam_map::{BeamMap, Blur};
 use serde::Deserialize;
 
 /// What another program needs of a fit: its parameters and what they belong to.
@@ -20,6 +20,30 @@ pub struct FitFile {
     pub order: u32,
     /// Name and value, SI, free and fixed ones.
     pub parameters: Vec<(String, f64)>,
+    /// The maps that were fitted, in their order; empty where the file is FITS.
+    pub maps: Vec<FittedMap>,
+}
+
+/// What tells a map from others.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FittedMap {
+    pub name: String,
+    /// Metres.
+    pub defocus_m: f64,
+    /// Known ones.
+    pub samples: usize,
+    /// In the map's own unit.
+    pub peak: f64,
+}
+
+impl FittedMap {
+    /// Whether this is `map`, or its twin.
+    pub fn is(&self, map: &BeamMap) -> bool {
+        self.name == map.name
+            && self.defocus_m == map.defocus
+            && self.samples == map.power.len() - map.blanks()
+            && self.peak == map.peak()
+    }
 }
 
 /// What is read of the JSON; other keys may be there.
@@ -34,6 +58,8 @@ struct Json {
     illumination: String,
     order: u32,
     parameters: Vec<JsonParameter>,
+    #[serde(default)]
+    maps: Vec<FittedMap>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +123,7 @@ fn read_json(bytes: &[u8], place: &str) -> Result<FitFile> {
         illumination: json.illumination,
         order: json.order,
         parameters: parameters.collect(),
+        maps: json.maps,
     })
 }
 
@@ -131,6 +158,7 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
         illumination: illumination.ok_or_else(|| missing("ILLUM"))?,
         order: order as u32,
         parameters: read_named_values(&mut reader, table.number)?,
+        maps: Vec::new(),
     })
 }
 
@@ -153,9 +181,13 @@ mod tests {
                 ("gain[0]".into(), 1.01),
                 ("sigma".into(), 0.72),
             ],
+            maps: Vec::new(),
         };
         let json = write_json(&result).unwrap();
-        assert_eq!(read_parameters(&json, "x").unwrap(), expected);
+        let mut read = read_parameters(&json, "x").unwrap();
+        let maps = std::mem::take(&mut read.maps);
+        assert_eq!((maps.len(), &*maps[1].name, maps[1].defocus_m), (2, "MAP1", -0.05));
+        assert_eq!(read, expected);
         let fits = write_fits(&result, &samples::maps(), &[]).unwrap();
         assert_eq!(read_parameters(&fits, "x").unwrap(), expected);
     }

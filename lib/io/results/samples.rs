@@ -1,8 +1,10 @@
 //! A small result and its maps, for tests.
 
+use crate::fit::chains::distribution;
 use crate::fit::result::{
     Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
+use crate::fit::sampling::{Posterior, Quantity};
 use crate::fit::surface::Surface;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use ndarray::{Array2, array};
@@ -16,6 +18,29 @@ pub fn maps() -> MapSet {
         sigma: Sigma::Unknown,
     };
     MapSet { maps: vec![map("MAP0", 0.0), map("MAP1", -0.05)], ..MapSet::default() }
+}
+
+/// Two chains of two draws.
+pub fn posterior() -> Posterior {
+    let quantity = |name: &str, unit: &str| Quantity {
+        name: name.into(),
+        unit: unit.into(),
+        distribution: distribution(array![[1.0, 2.0], [3.0, 4.0]].view()),
+    };
+    Posterior {
+        draws: 4,
+        chains: 2,
+        warm_up: 10,
+        seed: 7,
+        sampler: "nuts".into(),
+        power: 1.0,
+        evaluations: 50,
+        acceptance: 0.75,
+        divergences: 0,
+        parameters: vec![quantity("z3", "rad"), quantity("gain[0]", "map")],
+        derived: vec![quantity("surface_rms_m", "m")],
+        values: array![[0.25, 1.0, 2e-5], [0.5, 2.0, 3e-5], [0.75, 3.0, 4e-5], [1.0, 4.0, 5e-5]],
+    }
 }
 
 pub fn result() -> FitResult {
@@ -50,7 +75,7 @@ pub fn result() -> FitResult {
         precision: "f64".into(),
         threads: 2,
         illumination: "gaussian".into(),
-        likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01 },
+        likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01, fitted: false },
         status: "converged".into(),
         message: "a message that is longer than one card of a FITS header holds, which is 68"
             .into(),
@@ -74,6 +99,8 @@ pub fn result() -> FitResult {
         flags: Vec::new(),
         orders: Vec::new(),
         covariance: Some(array![[1.0, 0.5], [0.5, 2.0]]),
+        scales: Vec::new(),
+        posterior: None,
         images: Images {
             amplitude: Array2::from_shape_fn((3, 4), |(y, x)| (4 * y + x) as f64),
             phase: Array2::from_elem((3, 4), f64::NAN),
