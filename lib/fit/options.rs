@@ -117,6 +117,8 @@ pub struct FitOptions {
     pub backend: Backend,
     /// Compute errors and covariance.
     pub errors: bool,
+    /// The most starts that a search for the optimum is given.
+    pub starts: u64,
 }
 
 impl Default for FitOptions {
@@ -134,6 +136,7 @@ impl Default for FitOptions {
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,
+            starts: 60,
         }
     }
 }
