@@ -67,7 +67,10 @@ pub fn search<'a>(
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<Found<'a>> {
     let mut evaluations = Evaluations::default();
-    let mut way = Way::default();
+    // What noise leaves is known for certain in simulations only; elsewhere the model is as likely to be at
+    // fault as the search.
+    let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
+    let mut way = Way { starts: starts.max(1), ..Way::default() };
     let mut best: Option<Found> = None;
     loop {
         let mut problem = match levels.first() {
@@ -96,7 +99,7 @@ pub fn search<'a>(
         if !best.as_ref().is_some_and(ahead) {
             best = Some(found);
         }
-        if done || way.next >= options.starts {
+        if done || way.next >= way.starts {
             let mut found = best.expect("an optimum");
             found.evaluations = evaluations;
             return Ok(found);
@@ -167,11 +170,15 @@ fn settle<'a>(
 /// turns, as what helps one surface does not help another.
 const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
 
+/// The most starts for maps that are not a simulation's.
+const REAL: u64 = 20;
+
 /// How far an exploration has come.
 #[derive(Default)]
 struct Way {
-    /// The next start's number.
+    /// The next start's number, and how many there may be.
     next: u64,
+    starts: u64,
     /// The least value reached, and the parameters there.
     best: Option<(f64, Vec<f64>)>,
 }
@@ -197,7 +204,7 @@ fn explore(
     let alike = |value: f64, least: f64| (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs();
     // What was found before and is not good enough.
     let known = way.best.as_ref().map(|(least, _)| *least);
-    while way.next < problem.options.starts.max(1) {
+    while way.next < way.starts {
         let start = way.next;
         way.next += 1;
         let mut at = nudged(problem, start);
