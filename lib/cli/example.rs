@@ -68,6 +68,13 @@ pub const ALL: &[Example] = &[
         "The order that the maps tell, and corrections for actuators at x, y in metres",
         "(echo x,y; echo 1.2,0.4; echo -2,1) > actuators.csv\n    oof-fit maps.fits --order auto:4 --quiet --actuators actuators.csv --clip 300um \\\n      -o surface.fits",
     ),
+    example("oof-plot", "A picture of maps", "oof-plot maps.fits -o maps.png"),
+    example(
+        "oof-plot",
+        "A look at a simulation, without a file between",
+        "oof-simulate --telescope srt --grid 64 --rms 0.5rad --noise none | oof-plot -o srt.png",
+    ),
+    example("oof-plot", "The picture of a fit, later", "oof-plot fit.fits -o picture.png"),
     example("oof-grad", "Is the gradient right?", "oof-grad maps.fits --order 3 --check"),
     example(
         "oof-grad",

@@ -25,6 +25,7 @@
 
 mod csv;
 mod fits;
+mod fitted;
 mod json;
 mod parameters;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod zernikes;
 
 pub use csv::write_csv;
 pub use fits::write_fits;
+pub use fitted::read_fit;
 pub use json::write_json;
 pub use parameters::{FitFile, read_parameters};
 pub use zernikes::{read_zernikes, write_zernikes};

@@ -10,7 +10,7 @@ use super::guard::Unit;
 use super::header::Content;
 use super::memory::Reader;
 use crate::error::{Error, Result};
-use crate::optics::beam_map::{MapSet, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
 use crate::units::Quantity;
 
 /// The maps in a FITS file. `place` is the file's name for messages.
@@ -30,16 +30,12 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
     let units = reader.units();
     for unit in &units {
         match &unit.content {
-            Content::Image { axes, .. } => {
-                let map = image::read(&mut reader, unit, axes)?;
-                set.maps.push(map);
-            }
+            Content::Image { .. } => set.maps.push(read_map(&mut reader, unit)?),
             Content::Table { .. } if unit.name == "TRUTH" => {
                 set.truth = read_named_values(&mut reader, unit.number)?;
             }
             Content::Table { .. } if unit.has_defocus || table::is_map(&reader, unit) => {
-                let map = table::read(&mut reader, unit)?;
-                set.maps.push(map);
+                set.maps.push(read_map(&mut reader, unit)?);
             }
             _ => {}
         }
@@ -55,6 +51,14 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
         ));
     }
     Ok(set)
+}
+
+/// The map in one image or table.
+pub(in crate::io) fn read_map(reader: &mut Reader, unit: &Unit) -> Result<BeamMap> {
+    match &unit.content {
+        Content::Image { axes, .. } => image::read(reader, unit, axes),
+        _ => table::read(reader, unit),
+    }
 }
 
 /// A table's columns NAME and VALUE.
