@@ -3,7 +3,9 @@
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use oof::cli::{bench::BenchArgs, example, fit::FitArgs, grad::GradArgs, simulate::SimulateArgs};
+use oof::cli::{
+    bench::BenchArgs, example, fit::FitArgs, grad::GradArgs, plot::PlotArgs, simulate::SimulateArgs,
+};
 use roff::{Roff, bold, roman};
 use std::path::Path;
 
@@ -22,8 +24,14 @@ const EXIT: [(&str, &str); 4] = [
     ("130, 143", "Ended by SIGINT, SIGTERM. Nothing is written."),
 ];
 
-fn commands() -> [Command; 4] {
-    [SimulateArgs::command(), FitArgs::command(), GradArgs::command(), BenchArgs::command()]
+fn commands() -> [Command; 5] {
+    [
+        SimulateArgs::command(),
+        FitArgs::command(),
+        PlotArgs::command(),
+        GradArgs::command(),
+        BenchArgs::command(),
+    ]
 }
 
 /// The options, a sub-section a heading.

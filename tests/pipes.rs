@@ -14,7 +14,7 @@ const BENCH: &str = "oof-bench --grid 32 --order 2 --repeat 1";
 #[test]
 fn a_full_disk_is_one_line_and_exit_status_1() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["oof-fit", "oof-grad", "oof-simulate", "oof-bench"] {
+    for name in ["oof-fit", "oof-plot", "oof-grad", "oof-simulate", "oof-bench"] {
         for line in [format!("{name} --help > /dev/full"), format!("{name} --version > /dev/full")]
         {
             let output = shell(&line, folder.path());
@@ -33,6 +33,8 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
         (format!("{MAPS} | oof-fit --order 2 > /dev/full"), "oof-fit"),
         (format!("{MAPS} | oof-fit --order 2 -o /dev/full"), "oof-fit"),
         (format!("{MAPS} | oof-fit --order 2 --plot /dev/full"), "oof-fit"),
+        (format!("{MAPS} | oof-plot > /dev/full"), "oof-plot"),
+        (format!("{MAPS} | oof-plot -o /dev/full"), "oof-plot"),
         (format!("{MAPS} | oof-grad --order 2 > /dev/full"), "oof-grad"),
         (format!("{BENCH} > /dev/full"), "oof-bench"),
         (format!("{BENCH} -o /dev/full"), "oof-bench"),
@@ -48,7 +50,7 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
 #[test]
 fn a_reader_that_has_gone_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["oof-fit", "oof-grad", "oof-simulate", "oof-bench"] {
+    for name in ["oof-fit", "oof-plot", "oof-grad", "oof-simulate", "oof-bench"] {
         for option in ["--help", "--version"] {
             let line = format!("set -o pipefail; (sleep 0.2; {name} {option}) | true");
             assert_silent_success(&shell(&line, folder.path()), &line);

@@ -83,6 +83,13 @@ pub const ALL: &[Example] = &[
         "An amplitude of its own shape, and a receiver that may be 2 mm off the axis",
         "oof-fit maps.fits --order 3 --amplitude-order 1 --prior sx=0mm:2mm,sy=0mm:2mm \\\n      -o more.json",
     ),
+    example("oof-plot", "A picture of maps", "oof-plot maps.fits -o maps.png"),
+    example(
+        "oof-plot",
+        "A look at a simulation, without a file between",
+        "oof-simulate --telescope srt --grid 64 --rms 0.5rad --noise none | oof-plot -o srt.png",
+    ),
+    example("oof-plot", "The picture of a fit, later", "oof-plot fit.fits -o picture.png"),
     example("oof-grad", "Is the gradient right?", "oof-grad maps.fits --order 3 --check"),
     example(
         "oof-grad",

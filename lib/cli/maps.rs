@@ -72,22 +72,30 @@ impl MapsArgs {
             let maps = maps.collect::<Result<_>>()?;
             return Ok(Content::Maps(Box::new(MapSet { maps, ..MapSet::default() })));
         }
+        self.content(&self.bytes()?, &self.place())
+    }
+
+    /// The bytes of the one file, or of standard input.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
         if self.maps.is_none() && io::stdin().is_terminal() {
             return Err(Error::usage(
                 "no maps: name a file, pipe maps in, or give --map DZ:FILE; see --help",
             ));
         }
-        let (path, place) = (or_dash(&self.maps), self.place());
-        let bytes = source::read(&path)?;
-        match self.format(&bytes, &place)? {
-            Format::Fits => Ok(Content::Maps(Box::new(fits::read_maps(&bytes, &place)?))),
-            Format::Npy => Ok(Content::Cube(npy::read_cube(&bytes, &place)?)),
+        source::read(&or_dash(&self.maps))
+    }
+
+    /// The maps in the bytes of one file.
+    pub fn content(&self, bytes: &[u8], place: &str) -> Result<Content> {
+        match self.format(bytes, place)? {
+            Format::Fits => Ok(Content::Maps(Box::new(fits::read_maps(bytes, place)?))),
+            Format::Npy => Ok(Content::Cube(npy::read_cube(bytes, place)?)),
             Format::Grasp => Err(Error::input(
                 place,
                 "is a GRASP grid, without its dz; give each as --map DZ:FILE, such as --map=-27mm:FILE.grd",
             )),
             // What is no text at all is told so before it is taken for a map.
-            Format::Text => Err(match text::read_map(&bytes, &place, 0.0) {
+            Format::Text => Err(match text::read_map(bytes, place, 0.0) {
                 Ok(_) => Error::input(
                     place,
                     "is one map as text, without its dz; give each map as --map DZ:FILE, such as --map=-27mm:FILE",

@@ -4,7 +4,7 @@
 //! with its options and a function `run`; [`main_with`] is all that a binary calls. Parser, `--help`,
 //! man page and the history in an output's header come from the same definitions.
 //!
-//! * [`fit`], [`grad`], [`simulate`], [`mod@bench`]: the programs;
+//! * [`fit`], [`grad`], [`simulate`], [`plot`], [`mod@bench`]: the programs;
 //! * [`input`]: what `fit` and `grad` share: maps, telescope, and what to fit;
 //! * [`example`]: the examples of help and man pages, which a test runs.
 
@@ -23,6 +23,7 @@ mod model;
 mod noise;
 mod observation;
 mod parameter;
+pub mod plot;
 mod program;
 mod progress;
 mod signal;

@@ -58,7 +58,7 @@ pub fn fit(
     }
     let levels = level::levels(telescope, wavelength, maps, options);
     let found = search::search(telescope, wavelength, maps, options, &levels, progress)?;
-    let mut result = summary::summarise(&found)?;
+    let mut result = summary::summarise(found)?;
     result.flags = flags::flags(&result);
     Ok(result)
 }

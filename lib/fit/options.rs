@@ -133,6 +133,8 @@ pub struct FitOptions {
     pub errors: bool,
     /// Draw from the posterior, which takes the errors.
     pub sampling: Option<Sampling>,
+    /// The most starts that a search for the optimum is given.
+    pub starts: u64,
 }
 
 impl FitOptions {
@@ -175,6 +177,7 @@ impl Default for FitOptions {
             backend: Backend::default(),
             errors: true,
             sampling: None,
+            starts: 60,
         }
     }
 }

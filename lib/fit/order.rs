@@ -33,6 +33,8 @@ pub fn choose(
         let mut options = FitOptions {
             order,
             choose_order: false,
+            // Too low an order explains the maps from nowhere.
+            starts: if order < options.order { options.starts.min(10) } else { options.starts },
             edits: from(options, order, results.last()),
             ..options.clone()
         };

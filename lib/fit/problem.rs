@@ -16,6 +16,9 @@ use std::ops::Range;
 /// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
 /// not be explained away.
 const LEAST_GAIN: f64 = 0.2;
+/// The peak of an unaberrated beam is for that at least this part of the highest one among the maps:
+/// aberrations may well bring a map into focus.
+const REFOCUSED: f64 = 0.4;
 
 /// The largest coefficient of an amplitude's logarithm: a factor of 20 at the rim.
 const MOST_AMPLITUDE: f64 = 3.0;
@@ -193,15 +196,18 @@ impl<'a> Problem<'a> {
             self.bounds[ratios].fill((0.0, 3.0));
         }
         let models = self.model_maps(&self.start.clone());
+        let peaks: Vec<f64> =
+            models.iter().map(|model| model.iter().copied().fold(0.0, f64::max)).collect();
+        let highest = peaks.iter().copied().fold(0.0, f64::max);
         for (k, map) in self.maps.maps.iter().enumerate() {
-            let model_peak = models[k].iter().copied().fold(0.0, f64::max);
+            let model_peak = peaks[k].max(f64::MIN_POSITIVE);
             let peak = map.robust_peak();
             let (mut low, sum_u, sum_v) = centroid(map);
             if self.model.of_chop().is_some() {
                 // As much of the sky is below the background of two beams as above it.
                 low = quantile(map, 2);
             }
-            let ratio = (peak - low).max(0.0) / model_peak.max(f64::MIN_POSITIVE);
+            let ratio = (peak - low).max(0.0) / model_peak;
             let indices: [usize; 5] = std::array::from_fn(|w| self.model.of_map(w, k));
             let focus = 0.5 * self.wavelength;
             let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs(), focus];
@@ -213,8 +219,9 @@ impl<'a> Problem<'a> {
             }
             if self.options.nuisance.gain {
                 self.start[indices[2]] = ratio;
-                // Aberrations lower the model's peak, so that the gain ends above its start.
-                self.bounds[indices[2]] = (LEAST_GAIN * ratio, f64::INFINITY);
+                // Other aberrations lower the model's peak, so that the gain ends above its start.
+                let refocused = model_peak / model_peak.max(REFOCUSED * highest);
+                self.bounds[indices[2]] = (LEAST_GAIN * ratio * refocused, f64::INFINITY);
             }
             if self.options.nuisance.background {
                 self.start[indices[3]] = low;

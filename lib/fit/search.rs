@@ -36,6 +36,10 @@ pub struct Found<'a> {
     /// All parameters at the optimum.
     pub at: Vec<f64>,
     pub minimum: Minimum,
+    /// The maps' models there.
+    pub models: Vec<Vec<f64>>,
+    /// Whether they can be trusted.
+    pub trusted: bool,
     pub evaluations: Evaluations,
 }
 
@@ -49,7 +53,8 @@ const ON_THE_WAY: f64 = 1e-2;
 /// How near the last one is.
 const SETTLED: f64 = 1e-4;
 
-/// Searches for the optimum of `maps`, by way of `levels`.
+/// Searches for the optimum of `maps`, by way of `levels`. An optimum of the whole maps that should not be
+/// trusted sends it out again, as long as there are starts left and one of them leads to a better place.
 ///
 /// # Errors
 /// Maps that the model cannot describe, and what `progress` returns.
@@ -61,21 +66,58 @@ pub fn search<'a>(
     levels: &'a [Level],
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<Found<'a>> {
-    let mut problem = match levels.first() {
-        Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options)?,
-        None => Problem::new(telescope, wavelength, maps, options)?,
-    };
-    // The likelihood's scales are those of the whole maps at every level.
-    problem.scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
-    let which = problem.free_up_to(options.order);
     let mut evaluations = Evaluations::default();
-    let mut count = |level: Option<&Level>, minimum: &Minimum| match level {
-        Some(_) => evaluations.coarse += minimum.evaluations,
-        None => evaluations.full += minimum.evaluations,
-    };
-    let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
-    let mut at =
-        explore(&problem, &rough, &mut |minimum| count(levels.first(), minimum), progress)?;
+    // What noise leaves is known for certain in simulations only; elsewhere the model is as likely to be at
+    // fault as the search.
+    let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
+    let mut way = Way { starts: starts.max(1), ..Way::default() };
+    let mut best: Option<Found> = None;
+    loop {
+        let mut problem = match levels.first() {
+            Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options)?,
+            None => Problem::new(telescope, wavelength, maps, options)?,
+        };
+        // The likelihood's scales are those of the whole maps at every level.
+        problem.scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
+        let mut count = |minimum: &Minimum| match levels.first() {
+            Some(_) => evaluations.coarse += minimum.evaluations,
+            None => evaluations.full += minimum.evaluations,
+        };
+        let rough: Vec<f64> = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
+        let better = explore(&problem, &rough, &mut way, &mut count, progress)?;
+        match best {
+            Some(mut found) if !better => {
+                found.evaluations = evaluations;
+                return Ok(found);
+            }
+            _ => {}
+        }
+        let at = way.best.as_ref().map_or_else(|| problem.start.clone(), |(_, at)| at.clone());
+        let found = settle(problem, at, maps, options, levels, &mut evaluations, progress)?;
+        let done = found.minimum.converged && found.trusted;
+        let ahead = |other: &Found| other.minimum.value < found.minimum.value;
+        if !best.as_ref().is_some_and(ahead) {
+            best = Some(found);
+        }
+        if done || way.next >= way.starts {
+            let mut found = best.expect("an optimum");
+            found.evaluations = evaluations;
+            return Ok(found);
+        }
+    }
+}
+
+/// Goes from the optimum `at` of the first level through the others to the whole maps.
+fn settle<'a>(
+    mut problem: Problem<'a>,
+    mut at: Vec<f64>,
+    maps: &'a MapSet,
+    options: &'a FitOptions,
+    levels: &'a [Level],
+    evaluations: &mut Evaluations,
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<Found<'a>> {
+    let which = problem.free_up_to(options.order);
     adapt_scales(&mut problem, &at);
     // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
     // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
@@ -95,7 +137,7 @@ pub fn search<'a>(
         let mut likelihood =
             Likelihood::new(&problem, &which, &at, options.likelihood, &problem.scales);
         let minimum = stage.descend(&mut likelihood, &mut at, progress)?;
-        count(Some(level), &minimum);
+        evaluations.coarse += minimum.evaluations;
         // More samples have so much more curvature.
         let next = levels.get(i + 1);
         let share = level.share / next.map_or(1.0, |next| next.share);
@@ -114,87 +156,124 @@ pub fn search<'a>(
         Likelihood::new(&problem, &which, &at, options.likelihood, &problem.scales);
     let mut descend = |inverse: Option<&[f64]>, name| {
         let stage = Stage { which: &which, tolerance: SETTLED, inverse, name, full: true };
-        stage.descend(&mut likelihood, &mut at, progress)
+        let minimum = stage.descend(&mut likelihood, &mut at, progress)?;
+        evaluations.full += minimum.evaluations;
+        Ok(minimum)
     };
     let mut minimum = descend(inverse.as_deref(), "all parameters")?;
-    count(None, &minimum);
     if !minimum.converged {
         minimum = descend(None, "all parameters again")?;
-        count(None, &minimum);
     }
     drop(likelihood);
-    Ok(Found { problem, which, at, minimum, evaluations })
+    let models = problem.model_maps(&at);
+    let trusted = quality::trusts(&problem, &models);
+    Ok(Found { problem, which, at, minimum, models, trusted, evaluations: *evaluations })
 }
 
-/// The most starts that a search is given.
-const STARTS: u64 = 10;
-/// The rms of what a start after the first adds to each coefficient of orders 2 and 3, radians.
-const NUDGE: f64 = 0.7;
+/// The rms of what a start after the first adds to each coefficient of orders 2 and 3, radians; they take
+/// turns, as what helps one surface does not help another.
+const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
+
+/// The most starts for maps that are not a simulation's.
+const REAL: u64 = 20;
+
+/// How far an exploration has come.
+#[derive(Default)]
+struct Way {
+    /// The next start's number, and how many there may be.
+    next: u64,
+    starts: u64,
+    /// The least value reached, and the parameters there.
+    best: Option<(f64, Vec<f64>)>,
+}
 
 /// Goes through the orders, each from the last and by least squares: strong aberrations have local
 /// minima, and a robust likelihood is blind far from the optimum. Where the way from the given start does
 /// not end at an optimum that explains the maps, it is gone again from others, until one does, or until
-/// the best is reached twice; the best is returned.
+/// the best is reached twice. When an exploration goes on, because the best was not good enough, it ends
+/// with a clearly better one. Returns whether the best is a new one.
 fn explore(
     problem: &Problem,
     rough: &[f64],
+    way: &mut Way,
     count: &mut dyn FnMut(&Minimum),
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
-) -> Result<Vec<f64>> {
+) -> Result<bool> {
     let order = problem.options.order;
-    // Least squares at a scale of their own do not tell that of the likelihood.
-    let free_up_to = |order: u32| {
-        let mut free = problem.free_up_to(order);
-        free.retain(|&i| Some(i) != problem.of_scale());
-        free
-    };
-    let all = free_up_to(order);
+    let all = free_up_to(problem, order);
     // One function serves all orders: those that are not in yet stand still.
     let mut likelihood =
         Likelihood::new(problem, &all, &problem.start, LikelihoodKind::Gaussian, rough);
     if problem.options.near
-        && let Some(at) = refit(problem, &mut likelihood, count, progress)?
+        && way.best.is_none()
+        && let Some(found) = refit(problem, &mut likelihood, count, progress)?
     {
-        return Ok(at);
+        way.best = Some(found);
+        return Ok(true);
     }
-    let mut best: Option<(f64, Vec<f64>)> = None;
-    for start in 0..STARTS {
+    // Both stopped within a small part of the way to the same optimum.
+    let alike = |value: f64, least: f64| (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs();
+    // What was found before and is not good enough.
+    let known = way.best.as_ref().map(|(least, _)| *least);
+    while way.next < way.starts {
+        let start = way.next;
+        way.next += 1;
         let mut at = nudged(problem, start);
-        let mut value = 0.0;
-        let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
-        for upto in 1..=order {
-            let which = free_up_to(upto);
-            let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
-            let stage = Stage {
-                which: &which,
-                // On the way to the next order nobody needs the optimum of this one.
-                tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
-                inverse: inverse.as_deref(),
-                name: &match start {
-                    0 => format!("order {upto} of {order}"),
-                    _ => format!("order {upto} of {order}, start {}", start + 1),
-                },
-                full: false,
-            };
-            let minimum = stage.descend(&mut likelihood, &mut at, progress)?;
-            count(&minimum);
-            value = minimum.value;
-            known = Some((which, minimum.inverse));
-        }
-        let again = best.as_ref().is_some_and(|(least, _)| {
-            // Both stopped within a small part of the way to the same optimum.
-            (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs()
-        });
+        let value = descend_orders(&mut likelihood, start, &mut at, count, progress)?;
+        let again = way.best.as_ref().is_some_and(|(least, _)| alike(value, *least));
         let mut explained = false;
-        if best.as_ref().is_none_or(|(least, _)| value < *least) {
+        if way.best.as_ref().is_none_or(|(least, _)| value < *least) {
             explained = quality::explains(problem, &at) == Some(true);
-            best = Some((value, at));
+            way.best = Some((value, at));
         }
-        if again || explained {
-            break;
+        match known {
+            None if again || explained => return Ok(true),
+            Some(least) if value < least && !alike(value, least) => return Ok(true),
+            _ => {}
         }
     }
-    Ok(best.map_or_else(|| problem.start.clone(), |(_, at)| at))
+    Ok(known.is_none())
+}
+
+/// The free parameters but the likelihood's scale, which least squares at a scale of their own do not tell.
+fn free_up_to(problem: &Problem, order: u32) -> Vec<usize> {
+    let mut free = problem.free_up_to(order);
+    free.retain(|&i| Some(i) != problem.of_scale());
+    free
+}
+
+/// Minimises from `at` with one order after the other; returns the last one's value.
+fn descend_orders(
+    likelihood: &mut Likelihood,
+    start: u64,
+    at: &mut [f64],
+    count: &mut dyn FnMut(&Minimum),
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<f64> {
+    let problem = likelihood.problem;
+    let order = problem.options.order;
+    let mut value = 0.0;
+    let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
+    for upto in 1..=order {
+        let which = free_up_to(problem, upto);
+        let inverse = known.map(|(from, inverse)| widened(&inverse, &from, &which));
+        let stage = Stage {
+            which: &which,
+            // On the way to the next order nobody needs the optimum of this one.
+            tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
+            inverse: inverse.as_deref(),
+            name: &match start {
+                0 => format!("order {upto} of {order}"),
+                _ => format!("order {upto} of {order}, start {}", start + 1),
+            },
+            full: false,
+        };
+        let minimum = stage.descend(likelihood, at, progress)?;
+        count(&minimum);
+        value = minimum.value;
+        known = Some((which, minimum.inverse));
+    }
+    Ok(value)
 }
 
 /// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
@@ -204,7 +283,7 @@ fn refit(
     likelihood: &mut Likelihood,
     count: &mut dyn FnMut(&Minimum),
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
-) -> Result<Option<Vec<f64>>> {
+) -> Result<Option<(f64, Vec<f64>)>> {
     let given = &problem.options.edits.start;
     let is_new = |&i: &usize| {
         let own = problem.model.map_of(i);
@@ -212,14 +291,16 @@ fn refit(
     };
     let all = likelihood.parameters.clone();
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
-    let mut at = problem.start.clone();
+    let (mut at, mut value) = (problem.start.clone(), f64::INFINITY);
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
         let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
         if !which.is_empty() {
-            count(&stage.descend(likelihood, &mut at, progress)?);
+            let minimum = stage.descend(likelihood, &mut at, progress)?;
+            count(&minimum);
+            value = minimum.value;
         }
         if quality::trusts(problem, &problem.model_maps(&at)) {
-            return Ok(Some(at));
+            return Ok(Some((value, at)));
         }
     }
     Ok(None)
@@ -251,12 +332,13 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
     let mut at = problem.start.clone();
     if start > 0 {
         let mut random = ChaCha8Rng::seed_from_u64(start);
+        let size = NUDGES[start as usize % NUDGES.len()];
         let last = zernike::count(3.min(problem.options.order));
         for (j, value) in at.iter_mut().enumerate().take(last).skip(zernike::count(1)) {
             let nudge: f64 = random.sample(StandardNormal);
             if problem.free[j] {
                 let (low, high) = problem.bounds[j];
-                *value = (*value + NUDGE * nudge).clamp(low, high);
+                *value = (*value + size * nudge).clamp(low, high);
             }
         }
     }

@@ -15,14 +15,14 @@ use ndarray::Array2;
 ///
 /// # Errors
 /// Maps that the model cannot describe.
-pub fn summarise(found: &Found) -> Result<FitResult> {
-    let Found { problem, which, at, minimum, evaluations } = found;
+pub fn summarise(mut found: Found) -> Result<FitResult> {
+    let models = std::mem::take(&mut found.models);
+    let Found { problem, which, at, minimum, evaluations, .. } = &found;
     let (options, maps) = (problem.options, &problem.maps.maps);
     let (covariance, flat) = match options.errors {
         true => covariance::covariance(problem, which, at)?,
         false => (None, Vec::new()),
     };
-    let models = problem.model_maps(at);
     let noise = problem.maps.noise.unwrap_or_default();
     let (mut chi2, mut samples, mut known) = (0.0, 0usize, true);
     let mut summaries = Vec::new();
@@ -53,7 +53,7 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
     }
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = known.then_some(chi2 / degrees).filter(|c| c.is_finite());
-    let doubt = doubt(found, &models, covariance.as_ref(), &flat);
+    let doubt = doubt(&found, models.len(), covariance.as_ref(), &flat);
     let (status, message) = if !minimum.converged {
         ("not converged", "the minimiser stopped before the likelihood settled".to_string())
     } else if let Some(doubt) = doubt {
@@ -122,13 +122,13 @@ pub fn summarise(found: &Found) -> Result<FitResult> {
 /// Why an optimum should not be trusted, if there is a reason.
 fn doubt(
     found: &Found,
-    models: &[Vec<f64>],
+    maps: usize,
     covariance: Option<&Array2<f64>>,
     flat: &[Vec<usize>],
 ) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.at);
     let name = |i: usize| problem.parameters[i].name.as_str();
-    let gains = (0..models.len()).map(|k| problem.model.of_map(model::GAIN, k));
+    let gains = (0..maps).map(|k| problem.model.of_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
         if at[gain] <= problem.bounds[gain].0 * 1.0001 {
             return Some(format!(
@@ -184,7 +184,7 @@ fn doubt(
             ));
         }
     }
-    (!quality::trusts(problem, models)).then(|| {
+    (!found.trusted).then(|| {
         "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
     })
 }

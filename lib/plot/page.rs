@@ -32,7 +32,8 @@ pub fn fit_page(result: &FitResult, maps: &MapSet) -> Vec<u8> {
     rows.push(aperture(result));
     let summary = Summary::of(result);
     let title = format!("{}: out-of-focus holography", result.telescope);
-    draw(&title, &about(maps), &rows, Some(&summary)).png()
+    let about = about(maps, Some(result.wavelength_m));
+    draw(&title, &about, &rows, Some(&summary)).png()
 }
 
 /// The picture of observed maps, three a row, as PNG. Axes as for [`fit_page`].
@@ -44,7 +45,7 @@ pub fn maps_page(maps: &MapSet) -> Vec<u8> {
         Some(telescope) => format!("{telescope}: beam maps"),
         None => "beam maps".into(),
     };
-    draw(&title, &about(maps), &rows, None).png()
+    draw(&title, &about(maps, maps.wavelength), &rows, None).png()
 }
 
 /// The heading, the rows below each other, and the summary in the last row's last place.
@@ -232,11 +233,10 @@ fn defocus(map: &BeamMap) -> String {
 }
 
 /// Object, wavelength and elevation, where they are known, and how many maps there are.
-fn about(maps: &MapSet) -> String {
+fn about(maps: &MapSet, wavelength: Option<f64>) -> String {
     let mut parts = Vec::new();
     parts.extend(maps.object.clone().filter(|name| !name.is_empty()));
-    let wavelength = maps.wavelength.filter(|w| w.is_finite());
-    parts.extend(wavelength.map(show_length));
+    parts.extend(wavelength.filter(|w| w.is_finite()).map(show_length));
     let elevation = maps.elevation.filter(|e| e.is_finite());
     parts.extend(elevation.map(|e| format!("elevation {:.1}°", e.to_degrees())));
     let count = maps.maps.len();

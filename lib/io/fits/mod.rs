@@ -45,6 +45,9 @@ pub use input::read_maps;
 pub use output::write_maps;
 
 pub(in crate::io) use card::printable;
+pub(in crate::io) use guard::Unit;
 pub(in crate::io) use header::Content;
-pub(in crate::io) use input::{read_named_values, read_positive, read_radius, read_wavelength};
+pub(in crate::io) use input::{
+    read_map, read_named_values, read_positive, read_radius, read_wavelength,
+};
 pub(in crate::io) use output::{write_blur, write_map, write_observation, write_provenance};

@@ -73,6 +73,9 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
     if let Some(object) = &maps.object {
         writer.text("OBJECT", object, "source")?;
     }
+    if let Some(elevation) = maps.elevation {
+        writer.number("MEANEL", elevation.to_degrees(), "[deg] mean elevation")?;
+    }
     writer.text("TOOL", &result.tool, "")?;
     writer.text("VERSION", &result.version, "of the tool")?;
     writer.text("ILLUM", &result.illumination, "kind of illumination")?;

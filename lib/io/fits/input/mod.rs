@@ -10,7 +10,7 @@ use super::guard::Unit;
 use super::header::Content;
 use super::memory::Reader;
 use crate::error::{Error, Result};
-use crate::optics::beam_map::{MapSet, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
 use crate::units::Quantity;
 
 /// The maps in a FITS file. `place` is the file's name for messages.
@@ -31,17 +31,15 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
     let mut shift = Vec::new();
     for unit in &units {
         match &unit.content {
-            Content::Image { axes, .. } => {
-                let map = image::read(&mut reader, unit, axes)?;
-                set.maps.push(map);
+            Content::Image { .. } => {
+                set.maps.push(read_map(&mut reader, unit)?);
                 shift.push(read_shift(&mut reader, unit.number)?);
             }
             Content::Table { .. } if unit.name == "TRUTH" => {
                 set.truth = read_named_values(&mut reader, unit.number)?;
             }
             Content::Table { .. } if unit.has_defocus || table::is_map(&reader, unit) => {
-                let map = table::read(&mut reader, unit)?;
-                set.maps.push(map);
+                set.maps.push(read_map(&mut reader, unit)?);
                 shift.push(read_shift(&mut reader, unit.number)?);
             }
             _ => {}
@@ -67,6 +65,14 @@ pub fn read_maps(bytes: &[u8], place: &str) -> Result<MapSet> {
 fn read_shift(reader: &mut Reader, unit: usize) -> Result<[f64; 2]> {
     let mut read = |key| Ok(reader.number(unit, key)?.unwrap_or(0.0));
     Ok([read("SHIFTX")?, read("SHIFTY")?])
+}
+
+/// The map in one image or table.
+pub(in crate::io) fn read_map(reader: &mut Reader, unit: &Unit) -> Result<BeamMap> {
+    match &unit.content {
+        Content::Image { axes, .. } => image::read(reader, unit, axes),
+        _ => table::read(reader, unit),
+    }
 }
 
 /// A table's columns NAME and VALUE.

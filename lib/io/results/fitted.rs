@@ -1,0 +1,242 @@
+//! A fit's FITS file read back: all that its picture needs.
+
+use crate::error::{Error, Result};
+use crate::fit::result::{
+    Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
+};
+use crate::io::fits::memory::Reader;
+use crate::io::fits::{Content, Unit, read_map, read_wavelength};
+use crate::optics::beam_map::{BeamMap, MapSet};
+use ndarray::Array2;
+
+/// The fit in `bytes` and the maps it is of; `None` where they hold something else. `place` is the file's
+/// name. Errors, flags and what else no picture shows stay away.
+///
+/// # Errors
+/// Damaged files, and fits that lack a table or an image that [`super::write_fits`] writes.
+pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>> {
+    if !bytes.starts_with(b"SIMPLE") {
+        return Ok(None);
+    }
+    let mut reader = Reader::open(bytes, place)?;
+    if reader.text(0, "OOFTYPE")?.as_deref() != Some("FIT") {
+        return Ok(None);
+    }
+    let units = reader.units();
+    let (amplitude, half_width) = on_dish(&mut reader, &units, "AMPLITUDE", place)?;
+    let (phase, _) = on_dish(&mut reader, &units, "PHASE", place)?;
+    let wavelength = read_wavelength(&mut reader)?;
+    let mut set = MapSet {
+        object: reader.text(0, "OBJECT")?,
+        elevation: reader.number(0, "MEANEL")?.map(f64::to_radians),
+        ..MapSet::default()
+    };
+    let mut images =
+        Images { amplitude, phase, aperture_half_width_m: half_width, ..Images::default() };
+    let maps = summaries(&mut reader, &units, place)?;
+    for (i, summary) in maps.iter().enumerate() {
+        let mut one = |name: String| -> Result<BeamMap> {
+            let unit = unit(&units, &name, place)?;
+            read_map(&mut reader, unit)
+        };
+        let (model, residual) = (one(format!("MODEL{i}"))?, one(format!("RESIDUAL{i}"))?);
+        if model.sampling != residual.sampling {
+            let what = format!("MODEL{i} and RESIDUAL{i} have different samples");
+            return Err(Error::input(place, what));
+        }
+        let power = model.power.iter().zip(&residual.power).map(|(model, left)| model + left);
+        set.maps.push(BeamMap { name: summary.name.clone(), power: power.collect(), ..residual });
+        images.model.push(model.power);
+    }
+    let parameters = parameters(&mut reader, &units, place)?;
+    let mut text = |key: &str| -> Result<String> {
+        let missing = || Error::input(place, format!("the primary header has no {key}"));
+        reader.text(0, key)?.ok_or_else(missing)
+    };
+    let (telescope, illumination) = (text("TELESCOP")?, text("ILLUM")?);
+    let (status, kind) = (text("STATUS")?, text("LIKELIHD")?);
+    let mut number = |key: &str| reader.number(0, key);
+    let mut known = |key: &str| Ok::<f64, Error>(number(key)?.unwrap_or(f64::NAN));
+    let result = FitResult {
+        tool: String::new(),
+        version: String::new(),
+        telescope,
+        wavelength_m: wavelength.unwrap_or(f64::NAN),
+        source_radius_rad: 0.0,
+        bandwidth_hz: 0.0,
+        // A number that is none of an order is shown as 0.
+        order: known("ORDER")? as u32,
+        backend: String::new(),
+        precision: String::new(),
+        threads: 0,
+        illumination,
+        likelihood: LikelihoodSummary { kind, scale: known("LIKESCAL")?, fitted: false },
+        status,
+        message: String::new(),
+        negative_log_likelihood: known("NEGLOGL")?,
+        evaluations: Evaluations::default(),
+        seconds: None,
+        parameters,
+        maps,
+        surface: SurfaceSummary {
+            phase_rms_rad: known("PHASERMS")?,
+            surface_rms_m: known("SURFRMS")?,
+            ruze_efficiency: known("RUZE")?,
+            surface_rms_sigma_m: number("SURFSIG")?,
+            ..SurfaceSummary::default()
+        },
+        reduced_chi2: number("REDCHI2")?,
+        flags: Vec::new(),
+        orders: Vec::new(),
+        covariance: None,
+        scales: Vec::new(),
+        posterior: None,
+        images,
+    };
+    Ok(Some((result, set)))
+}
+
+fn unit<'a>(units: &'a [Unit], name: &str, place: &str) -> Result<&'a Unit> {
+    let found = units.iter().find(|unit| unit.name == name);
+    found.ok_or_else(|| Error::input(place, format!("a fit's result without {name}")))
+}
+
+/// An image across the dish `(y, x)`, and half its width in metres.
+fn on_dish(
+    reader: &mut Reader,
+    units: &[Unit],
+    name: &str,
+    place: &str,
+) -> Result<(Array2<f64>, f64)> {
+    let unit = unit(units, name, place)?;
+    let at = reader.place(unit.number);
+    let Content::Image { axes, .. } = &unit.content else {
+        return Err(Error::input(at, format!("found {}, expected an image", unit.describe())));
+    };
+    let [columns, rows] = axes[..] else {
+        return Err(Error::input(at, format!("an image of {} axes, expected 2", axes.len())));
+    };
+    let image = Array2::from_shape_vec((rows, columns), reader.image(unit.number)?);
+    let image = image.map_err(|e| Error::input(&at, e))?;
+    let step = reader.number(unit.number, "CDELT1")?;
+    let step = step.ok_or_else(|| Error::input(at, "no key CDELT1"))?;
+    Ok((image, 0.5 * step * columns as f64))
+}
+
+/// Columns of numbers and of texts.
+type Columns<const N: usize, const T: usize> = ([Vec<f64>; N], [Vec<String>; T]);
+
+/// A table's columns, by name.
+fn columns<const N: usize, const T: usize>(
+    reader: &mut Reader,
+    units: &[Unit],
+    table: &str,
+    place: &str,
+    numbers: [&str; N],
+    texts: [&str; T],
+) -> Result<Columns<N, T>> {
+    let unit = unit(units, table, place)?.number;
+    let column = |reader: &Reader, name: &str| {
+        let missing = || Error::input(reader.place(unit), format!("no column {name}"));
+        reader.find_column(unit, &[name]).ok_or_else(missing)
+    };
+    let mut read = (std::array::from_fn(|_| Vec::new()), std::array::from_fn(|_| Vec::new()));
+    for (values, name) in read.0.iter_mut().zip(numbers) {
+        let column = column(reader, name)?;
+        *values = reader.column(unit, column)?;
+    }
+    for (values, name) in read.1.iter_mut().zip(texts) {
+        let column = column(reader, name)?;
+        *values = reader.text_column(unit, column)?;
+    }
+    Ok(read)
+}
+
+fn parameters(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<ParameterSummary>> {
+    let numbers = ["N", "L", "VALUE", "SIGMA", "FREE"];
+    let ([n, l, value, sigma, free], [names, unit]) =
+        columns(reader, units, "PARAMETERS", place, numbers, ["NAME", "UNIT"])?;
+    let one = |(i, name): (usize, String)| ParameterSummary {
+        name,
+        // -1 is no Zernike coefficient.
+        n: (n[i] >= 0.0).then_some(n[i] as u32),
+        l: (n[i] >= 0.0).then_some(l[i] as i32),
+        value: value[i],
+        sigma: Some(sigma[i]).filter(|sigma| sigma.is_finite()),
+        unit: unit[i].clone(),
+        free: free[i] != 0.0,
+    };
+    Ok(names.into_iter().enumerate().map(one).collect())
+}
+
+fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<MapSummary>> {
+    let numbers = ["DEFOCUS", "SAMPLES", "BLANKS", "PEAK", "RESRMS", "RESRMSPK"];
+    let ([defocus, samples, blanks, peak, rms, over_peak], [names]) =
+        columns(reader, units, "MAPS", place, numbers, ["NAME"])?;
+    let one = |(i, name): (usize, String)| MapSummary {
+        name,
+        defocus_m: defocus[i],
+        shift_m: None,
+        samples: samples[i] as usize,
+        blanks: blanks[i] as usize,
+        peak: peak[i],
+        residual_rms: rms[i],
+        residual_rms_over_peak: over_peak[i],
+    };
+    Ok(names.into_iter().enumerate().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{samples, write_fits};
+    use super::*;
+
+    #[test]
+    fn what_a_picture_needs_comes_back() {
+        let (written, mut maps) = (samples::result(), samples::maps());
+        maps.object = Some("3C84".into());
+        maps.elevation = Some(0.7);
+        let bytes = write_fits(&written, &maps, &[]).unwrap();
+        let (result, set) = read_fit(&bytes, "x").unwrap().unwrap();
+        let json = |of: &dyn Fn(&FitResult) -> serde_json::Value| (of(&result), of(&written));
+        for (read, written) in [
+            json(&|r| serde_json::to_value(&r.parameters).unwrap()),
+            json(&|r| serde_json::to_value(&r.maps).unwrap()),
+            json(&|r| serde_json::to_value(&r.surface).unwrap()),
+            json(&|r| serde_json::to_value(&r.likelihood).unwrap()),
+            json(&|r| (r.telescope.clone() + &r.illumination + &r.status).into()),
+            json(&|r| serde_json::to_value((r.order, r.wavelength_m, r.reduced_chi2)).unwrap()),
+        ] {
+            assert_eq!(read, written);
+        }
+        assert_eq!(result.images.amplitude, written.images.amplitude);
+        assert!(result.images.phase.iter().all(|p| p.is_nan()));
+        assert!((result.images.aperture_half_width_m - 1.4).abs() < 1e-12);
+        assert_eq!(result.images.model, written.images.model);
+        assert_eq!(set.object, maps.object);
+        assert!((set.elevation.unwrap() - 0.7).abs() < 1e-15);
+        for (read, map) in set.maps.iter().zip(&maps.maps) {
+            assert_eq!((&read.name, read.defocus), (&map.name, map.defocus));
+            assert_eq!(read.sampling, map.sampling);
+            for (a, b) in read.power.iter().zip(&map.power) {
+                // Taken apart and added again.
+                assert!((a - b).abs() <= 2.0 * f64::EPSILON || (a.is_nan() && b.is_nan()));
+            }
+        }
+    }
+
+    #[test]
+    fn maps_are_no_fit_and_a_damaged_fit_is_told() {
+        let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
+        assert!(read_fit(&maps.unwrap(), "x").unwrap().is_none());
+        assert!(read_fit(b"0 0 1\n", "x").unwrap().is_none());
+        let bytes = write_fits(&samples::result(), &samples::maps(), &[]).unwrap();
+        for (from, to) in [(&b"PHASE   "[..], &b"PHOSE   "[..]), (b"RESIDUAL1", b"RESIDUAL7")] {
+            let mut broken = bytes.clone();
+            let at = broken.windows(from.len()).position(|w| w == from).unwrap();
+            broken[at..at + to.len()].copy_from_slice(to);
+            let error = read_fit(&broken, "a.fits").unwrap_err().to_string();
+            assert!(error.starts_with("a.fits") && error.contains("without"), "{error}");
+        }
+    }
+}

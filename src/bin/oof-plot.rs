@@ -1,0 +1,11 @@
+//! Draws beam maps, and the results of fits.
+
+use oof::cli::{main_with, plot};
+use std::process::ExitCode;
+
+#[global_allocator]
+static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+
+fn main() -> ExitCode {
+    main_with(plot::run)
+}
