@@ -17,10 +17,7 @@ fn main() {
             let paper = Paper::new(points, order, Precision::F64);
             let problem = paper.problem();
             let which = problem.free_up_to(order);
-            let record = || {
-                let (kind, scales) = (paper.options.likelihood, &problem.scales);
-                problem.function(&which, &problem.start, kind, scales)
-            };
+            let record = || problem.function(&which, &problem.start);
             layer(&format!("paper, grid {points}, order {order}"), &record);
         }
     });

@@ -24,8 +24,7 @@ fn main() {
         let paper = Paper::new(points, 7, precision);
         let problem = paper.problem();
         let which = problem.free_up_to(7);
-        let (kind, scales) = (paper.options.likelihood, &problem.scales);
-        let mut function = problem.function(&which, &problem.start, kind, scales);
+        let mut function = problem.function(&which, &problem.start);
         let x = vec![0.01; which.len()];
         let mut gradient = vec![0.0; which.len()];
         let forward = median(|| {

@@ -106,5 +106,5 @@ fn counted(mut work: impl FnMut()) {
 fn function(paper: &Paper) -> Function {
     let problem = paper.problem();
     let which = problem.free_up_to(7);
-    problem.function(&which, &problem.start, paper.options.likelihood, &problem.scales)
+    problem.function(&which, &problem.start)
 }

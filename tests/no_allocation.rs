@@ -2,7 +2,7 @@
 
 use oof::autodiff::Function;
 use oof::device::{Backend, Precision};
-use oof::fit::options::{FitOptions, LikelihoodKind, Nuisance};
+use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
 use oof::optics::beam_map::{Noise, Sampling};
 use oof::optics::simulate::{SimulateOptions, simulate};
@@ -91,8 +91,7 @@ fn later_evaluations_do_not_allocate() {
                 FitOptions { nuisance, precision, aperture: Some(grid), ..FitOptions::default() };
             let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
             let which = problem.free_up_to(5);
-            let (kind, scales) = (LikelihoodKind::Cauchy, problem.scales.clone());
-            let mut function = problem.function(&which, &problem.start, kind, &scales);
+            let mut function = problem.function(&which, &problem.start);
             // Inside the pool, as in a fit: handing work to it from outside takes memory now and then.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
             let count = pool.install(|| allocations(&mut function));

@@ -25,8 +25,11 @@ use std::sync::Arc;
 pub const TOLERANCE: f64 = 1e-9;
 /// How much finer than the pixels' own the grid of frequencies is.
 const OVERSAMPLING: usize = 2;
-/// Weights along x, and what the rows of matrices are made of, come in groups of this many.
-pub const PAD: usize = 4;
+/// Weights along x come in groups of this many, zeros at the end; the grid has room for windows of the
+/// widest vector.
+pub const PAD: usize = 8;
+const WIDEST: usize = 16;
+/// What the rows of matrices are made of comes in groups of this many.
 pub const GROUP: usize = 16;
 
 /// A transform from listed pixels to scattered samples.
@@ -205,7 +208,7 @@ impl Scattered {
         let padded = width.next_multiple_of(PAD);
         let (first_x, along_x) = weights(&window, &sorted(&at_x), padded);
         let (first_y, along_y) = weights(&window, &sorted(&at_y), width);
-        x.cover(&first_x, padded, GROUP);
+        x.cover(&first_x, width.next_multiple_of(WIDEST), GROUP);
         y.cover(&first_y, width, 1);
         let starts = first_y.iter().zip(&first_x);
         let starts = starts.map(|(b, a)| ((b - y.first) as u32, (a - x.first) as u32));
@@ -315,7 +318,7 @@ mod tests {
         assert_eq!(transform.samples()[0], samples[1]);
         assert!(transform.starts.is_sorted());
         // The window's width more than 0.4 turns of 2 * 16 points; along x of 2 * 2, and a whole group.
-        assert_eq!((transform.width, transform.x.len, transform.y.len), (12, 16, 25));
+        assert_eq!((transform.width, transform.x.len, transform.y.len), (12, 32, 25));
     }
 
     #[test]

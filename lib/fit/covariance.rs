@@ -7,7 +7,7 @@
 use super::degenerate::{self, Direction};
 use super::level;
 use super::options::LikelihoodKind;
-use super::problem::Problem;
+use super::problem::{Likelihood, Problem};
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::model::BACKGROUND;
@@ -35,8 +35,14 @@ enum Second {
     Majorant,
 }
 
-/// The information in the samples of a problem.
-fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -> Information {
+/// The information in the samples of a problem, as a likelihood weighs them.
+fn information(
+    problem: &Problem,
+    likelihood: &Likelihood,
+    which: &[usize],
+    at: &[f64],
+    second: Second,
+) -> Information {
     let n = which.len();
     let height = 2 * n;
     let mut sum = Array2::zeros((height, n));
@@ -61,8 +67,8 @@ fn information(problem: &Problem, which: &[usize], at: &[f64], second: Second) -
                 let others = problem.model.map_of(which[j]).is_some_and(|own| own.1 != first + i);
                 group.filter(|_| !others).map(|group| &columns[group][i])
             };
-            let samples = samples(problem, first + i, model, factor);
-            let (other, slope) = derivatives(problem, &samples, second);
+            let samples = samples(problem, likelihood, first + i, model, factor);
+            let (other, slope) = derivatives(likelihood.kind, &samples, second);
             let product = |chunk: usize| {
                 let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
                 let mut rows = Array2::zeros((n, range.len()));
@@ -134,13 +140,19 @@ struct Sample {
 }
 
 /// The samples of a map, `None` for blanks; `factor` multiplies its scale.
-fn samples(problem: &Problem, map: usize, model: &[f64], factor: f64) -> Vec<Option<Sample>> {
+fn samples(
+    problem: &Problem,
+    likelihood: &Likelihood,
+    map: usize,
+    model: &[f64],
+    factor: f64,
+) -> Vec<Option<Sample>> {
     let data = problem.model.arrange(map, &problem.maps.maps[map].power);
     let weights = problem.weights(map);
     let one = |(i, (d, m)): (usize, (&f64, &f64))| {
-        let scale = factor * problem.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
+        let scale = factor * likelihood.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
         let r = (m - d) / scale;
-        let (psi, slope) = match problem.options.likelihood {
+        let (psi, slope) = match likelihood.kind {
             _ if d.is_nan() => return None,
             LikelihoodKind::Gaussian => (r, 1.0),
             LikelihoodKind::Cauchy => {
@@ -155,13 +167,13 @@ fn samples(problem: &Problem, map: usize, model: &[f64], factor: f64) -> Vec<Opt
 
 /// For every sample what `second` weighs with and `psi'`, over the square of its scale.
 fn derivatives(
-    problem: &Problem,
+    kind: LikelihoodKind,
     samples: &[Option<Sample>],
     second: Second,
 ) -> (Vec<f64>, Vec<f64>) {
     let one = |sample: &Option<Sample>| {
         let Some(Sample { scale, r, psi, slope }) = *sample else { return (0.0, 0.0) };
-        let other = match (second, problem.options.likelihood) {
+        let other = match (second, kind) {
             (Second::Scatter, _) => psi * psi,
             (Second::Majorant, LikelihoodKind::Gaussian) => 1.0,
             (Second::Majorant, LikelihoodKind::Cauchy) => 2.0 / (1.0 + r * r),
@@ -192,9 +204,14 @@ fn of_scale(samples: &[Option<Sample>], second: Second) -> [[Vec<f64>; 2]; 2] {
 /// The inverse of the curvature, row-major, in the parameters' lengths, to start a minimiser with; `None`
 /// where it has none. Where many residuals are larger than a robust likelihood's scale, its curvature is
 /// not positive, and a bound of it is taken.
-pub fn inverse_curvature(problem: &Problem, which: &[usize], at: &[f64]) -> Option<Vec<f64>> {
-    let mut both = information(problem, which, at, Second::Majorant);
-    problem.add_priors(which, &mut both, false);
+pub fn inverse_curvature(
+    problem: &Problem,
+    likelihood: &Likelihood,
+    which: &[usize],
+    at: &[f64],
+) -> Option<Vec<f64>> {
+    let mut both = information(problem, likelihood, which, at, Second::Majorant);
+    problem.add_priors(likelihood, which, &mut both, false);
     let (curvature, majorant) = both.view().split_at(Axis(0), which.len());
     Some(inverse(curvature).or_else(|| inverse(majorant))?.into_raw_vec_and_offset().0)
 }
@@ -211,17 +228,17 @@ pub fn covariance(
     which: &[usize],
     at: &[f64],
 ) -> Result<(Option<Array2<f64>>, Vec<Direction>)> {
-    let n = which.len();
+    let (n, likelihood) = (which.len(), &problem.likelihood);
     let mut sum = match level::middle(problem, n) {
-        None => information(problem, which, at, Second::Scatter),
+        None => information(problem, likelihood, which, at, Second::Scatter),
         Some(middle) => {
             let some = problem.with_maps(&middle.maps, &middle.options)?;
-            let mut sum = information(&some, which, at, Second::Scatter);
+            let mut sum = information(&some, likelihood, which, at, Second::Scatter);
             add_backgrounds(&mut sum, problem, which, at, &middle.maps);
             sum
         }
     };
-    problem.add_priors(which, &mut sum, true);
+    problem.add_priors(likelihood, which, &mut sum, true);
     let (curvature, scatter) = sum.view().split_at(Axis(0), n);
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
     let flat = degenerate::directions(curvature);
@@ -246,7 +263,7 @@ fn add_backgrounds(
         let background = problem.model.of_map(BACKGROUND, k);
         let place = which.iter().position(|&i| i == background);
         let model = vec![at[background]; map.sampling.len()];
-        let samples = samples(problem, k, &model, factor);
+        let samples = samples(problem, &problem.likelihood, k, &model, factor);
         let mut add = |row: usize, column: usize, values: &[f64]| {
             let values = problem.model.restore(k, values);
             let around = values.iter().zip(level::inside(&map.sampling, &middle.sampling));
@@ -255,7 +272,7 @@ fn add_backgrounds(
             sum[(row, column)] += total * lengths;
         };
         if let Some(j) = place {
-            let (square, slope) = derivatives(problem, &samples, Second::Scatter);
+            let (square, slope) = derivatives(problem.likelihood.kind, &samples, Second::Scatter);
             add(j, j, &slope);
             add(n + j, j, &square);
         }
@@ -320,8 +337,8 @@ mod tests {
             let scale = problem.scale_among(&which).unwrap();
             let mut at = problem.start.clone();
             at[which[scale]] = 0.3;
-            let found = information(&problem, &which, &at, Second::Scatter);
-            let mut function = problem.function(&which, &at, likelihood, &problem.scales);
+            let found = information(&problem, &problem.likelihood, &which, &at, Second::Scatter);
+            let mut function = problem.function(&which, &at);
             let mut v = vec![0.0; which.len()];
             v[scale] = 1.0;
             let known = function.hessian_times(&vec![0.0; which.len()], &v);
@@ -353,7 +370,7 @@ mod tests {
             // The likeliest scale of normal noise, from four sigma.
             problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
             let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
-            let both = information(&problem, &which, &at, Second::Scatter);
+            let both = information(&problem, &problem.likelihood, &which, &at, Second::Scatter);
             let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
             let inverse = inverse(curvature).unwrap();
             let all = inverse.dot(&scatter).dot(&inverse);

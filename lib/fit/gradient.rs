@@ -52,8 +52,7 @@ pub fn gradient(
 ) -> Result<GradientReport> {
     let problem = Problem::new(telescope, wavelength, maps, options)?;
     let which = problem.free_up_to(options.order);
-    let mut function =
-        problem.function(&which, &problem.start, options.likelihood, &problem.scales);
+    let mut function = problem.function(&which, &problem.start);
     let x = vec![0.0; which.len()];
     let (value, gradient) = function.value_and_gradient(&x);
     let largest = gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
@@ -110,5 +109,5 @@ pub fn graphviz(
 ) -> Result<String> {
     let problem = Problem::new(telescope, wavelength, maps, options)?;
     let which = problem.free_up_to(options.order);
-    Ok(problem.function(&which, &problem.start, options.likelihood, &problem.scales).graphviz())
+    Ok(problem.function(&which, &problem.start).graphviz())
 }

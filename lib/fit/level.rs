@@ -100,7 +100,7 @@ impl Level {
         Level {
             options: FitOptions {
                 aperture: matching_grid(&maps, telescope.radius, wavelength),
-                ..options.clone()
+                ..options.roughly()
             },
             share,
             maps: MapSet {

@@ -1,16 +1,16 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
 //! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
-//! [`mod@minimise`] (how, from a point), [`level`] and [`search`] (how, from nothing),
-//! [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`] (the same by
-//! drawing), [`prior`] (what was known before),
-//! [`quality`] (whether to
-//! believe it), [`flags`] (what to look at), [`mod@order`] (which order),
+//! [`mod@minimise`] and [`stage`] (how, from a point), [`level`], [`exploration`] and [`search`] (how, from
+//! nothing), [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
+//! (the same by drawing), [`prior`] (what was known before), [`quality`] (whether to believe it),
+//! [`flags`] (what to look at), [`mod@order`] (which order),
 //! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
 
 pub mod chains;
 pub mod covariance;
 pub mod degenerate;
+pub mod exploration;
 pub mod flags;
 pub mod gradient;
 pub mod level;
@@ -24,12 +24,13 @@ pub mod quality;
 pub mod result;
 pub mod sampling;
 pub mod search;
+pub mod stage;
 pub mod summary;
 pub mod surface;
 
 pub use options::FitOptions;
 pub use result::FitResult;
-pub use search::Progress;
+pub use stage::{Progress, Report};
 
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
@@ -45,7 +46,7 @@ pub fn fit(
     wavelength: f64,
     maps: &MapSet,
     options: &FitOptions,
-    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+    progress: &mut Report,
 ) -> Result<FitResult> {
     if let Some(sampling) = options.sampling {
         let without = FitOptions { sampling: None, ..options.clone() };

@@ -1,7 +1,7 @@
 //! What a user can choose about a fit.
 
 use super::prior::{PowerLaw, Prior};
-use crate::device::{Backend, Precision};
+use crate::device::{Backend, Precision, scattered};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::model::mode_of;
@@ -127,6 +127,8 @@ pub struct FitOptions {
     pub power_law: Option<PowerLaw>,
     /// The aperture grid; `None` for one that suits the maps.
     pub aperture: Option<ApertureGrid>,
+    /// The error of a far field at scattered samples, as a part of the largest there can be.
+    pub tolerance: f64,
     pub precision: Precision,
     pub backend: Backend,
     /// Compute errors and covariance.
@@ -137,7 +139,15 @@ pub struct FitOptions {
     pub starts: u64,
 }
 
+/// The error of a far field at scattered samples that does not matter on the way to an optimum: a hundred times below the noise of good maps, and twice as quick as the default.
+const ROUGHLY: f64 = 1e-5;
+
 impl FitOptions {
+    /// The same for what need not be exact.
+    pub fn roughly(&self) -> FitOptions {
+        FitOptions { tolerance: self.tolerance.max(ROUGHLY), ..self.clone() }
+    }
+
     /// Whether a parameter of this very name was freed, by an edit or a prior.
     pub fn frees(&self, name: &str) -> bool {
         let named = |other: &String| other == name;
@@ -173,6 +183,7 @@ impl Default for FitOptions {
             priors: Vec::new(),
             power_law: None,
             aperture: None,
+            tolerance: scattered::TOLERANCE,
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,

@@ -10,7 +10,7 @@
 use super::options::FitOptions;
 use super::quality::{CLIP, robust_sigma, variance};
 use super::result::{FitResult, OrderSummary};
-use super::{Progress, fit};
+use super::{Report, fit};
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling};
 use crate::optics::model::mode_of;
@@ -26,7 +26,7 @@ pub fn choose(
     wavelength: f64,
     maps: &MapSet,
     options: &FitOptions,
-    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+    progress: &mut Report,
 ) -> Result<FitResult> {
     let mut results: Vec<FitResult> = Vec::new();
     for order in 1..=options.order {

@@ -8,7 +8,7 @@
 //! the noise's own, and so is the steepness of its priors.
 
 use super::options::{FitOptions, LikelihoodKind};
-use super::problem::Problem;
+use super::problem::{Likelihood, Problem};
 use crate::autodiff::Var;
 use crate::optics::model::mode_of;
 use ndarray::Array2;
@@ -56,22 +56,23 @@ pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
 }
 
 /// How steep a likelihood is at an optimum, in the noise's own steepness.
-fn steepness(problem: &Problem, which: &[usize], kind: LikelihoodKind, scales: &[f64]) -> f64 {
+fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64 {
     if problem.scale_among(which).is_some() {
         return 1.0;
     }
     // A scale of cauchy is four sigma; see `first_scale`.
-    let sigma = match problem.options.likelihood {
+    let own = &problem.likelihood;
+    let sigma = match own.kind {
         LikelihoodKind::Gaussian => 1.0,
         LikelihoodKind::Cauchy => 0.25,
     };
-    let slope = match kind {
+    let slope = match likelihood.kind {
         LikelihoodKind::Gaussian => 1.0,
         LikelihoodKind::Cauchy => 2.0,
     };
-    let ratios =
-        problem.scales.iter().zip(scales).map(|(own, scale)| (sigma * own / scale).powi(2));
-    slope * ratios.sum::<f64>() / scales.len().max(1) as f64
+    let pairs = own.scales.iter().zip(&likelihood.scales);
+    let ratios = pairs.map(|(own, scale)| (sigma * own / scale).powi(2));
+    slope * ratios.sum::<f64>() / own.scales.len().max(1) as f64
 }
 
 impl Problem<'_> {
@@ -80,22 +81,27 @@ impl Problem<'_> {
         &self,
         all: &[Var<'t>],
         which: &[usize],
-        kind: LikelihoodKind,
-        scales: &[f64],
+        likelihood: &Likelihood,
     ) -> Option<Var<'t>> {
-        let steepness = steepness(self, which, kind, scales);
+        let steepness = steepness(self, which, likelihood);
         let terms = known(self).into_iter();
         let terms =
             terms.map(|(i, mean, sigma)| 0.5 * steepness * ((all[i] - mean) / sigma).square());
         terms.reduce(|a, b| a + b)
     }
 
-    /// Adds the priors to the curvature of the parameters `which`, in their lengths, and to the second
+    /// Adds the priors to the curvature that `likelihood` has for the parameters `which`, in their lengths, and to the second
     /// square block below it: a bound of the curvature, or with `scatter` that of the scores, where a prior
     /// is as good as a measurement.
-    pub(super) fn add_priors(&self, which: &[usize], information: &mut Array2<f64>, scatter: bool) {
-        let (n, kind) = (which.len(), self.options.likelihood);
-        let steepness = steepness(self, which, kind, &self.scales);
+    pub(super) fn add_priors(
+        &self,
+        likelihood: &Likelihood,
+        which: &[usize],
+        information: &mut Array2<f64>,
+        scatter: bool,
+    ) {
+        let n = which.len();
+        let steepness = steepness(self, which, likelihood);
         for (i, _, sigma) in known(self) {
             if let Some(k) = which.iter().position(|&w| w == i) {
                 let known = steepness * (self.lengths[i] / sigma).powi(2);

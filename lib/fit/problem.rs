@@ -47,7 +47,14 @@ pub struct Problem<'a> {
     pub lengths: Vec<f64>,
     pub bounds: Vec<(f64, f64)>,
     pub free: Vec<bool>,
-    /// The likelihood's scale for each map, in its power unit.
+    pub likelihood: Likelihood,
+}
+
+/// How residuals are weighed.
+#[derive(Debug, Clone)]
+pub struct Likelihood {
+    pub kind: LikelihoodKind,
+    /// What the residuals of each map are divided by, in its power unit.
     pub scales: Vec<f64>,
 }
 
@@ -71,7 +78,7 @@ impl<'a> Problem<'a> {
             lengths: vec![0.3; start.len()],
             bounds: vec![(f64::NEG_INFINITY, f64::INFINITY); start.len()],
             free: vec![false; start.len()],
-            scales: maps.maps.iter().map(|m| first_scale(m, options)).collect(),
+            likelihood: Likelihood::of(maps, options),
             telescope,
             wavelength,
             maps,
@@ -105,7 +112,7 @@ impl<'a> Problem<'a> {
             lengths: self.lengths.clone(),
             bounds: self.bounds.clone(),
             free: self.free.clone(),
-            scales: self.scales.clone(),
+            likelihood: self.likelihood.clone(),
         })
     }
 
@@ -291,13 +298,17 @@ impl<'a> Problem<'a> {
 
     /// The negative log-likelihood as a function of the parameters `which`, in units of their
     /// lengths from `origin`; the other parameters stay at `origin`. Where the scale is among `which`, it
-    /// multiplies `scales`, and the likelihood has its norm.
-    pub fn function(
+    /// multiplies the likelihood's own, and the likelihood has its norm.
+    pub fn function(&self, which: &[usize], origin: &[f64]) -> Function {
+        self.function_of(&self.likelihood, which, origin)
+    }
+
+    /// The same of another likelihood.
+    pub fn function_of(
         &self,
+        likelihood: &Likelihood,
         which: &[usize],
         origin: &[f64],
-        kind: LikelihoodKind,
-        scales: &[f64],
     ) -> Function {
         Function::new(which.len(), |tape, x| {
             let all = self.variables(tape, which, origin, x);
@@ -308,27 +319,28 @@ impl<'a> Problem<'a> {
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
                 let mut data = self.model.arrange(k, &self.maps.maps[k].power);
                 data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
-                let mut residual = (modelled - tape.data_in(spaces[k], data)) / scales[k];
+                let mut residual =
+                    (modelled - tape.data_in(spaces[k], data)) / likelihood.scales[k];
                 if let Some(weights) = self.weights(k) {
                     residual = residual * tape.data_in(spaces[k], weights);
                 }
                 if let Some(inverse) = inverse {
                     residual = residual * inverse;
                 }
-                match kind {
+                match likelihood.kind {
                     LikelihoodKind::Gaussian => 0.5 * residual.square().sum(),
                     LikelihoodKind::Cauchy => residual.square().ln_1p().sum(),
                 }
             });
-            let mut likelihood: Var = terms.sum();
+            let mut value: Var = terms.sum();
             if let Some(scale) = scale {
                 let known =
                     self.maps.maps.iter().map(|m| m.power.len() - m.blanks()).sum::<usize>();
-                likelihood = likelihood + known as f64 * scale;
+                value = value + known as f64 * scale;
             }
-            match self.prior(&all, which, kind, scales) {
-                Some(prior) => likelihood + prior,
-                None => likelihood,
+            match self.prior(&all, which, likelihood) {
+                Some(prior) => value + prior,
+                None => value,
             }
         })
         .precision(self.options.precision)
@@ -390,6 +402,24 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// Least squares from far away has this part of each map's peak for its scale: strong enough to pull, and
+/// far above the noise.
+const ROUGH: f64 = 0.05;
+
+impl Likelihood {
+    /// What a fit of `maps` starts with.
+    pub fn of(maps: &MapSet, options: &FitOptions) -> Self {
+        let scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
+        Likelihood { kind: options.likelihood, scales }
+    }
+
+    /// Least squares that see an optimum from far away.
+    pub fn rough(maps: &MapSet) -> Self {
+        let scales = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
+        Likelihood { kind: LikelihoodKind::Gaussian, scales }
+    }
+}
+
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
     let low = quantile(map, 4);
@@ -433,7 +463,7 @@ fn model_of(
         let samplings = maps.maps.iter().map(|m| &m.sampling);
         ApertureGrid::suitable(telescope.radius, wavelength, samplings)
     });
-    let model = Model::of(telescope, wavelength, options.order, maps, grid)?;
+    let model = Model::of(telescope, wavelength, options.order, maps, grid, options.tolerance)?;
     let model = model.weighted(options.amplitude_order);
     model.shifted(&maps.shift, options.names(&LATERAL))
 }
@@ -455,7 +485,7 @@ fn of_sigma(sigma: f64, kind: LikelihoodKind) -> f64 {
 
 /// The scale that the likelihood starts with: what was asked for, else four sigma of the noise, else
 /// a twentieth of the peak (to be replaced by what the residuals show).
-pub fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
+fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
         (Some(fraction), ..) => fraction * map.robust_peak(),
         (None, Sigma::Constant(sigma), kind) => of_sigma(*sigma, kind),

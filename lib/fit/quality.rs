@@ -8,8 +8,8 @@ pub const CLIP: f64 = 9.0;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
 const CLIPPED_MEAN: f64 = 0.995_007;
-/// How far the clipped mean may lie above 1 for imperfections of the model, besides five standard
-/// deviations.
+/// How far the clipped mean of a map may lie above 1 for imperfections of the model, besides five standard
+/// deviations; that of all maps half as far.
 const ALLOWANCE: f64 = 0.1;
 
 /// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
@@ -33,7 +33,11 @@ pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
 /// The same for models that are at hand.
 fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
     let noise = problem.maps.noise.unwrap_or_default();
-    let mut all = true;
+    // Outliers that are known of count for the clip each.
+    let expected = CLIPPED_MEAN + CLIP * noise.outliers;
+    let limit =
+        |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
+    let (mut all, mut total, mut known) = (true, 0.0, 0.0);
     for (map, model) in problem.maps.maps.iter().zip(models) {
         let (mut sum, mut count) = (0.0, 0.0);
         for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
@@ -42,11 +46,10 @@ fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
                 count += 1.0;
             }
         }
-        // Outliers that are known of count for the clip each.
-        let expected = CLIPPED_MEAN + CLIP * noise.outliers;
-        let limit = expected + ALLOWANCE + 5.0 * f64::sqrt(2.0 / f64::max(count, 1.0));
-        all &= sum <= limit * count;
+        all &= sum <= limit(ALLOWANCE, count);
+        (total, known) = (total + sum, known + count);
     }
+    all &= total <= limit(0.5 * ALLOWANCE, known);
     Some(all)
 }
 

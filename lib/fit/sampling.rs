@@ -10,7 +10,6 @@
 //! the covariance whitens is 1. What the sampler is given is whitened by the curvature, or by the covariance
 //! where the likelihood is not curved upwards everywhere.
 
-use super::Progress;
 use super::chains::{self, Distribution};
 use super::covariance;
 use super::flags::Flag;
@@ -19,6 +18,7 @@ use super::posterior::{self, CHAINS, Draws, Settings, Stage, WARM_UP};
 use super::problem::Problem;
 use super::result::FitResult;
 use super::surface::Weighed;
+use super::{Progress, Report};
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
@@ -91,7 +91,7 @@ pub fn add_posterior(
     options: &FitOptions,
     sampling: Sampling,
     result: &mut FitResult,
-    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+    progress: &mut Report,
 ) -> Result<()> {
     let covariance = result.covariance.as_ref().filter(|_| result.status != "not converged");
     let Some(covariance) = covariance else {
@@ -102,7 +102,7 @@ pub fn add_posterior(
     options.edits.keep(result.order);
     options.priors.retain(|prior| prior.is_up_to(result.order));
     let mut problem = Problem::new(telescope, result.wavelength_m, maps, &options)?;
-    problem.scales.clone_from(&result.scales);
+    problem.likelihood.scales.clone_from(&result.scales);
     let at: Vec<f64> = result.parameters.iter().map(|p| p.value).collect();
     let which: Vec<usize> = (0..at.len()).filter(|&i| result.parameters[i].free).collect();
     let drawn = draw(&problem, &which, &at, covariance.view(), sampling, progress)?;
@@ -124,21 +124,21 @@ fn draw(
     at: &[f64],
     covariance: ArrayView2<f64>,
     sampling: Sampling,
-    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+    progress: &mut Report,
 ) -> Result<Option<(f64, Draws)>> {
     let n = which.len();
     let length = |k: usize| problem.lengths[which[k]];
     let scaled =
         Array2::from_shape_fn((n, n), |(a, b)| covariance[(a, b)] / (length(a) * length(b)));
-    let kind = problem.options.likelihood;
-    let mut function = problem.function(which, at, kind, &problem.scales);
+    let mut function = problem.function(which, at);
     let mut curvature = Array2::zeros((n, n));
     for (k, mut row) in curvature.outer_iter_mut().enumerate() {
         let mut v = vec![0.0; n];
         v[k] = 1.0;
         row.assign(&ArrayView1::from(&function.hessian_times(&vec![0.0; n], &v)));
     }
-    let of_noise = kind == LikelihoodKind::Gaussian || problem.scale_among(which).is_some();
+    let of_noise =
+        problem.likelihood.kind == LikelihoodKind::Gaussian || problem.scale_among(which).is_some();
     let power = if of_noise { 1.0 } else { n as f64 / (&curvature * &scaled).sum() };
     if !(power.is_finite() && power > 0.0) {
         return Ok(None);

@@ -98,7 +98,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         illumination: problem.telescope.illumination.name().into(),
         likelihood: LikelihoodSummary {
             kind: options.likelihood.name().into(),
-            scale: problem.scales[0] * problem.scale_factor(which, at) / maps[0].peak(),
+            scale: problem.likelihood.scales[0] * problem.scale_factor(which, at) / maps[0].peak(),
             fitted: problem.scale_among(which).is_some(),
         },
         status: status.into(),
@@ -113,7 +113,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         flags: Vec::new(),
         orders: Vec::new(),
         covariance,
-        scales: problem.scales.clone(),
+        scales: problem.likelihood.scales.clone(),
         posterior: None,
         images,
     })

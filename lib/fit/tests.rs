@@ -41,8 +41,7 @@ fn compare(telescope: &Telescope, maps: &MapSet, options: &FitOptions, most: f64
         let options = FitOptions { backend, ..options.clone() };
         let problem = Problem::new(telescope, telescope.wavelength, maps, &options).unwrap();
         let which = problem.free_up_to(options.order);
-        let (kind, scales) = (options.likelihood, &problem.scales);
-        let mut function = problem.function(&which, &problem.start, kind, scales);
+        let mut function = problem.function(&which, &problem.start);
         function.value_and_gradient(&vec![0.01; which.len()])
     });
     let [(value, gradient), (on_host, gradient_on_host)] = found;

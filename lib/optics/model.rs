@@ -15,6 +15,7 @@ use super::zernike::{self, Mode};
 use crate::autodiff::{Complex, Space, Tape, Transform, Var};
 use crate::device::Basis;
 use crate::device::basis::Run;
+use crate::device::scattered::TOLERANCE;
 use crate::error::Result;
 use crate::units::SPEED_OF_LIGHT;
 use std::f64::consts::TAU;
@@ -102,10 +103,11 @@ impl Model {
         maps: &[BeamMap],
         grid: ApertureGrid,
     ) -> Result<Model> {
-        Model::blurred(telescope, wavelength, order, maps, grid, (Blur::default(), 0.0))
+        Model::blurred(telescope, wavelength, order, maps, grid, (Blur::default(), 0.0), TOLERANCE)
     }
 
-    /// Prepares the model of an observation: the source, the band and the beams are those of `set`.
+    /// Prepares the model of an observation: the source, the band and the beams are those of `set`. The far
+    /// field at scattered samples has errors below `tolerance` times the largest there can be.
     ///
     /// # Errors
     /// Grids that do not suit the dish, or that are too coarse for the samples.
@@ -115,9 +117,10 @@ impl Model {
         order: u32,
         set: &MapSet,
         grid: ApertureGrid,
+        tolerance: f64,
     ) -> Result<Model> {
         let blur = (set.blur(), set.chop.unwrap_or(0.0).abs());
-        let model = Model::blurred(telescope, wavelength, order, &set.maps, grid, blur)?;
+        let model = Model::blurred(telescope, wavelength, order, &set.maps, grid, blur, tolerance)?;
         Ok(model.chopped(set.chop))
     }
 
@@ -129,6 +132,7 @@ impl Model {
         maps: &[BeamMap],
         grid: ApertureGrid,
         (blur, apart): (Blur, f64),
+        tolerance: f64,
     ) -> Result<Model> {
         let aperture = Aperture::new(telescope, grid)?;
         let path_per_metre = aperture.path_per_metre(telescope);
@@ -153,7 +157,7 @@ impl Model {
             let index = match known {
                 Some(index) => index,
                 None => {
-                    skies.push(Sky::new(map, &aperture, &pixels, wavelength, &band)?);
+                    skies.push(Sky::new(map, &aperture, &pixels, wavelength, &band, tolerance)?);
                     skies.len() - 1
                 }
             };

@@ -6,6 +6,7 @@ use super::model::{LATERAL, Model, amplitude_order};
 use super::telescope::Telescope;
 use super::zernike;
 use crate::autodiff::Function;
+use crate::device::scattered::TOLERANCE;
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use rand::{RngExt, SeedableRng};
@@ -77,7 +78,7 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         bandwidth: said(options.blur.bandwidth),
         ..MapSet::default()
     };
-    let model = Model::of(telescope, options.wavelength, order, &set, options.grid)?;
+    let model = Model::of(telescope, options.wavelength, order, &set, options.grid, TOLERANCE)?;
     let names = || options.parameters.iter().map(|(name, _)| name.as_str());
     let model = model.weighted(amplitude_order(names()));
     let model = model.shifted(&options.shift, names().any(|name| LATERAL.contains(&name)))?;

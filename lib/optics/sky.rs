@@ -7,7 +7,6 @@ use super::beam_map::{BeamMap, Sampling};
 use super::lags::{Lags, alternating};
 use crate::autodiff::Transform;
 use crate::device::fourier::Axis;
-use crate::device::scattered::TOLERANCE;
 use crate::device::{Fourier, Scattered};
 use crate::error::{Error, Result};
 use ndarray::Array2;
@@ -91,6 +90,7 @@ impl Sky {
         pixels: &Pixels,
         wavelength: f64,
         band: &[Node],
+        tolerance: f64,
     ) -> Result<Sky> {
         let sampling = map.sampling.clone();
         let (u, v) = match &map.sampling {
@@ -103,6 +103,7 @@ impl Sky {
                     pixels,
                     wavelength,
                     band,
+                    tolerance,
                 );
             }
         };
@@ -136,6 +137,7 @@ impl Sky {
         pixels: &Pixels,
         wavelength: f64,
         band: &[Node],
+        tolerance: f64,
     ) -> Result<Sky> {
         // Many frequencies have one order, by v, which is that of each of them.
         let mut order: Vec<u32> = (0..u.len() as u32).collect();
@@ -148,8 +150,8 @@ impl Sky {
             let positions: Vec<_> = order.iter().map(position).collect();
             let list = pixels.list.clone();
             match band {
-                [_] => Some(Scattered::new(list, pixels.origin, &positions, TOLERANCE)),
-                _ => Scattered::in_order(list, pixels.origin, &positions, TOLERANCE),
+                [_] => Some(Scattered::new(list, pixels.origin, &positions, tolerance)),
+                _ => Scattered::in_order(list, pixels.origin, &positions, tolerance),
             }
         };
         let plans: Option<Vec<_>> = band.iter().map(|node| plan(node).map(Arc::new)).collect();

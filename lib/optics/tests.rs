@@ -6,6 +6,7 @@ use super::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use super::model::Model;
 use super::telescope::Telescope;
 use crate::autodiff::Function;
+use crate::device::scattered::TOLERANCE;
 use crate::units::SPEED_OF_LIGHT;
 use std::f64::consts::TAU;
 
@@ -117,9 +118,9 @@ fn a_map_of_a_disc_is_the_mean_of_those_of_its_points() {
             for (beams, chop) in [(0.1, None), (1.0, None), (1.4, Some(4.0 * beam()))] {
                 let radius = beams * beam();
                 let mut set = set(std::slice::from_ref(&sampling), chop);
-                let point = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
+                let point = Model::of(&telescope(), WAVELENGTH, 3, &set, grid, TOLERANCE).unwrap();
                 set.source_radius = Some(radius);
-                let model = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
+                let model = Model::of(&telescope(), WAVELENGTH, 3, &set, grid, TOLERANCE).unwrap();
                 let x = values(&model);
                 let (mut f, mut mean) = (arrays(&point), vec![0.0; sampling.len()]);
                 for (u, v, weight) in disc() {
@@ -158,9 +159,9 @@ fn a_map_over_a_band_is_the_mean_of_those_of_its_wavelengths() {
             let mut set = set(std::slice::from_ref(&sampling), chop.map(|chop| chop * beam()));
             set.maps[0].defocus = 0.02;
             set.source_radius = Some(radius * beam());
-            let centre = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
+            let centre = Model::of(&telescope(), WAVELENGTH, 3, &set, grid, TOLERANCE).unwrap();
             set.bandwidth = Some(fraction * SPEED_OF_LIGHT / WAVELENGTH);
-            let model = Model::of(&telescope(), WAVELENGTH, 3, &set, grid).unwrap();
+            let model = Model::of(&telescope(), WAVELENGTH, 3, &set, grid, TOLERANCE).unwrap();
             set.bandwidth = None;
             let x = values(&model);
             let steps = 400;
@@ -172,7 +173,8 @@ fn a_map_over_a_band_is_the_mean_of_those_of_its_wavelengths() {
                     _ if i == steps => 1.0,
                     _ => 2.0 + 2.0 * (i % 2) as f64,
                 } / (3.0 * steps as f64);
-                let one = Model::of(&telescope(), WAVELENGTH / ratio, 3, &set, grid).unwrap();
+                let one =
+                    Model::of(&telescope(), WAVELENGTH / ratio, 3, &set, grid, TOLERANCE).unwrap();
                 let mut x = x.clone();
                 x[..10].iter_mut().for_each(|z| *z *= ratio);
                 let map = maps(&one, &x);
@@ -197,7 +199,7 @@ fn the_gradient_of_blurred_maps_is_that_of_differences() {
             let samplings = vec![samplings(grid, 5.0)[form].clone(); 2];
             let mut set = set(&samplings, chop.map(|chop| chop * beam()));
             (set.source_radius, set.bandwidth) = (Some(radius * beam()), Some(bandwidth));
-            let model = Model::of(&telescope(), WAVELENGTH, 2, &set, grid).unwrap();
+            let model = Model::of(&telescope(), WAVELENGTH, 2, &set, grid, TOLERANCE).unwrap();
             let x = values(&model);
             let mut f = Function::new(x.len(), |tape, p| {
                 let spaces = model.spaces(tape);
@@ -241,9 +243,10 @@ fn map_len(set: &MapSet) -> usize {
 fn an_aperture_too_coarse_for_a_band_over_scattered_samples_is_refused() {
     let grid = ApertureGrid { kind: ApertureKind::Smooth, points: 10, extent: 1.02 };
     let mut set = set(&samplings(grid, 9.0)[2..], None);
-    assert!(Model::of(&telescope(), WAVELENGTH, 2, &set, grid).is_ok());
+    assert!(Model::of(&telescope(), WAVELENGTH, 2, &set, grid, TOLERANCE).is_ok());
     set.bandwidth = Some(3e9);
-    let error = Model::of(&telescope(), WAVELENGTH, 2, &set, grid).err().expect("a refusal");
+    let error =
+        Model::of(&telescope(), WAVELENGTH, 2, &set, grid, TOLERANCE).err().expect("a refusal");
     assert_eq!(error.exit_status(), 2);
     assert!(error.to_string().contains("more points"), "{error}");
 }

@@ -124,7 +124,7 @@ impl Loaded {
         };
         let mut loaded = Loaded { case, telescope, maps };
         let options = loaded.options(Precision::F64);
-        loaded.case.scale = loaded.problem(&options)?.scales;
+        loaded.case.scale = loaded.problem(&options)?.likelihood.scales;
         Ok(loaded)
     }
 
@@ -197,7 +197,7 @@ impl Loaded {
         for (&i, &value) in which.iter().zip(at) {
             origin[i] = value;
         }
-        let mut function = problem.function(&which, &origin, options.likelihood, &problem.scales);
+        let mut function = problem.function(&which, &origin);
         let (value, mut gradient) = function.value_and_gradient(&vec![0.0; which.len()]);
         for (slope, &i) in gradient.iter_mut().zip(&which) {
             *slope /= problem.lengths[i];
@@ -224,7 +224,7 @@ mod tests {
             assert_eq!(read.case.parameters.len(), 9 + 3);
             let options = read.options(Precision::F64);
             let problem = read.problem(&options).unwrap();
-            assert_eq!(problem.scales, made.case.scale);
+            assert_eq!(problem.likelihood.scales, made.case.scale);
             let which = read.positions(&problem).unwrap();
             let start: Vec<f64> = which.iter().map(|&i| problem.start[i]).collect();
             assert_eq!(start, made.case.start);

@@ -150,7 +150,7 @@ fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
     let problem = loaded.problem(options)?;
     let which = loaded.positions(&problem)?;
     let x = vec![0.0; which.len()];
-    let record = || problem.function(&which, &problem.start, options.likelihood, &problem.scales);
+    let record = || problem.function(&which, &problem.start);
     let mut function = record();
     let forward = median_seconds(|| function.value(&x));
     drop(function);

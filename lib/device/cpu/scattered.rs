@@ -9,6 +9,7 @@ use super::folding::{fold, unfold};
 use super::isa::{Machine, vectorised};
 use super::product::product;
 use super::shared::Shared;
+use super::vector::Vector;
 use super::{Real, TILE};
 use crate::device::Scattered;
 use crate::device::program::{self, Step};
@@ -35,6 +36,7 @@ pub struct Scatter<T: Real> {
     /// The kernels along y, `[point][pair]`, and along x, `[pair][point]`, and the other way round.
     kernel_y: [Vec<T>; 2],
     kernel_x: [Vec<T>; 2],
+    /// The weights of every sample, along x in whole vectors.
     along_x: Arc<[T]>,
     along_y: Arc<[T]>,
     /// Bands of rows, with the samples whose windows reach into them.
@@ -73,7 +75,7 @@ impl<T: Real> Scatter<T> {
             phases: [0, 1].map(|i: usize| T::adopt(&plan.phases[i])),
             kernel_y: both(y.kernel(), y.pairs()),
             kernel_x: [x_by_pair, x_by_point],
-            along_x: T::adopt(&plan.along_x),
+            along_x: in_vectors(&plan.along_x, plan.width),
             along_y: T::adopt(&plan.along_y),
             bands: bands(&plan.starts, plan.width, y.len),
             plan: plan.clone(),
@@ -90,6 +92,18 @@ impl<T: Real> Scatter<T> {
     /// Numbers in a row of the grid.
     fn stride(&self) -> usize {
         2 * self.plan.x.len
+    }
+
+    /// The weights of a sample: those along x in vectors, those along y.
+    #[inline(always)]
+    fn weights<M: Machine, const N: usize>(&self, i: usize) -> ([T::Vector<M>; N], &[T]) {
+        let along_x = &self.along_x[i * N * T::LANES..][..N * T::LANES];
+        let mut vectors = [T::Vector::<M>::splat(T::zero()); N];
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: `N` vectors fill the slice.
+            *vector = unsafe { T::Vector::<M>::read(along_x.as_ptr().add(n * T::LANES)) };
+        }
+        (vectors, &self.along_y[i * self.plan.width..][..self.plan.width])
     }
 
     /// Calls `one` for every item, sharing them between threads where there are many samples.
@@ -240,6 +254,18 @@ impl<T: Real> Scatters<T> {
     }
 }
 
+/// The weights along x, zeros behind those of every sample up to whole vectors.
+fn in_vectors<T: Real>(along_x: &Arc<[f64]>, width: usize) -> Arc<[T]> {
+    let (from, to) = (width.next_multiple_of(PAD), width.next_multiple_of(T::LANES));
+    if from == to {
+        return T::adopt(along_x);
+    }
+    let one = |weights: &[f64]| {
+        (0..to).map(|j| T::of(weights.get(j).copied().unwrap_or(0.0))).collect::<Vec<T>>()
+    };
+    along_x.chunks_exact(from).flat_map(one).collect()
+}
+
 /// Cuts `rows` rows into bands of similar work, none narrower than a window.
 fn bands(starts: &[(u32, u32)], width: usize, rows: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let enough = (starts.len() / BANDS).max(4 * TILE);
@@ -268,28 +294,12 @@ vectorised!(
     pub fn spread(scatter: &Scatter<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
 );
 
-/// The `C` numbers from `at` on: an array, whose length the compiler knows.
-#[inline(always)]
-fn chunk<T, const C: usize>(values: &[T], at: usize) -> &[T; C] {
-    values[at..].first_chunk().expect("windows lie on the grid")
-}
-
-#[inline(always)]
-fn chunk_mut<T, const C: usize>(values: &mut [T], at: usize) -> &mut [T; C] {
-    values[at..].first_chunk_mut().expect("windows lie on the grid")
-}
-
-/// Calls a function of a window's width and the length of its weights along x.
+/// Calls a function for windows of one vector along x, or of two.
 macro_rules! of_width {
-    ($width:expr, $function:ident, $($argument:expr),*) => {
-        match $width {
-            4 => $function::<T, M, 4, 4>($($argument),*),
-            6 => $function::<T, M, 6, 8>($($argument),*),
-            8 => $function::<T, M, 8, 8>($($argument),*),
-            10 => $function::<T, M, 10, 12>($($argument),*),
-            12 => $function::<T, M, 12, 12>($($argument),*),
-            14 => $function::<T, M, 14, 16>($($argument),*),
-            _ => $function::<T, M, 16, 16>($($argument),*),
+    ($scatter:ident, $function:ident, $($argument:expr),*) => {
+        match $scatter.plan.width <= T::LANES {
+            true => $function::<T, M, 1>($scatter, $($argument),*),
+            false => $function::<T, M, 2>($scatter, $($argument),*),
         }
     };
 }
@@ -301,43 +311,62 @@ fn gather_inline<T: Real, M: Machine>(
     first: usize,
     out: &mut [Complex<T>],
 ) {
-    of_width!(scatter.plan.width, gather_of, scatter, grid, first, out);
+    of_width!(scatter, gather_of, grid, first, out);
 }
 
 #[inline(always)]
-fn gather_of<T: Real, M: Machine, const W: usize, const C: usize>(
+fn gather_of<T: Real, M: Machine, const N: usize>(
     scatter: &Scatter<T>,
     grid: &[T],
     first: usize,
     out: &mut [Complex<T>],
 ) {
     let (stride, half) = (scatter.stride(), scatter.stride() / 2);
+    let zero = T::Vector::<M>::splat(T::zero());
     for (i, out) in (first..).zip(out) {
         let (row, column) = scatter.plan.starts[i];
-        let along_x: &[T; C] = chunk(&scatter.along_x, i * C);
-        let along_y: &[T; W] = chunk(&scatter.along_y, i * W);
-        let (mut re, mut im) = ([T::zero(); C], [T::zero(); C]);
-        let mut at = row as usize * stride + column as usize;
-        for &weight in along_y {
-            let (line_re, line_im): (&[T; C], &[T; C]) = (chunk(grid, at), chunk(grid, at + half));
-            for j in 0..C {
-                re[j] = M::mul_add(weight, line_re[j], re[j]);
-                im[j] = M::mul_add(weight, line_im[j], im[j]);
-            }
-            at += stride;
-        }
-        let (mut sum_re, mut sum_im) = ([T::zero(); PAD], [T::zero(); PAD]);
-        for j in (0..C).step_by(PAD) {
-            for k in 0..PAD {
-                sum_re[k] = M::mul_add(along_x[j + k], re[j + k], sum_re[k]);
-                sum_im[k] = M::mul_add(along_x[j + k], im[j + k], sum_im[k]);
+        let (along_x, along_y) = scatter.weights::<M, N>(i);
+        let (mut re, mut im) = ([zero; N], [zero; N]);
+        let at = row as usize * stride + column as usize;
+        let lines = &grid[at..][..(along_y.len() - 1) * stride + half + N * T::LANES];
+        for (k, &weight) in along_y.iter().enumerate() {
+            let weight = T::Vector::<M>::splat(weight);
+            for n in 0..N {
+                let at = k * stride + n * T::LANES;
+                // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
+                let (line_re, line_im) = unsafe {
+                    let line = lines.as_ptr().add(at);
+                    (T::Vector::<M>::read(line), T::Vector::<M>::read(line.add(half)))
+                };
+                re[n] = line_re.mul_add(weight, re[n]);
+                im[n] = line_im.mul_add(weight, im[n]);
             }
         }
-        let total = |sum: [T; PAD]| (sum[0] + sum[1]) + (sum[2] + sum[3]);
-        let (re, im) = (total(sum_re), total(sum_im));
+        let (mut sum_re, mut sum_im) = (zero, zero);
+        for n in 0..N {
+            sum_re = re[n].mul_add(along_x[n], sum_re);
+            sum_im = im[n].mul_add(along_x[n], sum_im);
+        }
+        let (re, im) = (total::<T, M>(sum_re), total::<T, M>(sum_im));
         let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
         *out = Complex::new(re * cos - im * sin, re * sin + im * cos);
     }
+}
+
+/// The sum of a vector's numbers, by halves.
+#[inline(always)]
+fn total<T: Real, M: Machine>(vector: T::Vector<M>) -> T {
+    let mut lanes = T::Wide::default();
+    vector.store(&mut lanes);
+    let lanes = lanes.as_mut();
+    let mut len = T::LANES;
+    while len > 1 {
+        len /= 2;
+        for j in 0..len {
+            lanes[j] = lanes[j] + lanes[j + len];
+        }
+    }
+    lanes[0]
 }
 
 #[inline(always)]
@@ -348,11 +377,11 @@ fn spread_inline<T: Real, M: Machine>(
     rows: Range<usize>,
     grid: &mut [T],
 ) {
-    of_width!(scatter.plan.width, spread_of, scatter, cotangent, samples, rows, grid);
+    of_width!(scatter, spread_of, cotangent, samples, rows, grid);
 }
 
 #[inline(always)]
-fn spread_of<T: Real, M: Machine, const W: usize, const C: usize>(
+fn spread_of<T: Real, M: Machine, const N: usize>(
     scatter: &Scatter<T>,
     cotangent: &[Complex<T>],
     samples: Range<usize>,
@@ -366,24 +395,32 @@ fn spread_of<T: Real, M: Machine, const W: usize, const C: usize>(
         let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
         // Times the conjugate of the phase.
         let (z_re, z_im) = (z.re * cos + z.im * sin, z.im * cos - z.re * sin);
-        let along_x: &[T; C] = chunk(&scatter.along_x, i * C);
-        let along_y: &[T; W] = chunk(&scatter.along_y, i * W);
-        let (mut re, mut im) = ([T::zero(); C], [T::zero(); C]);
-        for j in 0..C {
-            (re[j], im[j]) = (along_x[j] * z_re, along_x[j] * z_im);
+        let (along_x, along_y) = scatter.weights::<M, N>(i);
+        // (Closures are not always compiled for the instruction set, so there are none here.)
+        let (mut re, mut im) = (along_x, along_x);
+        for n in 0..N {
+            re[n] = along_x[n].mul(T::Vector::<M>::splat(z_re));
+            im[n] = along_x[n].mul(T::Vector::<M>::splat(z_im));
         }
+        // The part of the window that lies in the band.
         let start = row as usize;
-        let (from, to) = (start.max(rows.start), (start + W).min(rows.end));
-        for row in from..to {
-            let weight = along_y[row - start];
-            let at = (row - rows.start) * stride + column as usize;
-            let line: &mut [T; C] = chunk_mut(grid, at);
-            for j in 0..C {
-                line[j] = M::mul_add(weight, re[j], line[j]);
-            }
-            let line: &mut [T; C] = chunk_mut(grid, at + half);
-            for j in 0..C {
-                line[j] = M::mul_add(weight, im[j], line[j]);
+        let (from, to) = (start.max(rows.start), (start + along_y.len()).min(rows.end));
+        if from >= to {
+            continue;
+        }
+        let at = (from - rows.start) * stride + column as usize;
+        let lines = &mut grid[at..][..(to - from - 1) * stride + half + N * T::LANES];
+        for (k, &weight) in along_y[from - start..to - start].iter().enumerate() {
+            let weight = T::Vector::<M>::splat(weight);
+            for n in 0..N {
+                let at = k * stride + n * T::LANES;
+                // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
+                unsafe {
+                    let (to_re, to_im) =
+                        (lines.as_mut_ptr().add(at), lines.as_mut_ptr().add(at + half));
+                    re[n].mul_add(weight, T::Vector::<M>::read(to_re)).write(to_re);
+                    im[n].mul_add(weight, T::Vector::<M>::read(to_im)).write(to_im);
+                }
             }
         }
     }

@@ -1,0 +1,263 @@
+//! The way to the optimum's neighbourhood: through the orders on few samples, from one start or several.
+//!
+//! Each order starts from the optimum of the last, by least squares: strong aberrations have local minima,
+//! and a robust likelihood is blind far from the optimum. Where the way from the given start does not end at
+//! an optimum that explains the maps, it is gone again from others, until one does, or until the best is
+//! reached twice.
+
+use super::covariance;
+use super::options::FitOptions;
+use super::problem::{Likelihood, Problem};
+use super::quality;
+use super::stage::{Objective, Progress, Report, Stage};
+use crate::device::Backend;
+use crate::error::Result;
+use crate::optics::beam_map::MapSet;
+use crate::optics::zernike;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use std::sync::Mutex;
+
+/// How near an optimum, in log-likelihood, is near enough to start the next stage from.
+pub const NEAR: f64 = 0.01;
+/// How near, as a part of what is left, is near enough to let the next order in.
+const ON_THE_WAY: f64 = 1e-2;
+
+/// The rms of what a start after the first adds to each coefficient of orders 2 and 3, radians; they take
+/// turns, as what helps one surface does not help another.
+const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
+
+/// The most starts for maps that are not a simulation's: what noise leaves is known for certain in simulations
+/// only; elsewhere the model is as likely to be at fault as the search.
+const REAL: u64 = 20;
+
+/// The first starts go down the steepest way that the curvature knows. Where that is the wrong one, others
+/// feel theirs step by step, which takes twice as long and ends elsewhere.
+const QUICK: u64 = 2;
+
+/// Ways of more samples than this are gone one at a time: each has work for all threads.
+const LARGE: usize = 50_000;
+
+/// Where a way ended.
+pub struct End {
+    /// Of the rough likelihood.
+    value: f64,
+    /// All parameters.
+    pub at: Vec<f64>,
+    evaluations: usize,
+}
+
+/// How far an exploration has come.
+pub struct Exploration {
+    /// The next start's number, and how many there may be.
+    next: u64,
+    starts: u64,
+    /// The least value reached, and the parameters there.
+    pub best: Option<End>,
+    /// Of the ways that counted.
+    pub evaluations: usize,
+}
+
+impl Exploration {
+    /// The beginning of one.
+    pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
+        let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
+        Exploration { next: 0, starts: starts.max(1), best: None, evaluations: 0 }
+    }
+
+    /// Whether there are starts left.
+    pub fn goes_on(&self) -> bool {
+        self.next < self.starts
+    }
+
+    /// Goes from one start after the other until there is an optimum to go on from. When it is called again,
+    /// because that was not good enough, it ends with a clearly better one. Returns whether the best is a
+    /// new one.
+    ///
+    /// # Errors
+    /// What `report` returns.
+    pub fn run(
+        &mut self,
+        problem: &Problem,
+        rough: &Likelihood,
+        report: &mut Report,
+    ) -> Result<bool> {
+        if problem.options.near && self.best.is_none() {
+            let (end, evaluations) = refit(problem, rough, report)?;
+            self.evaluations += evaluations;
+            if end.is_some() {
+                self.best = end;
+                return Ok(true);
+            }
+        }
+        // Both stopped within a small part of the way to the same optimum.
+        let alike =
+            |value: f64, least: f64| (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs();
+        // What was found before and is not good enough.
+        let known = self.best.as_ref().map(|best| best.value);
+        while self.goes_on() {
+            let last = self.starts.min(self.next + self.at_once(problem));
+            let starts: Vec<u64> = (self.next..last).collect();
+            let shared = Mutex::new(&mut *report);
+            let way = |&start: &u64| {
+                let mut report = |progress: &Progress| {
+                    let mut report = shared.lock().expect("no report panics");
+                    report(progress)
+                };
+                go(problem, rough, start, &mut report)
+            };
+            let ends: Vec<Result<End>> = starts.par_iter().map(way).collect();
+            // In their order, as if each had been gone when the one before it was known not to do.
+            for end in ends {
+                let end = end?;
+                let value = end.value;
+                self.next += 1;
+                self.evaluations += end.evaluations;
+                let least = self.best.as_ref().map(|best| best.value);
+                let again = least.is_some_and(|least| alike(value, least));
+                let mut explained = false;
+                if least.is_none_or(|least| value < least) {
+                    explained = quality::explains(problem, &end.at) == Some(true);
+                    self.best = Some(end);
+                }
+                match known {
+                    None if again || explained => return Ok(true),
+                    Some(least) if value < least && !alike(value, least) => return Ok(true),
+                    _ => {}
+                }
+            }
+        }
+        Ok(known.is_none())
+    }
+
+    /// How many ways to go at the same time. The first one's end may do, but hardly ever explains maps that
+    /// are not a simulation's: a second must agree with it then.
+    fn at_once(&self, problem: &Problem) -> u64 {
+        let maps = problem.maps;
+        let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
+        let threads = rayon::current_num_threads() as u64;
+        match (self.next, maps.noise) {
+            _ if samples > LARGE || problem.options.backend != Backend::Cpu => 1,
+            (0, Some(_)) => 1,
+            (0, None) => threads.min(2),
+            _ => threads,
+        }
+    }
+}
+
+/// Minimises with one order after the other.
+fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) -> Result<End> {
+    let order = problem.options.order;
+    let mut at = nudged(problem, start);
+    // One function serves all orders: those that are not in yet stand still.
+    let all = free_up_to(problem, order);
+    let mut objective = Objective::new(problem, rough, &all, &problem.start);
+    let (mut value, mut evaluations) = (0.0, 0);
+    let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
+    for upto in 1..=order {
+        let which = free_up_to(problem, upto);
+        let inverse = match known {
+            // Most of the way of the first order is along what the maps have for themselves, whose
+            // derivatives cost little, since those of all maps are taken at once.
+            None if start < QUICK => covariance::inverse_curvature(problem, rough, &which, &at),
+            None => None,
+            Some((from, inverse)) => Some(widened(&inverse, &from, &which)),
+        };
+        let stage = Stage {
+            which: &which,
+            // On the way to the next order nobody needs the optimum of this one.
+            tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
+            inverse: inverse.as_deref(),
+            name: &match start {
+                0 => format!("order {upto} of {order}"),
+                _ => format!("order {upto} of {order}, start {}", start + 1),
+            },
+            full: false,
+        };
+        let minimum = stage.descend(&mut objective, &mut at, report)?;
+        evaluations += minimum.evaluations;
+        value = minimum.value;
+        known = Some((which, minimum.inverse));
+    }
+    Ok(End { value, at, evaluations })
+}
+
+/// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
+/// themselves, then everything if that does not explain the maps. `None` where neither does; with the
+/// number of evaluations.
+fn refit(
+    problem: &Problem,
+    rough: &Likelihood,
+    report: &mut Report,
+) -> Result<(Option<End>, usize)> {
+    let given = &problem.options.edits.start;
+    let is_new = |&i: &usize| {
+        let own = problem.model.map_of(i);
+        own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
+    };
+    let all = free_up_to(problem, problem.options.order);
+    let mut objective = Objective::new(problem, rough, &all, &problem.start);
+    let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
+    let (mut at, mut value, mut evaluations) = (problem.start.clone(), f64::INFINITY, 0);
+    for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
+        let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
+        if !which.is_empty() {
+            let minimum = stage.descend(&mut objective, &mut at, report)?;
+            evaluations += minimum.evaluations;
+            value = minimum.value;
+        }
+        if quality::trusts(problem, &problem.model_maps(&at)) {
+            // The exploration counts them.
+            return Ok((Some(End { value, at, evaluations: 0 }), evaluations));
+        }
+    }
+    Ok((None, evaluations))
+}
+
+/// The free parameters but the likelihood's scale, which least squares at a scale of their own do not tell.
+fn free_up_to(problem: &Problem, order: u32) -> Vec<usize> {
+    let mut free = problem.free_up_to(order);
+    free.retain(|&i| Some(i) != problem.of_scale());
+    free
+}
+
+/// The inverse Hessian of more parameters: those that are new are taken to be as uncertain as the others
+/// typically are.
+fn widened(inverse: &[f64], from: &[usize], to: &[usize]) -> Vec<f64> {
+    let mut variances: Vec<f64> = (0..from.len()).map(|i| inverse[i * from.len() + i]).collect();
+    variances.sort_unstable_by(f64::total_cmp);
+    let typical = variances.get(variances.len() / 2).copied().unwrap_or(1.0);
+    let mut wide = vec![0.0; to.len() * to.len()];
+    let places: Vec<Option<usize>> =
+        to.iter().map(|i| from.iter().position(|known| known == i)).collect();
+    for (a, row) in wide.chunks_exact_mut(to.len().max(1)).enumerate() {
+        for (b, value) in row.iter_mut().enumerate() {
+            *value = match (places[a], places[b]) {
+                (Some(a), Some(b)) => inverse[a * from.len() + b],
+                _ if a == b => typical,
+                _ => 0.0,
+            };
+        }
+    }
+    wide
+}
+
+/// The start values; for every start after the first with some more aberration.
+fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
+    let mut at = problem.start.clone();
+    if start > 0 {
+        let mut random = ChaCha8Rng::seed_from_u64(start);
+        let size = NUDGES[start as usize % NUDGES.len()];
+        let last = zernike::count(3.min(problem.options.order));
+        for (j, value) in at.iter_mut().enumerate().take(last).skip(zernike::count(1)) {
+            let nudge: f64 = random.sample(StandardNormal);
+            if problem.free[j] {
+                let (low, high) = problem.bounds[j];
+                *value = (*value + size * nudge).clamp(low, high);
+            }
+        }
+    }
+    at
+}
