@@ -3,6 +3,7 @@
 use super::minimise::{Minimum, Settings, Start, minimise};
 use super::problem::{Likelihood, Problem};
 use crate::autodiff::Function;
+use crate::device::Precision;
 use crate::error::Result;
 
 /// How far a fit has come.
@@ -41,6 +42,11 @@ impl<'p> Objective<'p> {
             origin: origin.to_vec(),
             function: problem.function_of(likelihood, parameters, origin),
         }
+    }
+
+    /// The same in another precision.
+    pub fn precision(self, precision: Precision) -> Self {
+        Objective { function: self.function.precision(precision), ..self }
     }
 }
 
