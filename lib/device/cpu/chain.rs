@@ -12,6 +12,7 @@ use super::register::Register;
 use super::tile::{Sources, Tile};
 use super::vector::{Batch, Vector, prefetch};
 use crate::device::Op;
+use crate::device::fourier::GROUP;
 use crate::device::program::{ArrayId, Code, Operand, Region};
 use std::ops::Range;
 
@@ -307,7 +308,8 @@ enum Kind {
     One,
     /// Vectors next to each other.
     Flat,
-    /// Every second vector of a slab.
+    /// The rows of one part of a slab: a vector each, or two to a vector, half a row each, where a vector is
+    /// twice as wide as a tile.
     Slab,
 }
 
@@ -324,9 +326,11 @@ struct BoundLink<T> {
     op: Op,
     a: BoundInput<T>,
     b: BoundInput<T>,
-    /// A tile register, a place for later links, and the slab of a cotangent, as far as there are some.
-    outs: [Vectors<*mut T>; 3],
+    /// A tile register and a place for later links, as far as there are some.
+    outs: [Vectors<*mut T>; 2],
     count: usize,
+    /// The slab of a cotangent.
+    slab: Option<Vectors<*mut T>>,
 }
 
 impl<T: Real> Default for BoundLink<T> {
@@ -334,7 +338,7 @@ impl<T: Real> Default for BoundLink<T> {
         let from = Vectors { start: std::ptr::null(), advance: 0, step: 0 };
         let input = BoundInput { kind: Kind::Last, one: T::zero(), vectors: from };
         let to = Vectors { start: std::ptr::null_mut(), advance: 0, step: 0 };
-        BoundLink { op: Op::Copy, a: input, b: input, outs: [to; 3], count: 0 }
+        BoundLink { op: Op::Copy, a: input, b: input, outs: [to; 2], count: 0, slab: None }
     }
 }
 
@@ -356,7 +360,9 @@ fn bind<T: Real>(
     places: &mut Places<T>,
     bound: &mut [BoundLink<T>],
 ) {
-    let rows = tile.row..tile.row + tile.len / T::LANES;
+    let rows = tile.row..tile.row + tile.len / tile.width;
+    // From the rows of one vector to those of the next.
+    let stride = T::LANES / GROUP * 2 * T::LANES;
     let register = |slot: usize| {
         let register = &places.slots[slot];
         assert!(tile.len.next_multiple_of(T::LANES) <= register.len(), "a tile fits a register");
@@ -367,10 +373,10 @@ fn bind<T: Real>(
     let saved = |link: usize| saved.wrapping_add(link * VECTORS * T::LANES);
     let mut slab = |part: Part| {
         let slab = &mut places.slabs[part.stream];
-        assert!(rows.end <= slab.len(), "a tile fits a slab");
+        assert!(rows.end <= slab.len() && tile.lane + GROUP <= T::LANES, "a tile fits a slab");
         // The parts are exchanged.
         let offset = rows.start * 2 * T::LANES + if part.imaginary { 0 } else { T::LANES };
-        slab.as_mut_ptr().cast::<T>().wrapping_add(offset)
+        slab.as_mut_ptr().cast::<T>().wrapping_add(offset + tile.lane)
     };
     for (i, (link, bound)) in chain.iter().zip(bound).enumerate() {
         let lanes = T::LANES;
@@ -380,7 +386,7 @@ fn bind<T: Real>(
                 Input::Last => (Kind::Last, T::zero(), none, 0, 0),
                 Input::Saved(link) => (Kind::Flat, T::zero(), saved(link).cast_const(), 0, lanes),
                 Input::Slab(part, _) if direct => {
-                    (Kind::Slab, T::zero(), slab(part).cast_const(), 2 * lanes, 2 * lanes)
+                    (Kind::Slab, T::zero(), slab(part).cast_const(), stride, stride)
                 }
                 Input::Slab(_, slot) | Input::Operand(Operand::Slot(slot)) => {
                     (Kind::Flat, T::zero(), register(slot).cast_const(), lanes, lanes)
@@ -403,7 +409,7 @@ fn bind<T: Real>(
             bound.push(saved(i), 0, lanes);
         }
         if let Some(part) = link.cotangent.filter(|_| direct) {
-            bound.push(slab(part), 2 * lanes, 2 * lanes);
+            bound.slab = Some(Vectors { start: slab(part), advance: stride, step: stride });
         }
     }
 }
@@ -455,7 +461,13 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             };
             (Slab, $operand:ident, $start:ident, $i:ident) => {
                 // SAFETY: as above.
-                unsafe { T::Vector::<M>::read($start.add($i * 2 * lanes)) }
+                unsafe {
+                    let row = $start.add($i * $operand.vectors.step);
+                    match lanes == GROUP {
+                        true => T::Vector::<M>::read(row),
+                        false => T::Vector::<M>::read_halves(row, row.add(2 * lanes)),
+                    }
+                }
             };
         }
         macro_rules! each {
@@ -516,6 +528,19 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             for (i, value) in last.iter().enumerate() {
                 // SAFETY: by the caller's promise there is room where `bind` found it.
                 unsafe { value.write(start.wrapping_add(i * out.step)) };
+            }
+        }
+        if let Some(slab) = &link.slab {
+            let start = slab.start.wrapping_add(from * slab.advance);
+            for (i, value) in last.iter().enumerate() {
+                let row = start.wrapping_add(i * slab.step);
+                // SAFETY: as above; `row` and the next one are in the slab.
+                unsafe {
+                    match lanes == GROUP {
+                        true => value.write(row),
+                        false => value.write_halves(row, row.wrapping_add(2 * lanes)),
+                    }
+                }
             }
         }
     }

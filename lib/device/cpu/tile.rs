@@ -181,9 +181,10 @@ pub fn run<T: Real>(
     }
 }
 
-/// Whether the code reads and writes slabs where they lie.
+/// Whether the code reads and writes slabs where they lie: a vector is a row of the tile, or two.
 pub fn is_direct<T: Real>(prepared: &Prepared, tile: Tile) -> bool {
-    prepared.chains.direct && T::LANES == GROUP && tile.width == GROUP
+    let whole = tile.width == GROUP && tile.len.is_multiple_of(T::LANES);
+    prepared.chains.direct && whole && (T::LANES == GROUP || T::LANES == 2 * GROUP)
 }
 
 fn split<T: Real>(values: &[Complex<T>], re: usize, im: usize, slots: &mut [Register<T>]) {

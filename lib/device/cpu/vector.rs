@@ -56,6 +56,32 @@ pub trait Vector<T: Real>: Copy {
     /// # Safety
     /// There is room for as many numbers as a vector has.
     unsafe fn write(self, to: *mut T);
+    /// From two halves.
+    ///
+    /// # Safety
+    /// There are half as many numbers as a vector has at either place.
+    unsafe fn read_halves(low: *const T, high: *const T) -> Self {
+        let mut wide = T::Wide::default();
+        let half = T::LANES / 2;
+        for (i, lane) in wide.as_mut().iter_mut().enumerate() {
+            // SAFETY: by the caller's promise.
+            *lane = unsafe { if i < half { *low.add(i) } else { *high.add(i - half) } };
+        }
+        Self::load(&wide)
+    }
+    /// To two halves.
+    ///
+    /// # Safety
+    /// There is room for half as many numbers as a vector has at either place.
+    unsafe fn write_halves(self, low: *mut T, high: *mut T) {
+        let mut wide = T::Wide::default();
+        self.store(&mut wide);
+        let half = T::LANES / 2;
+        for (i, &lane) in wide.as_ref().iter().enumerate() {
+            // SAFETY: by the caller's promise.
+            unsafe { *(if i < half { low.add(i) } else { high.add(i - half) }) = lane };
+        }
+    }
     fn splat(value: T) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -269,6 +295,20 @@ mod x86 {
             };
             (pick(&places[0]), pick(&places[1]))
         }
+        #[inline(always)]
+        unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
+            unsafe {
+                let low = _mm512_castps256_ps512(_mm256_loadu_ps(low));
+                Avx512F32([_mm512_insertf32x8::<1>(low, _mm256_loadu_ps(high))])
+            }
+        }
+        #[inline(always)]
+        unsafe fn write_halves(self, low: *mut f32, high: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(low, _mm512_castps512_ps256(self.0[0]));
+                _mm256_storeu_ps(high, _mm512_extractf32x8_ps::<1>(self.0[0]));
+            }
+        }
     );
     vector!(
         Avx2F64, f64, __m256d x 2,
@@ -278,7 +318,18 @@ mod x86 {
     vector!(
         Avx2F32, f32, __m256 x 2,
         _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
-        _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps
+        _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps;
+        #[inline(always)]
+        unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
+            unsafe { Avx2F32([_mm256_loadu_ps(low), _mm256_loadu_ps(high)]) }
+        }
+        #[inline(always)]
+        unsafe fn write_halves(self, low: *mut f32, high: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(low, self.0[0]);
+                _mm256_storeu_ps(high, self.0[1]);
+            }
+        }
     );
 }
 
