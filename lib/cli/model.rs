@@ -12,12 +12,10 @@ use crate::fit::problem::LN_SCALE;
 use crate::optics::beam_map::MapSet;
 use crate::optics::illumination::Illumination;
 use crate::optics::model::{LATERAL, RATIO};
+use crate::optics::zernike::HIGHEST_ORDER;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-
-/// More coefficients than this order has are never told from maps of this kind.
-const HIGHEST_ORDER: u32 = 20;
 
 /// A likelihood on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

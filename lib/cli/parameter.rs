@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::fit::problem::LN_SCALE;
 use crate::optics::illumination::Illumination;
-use crate::optics::model::{CHOP, LATERAL, RATIO};
+use crate::optics::model::{CHOP, LATERAL, RATIO, numbered};
 use crate::optics::zernike::Mode;
 use crate::units::Quantity;
 
@@ -21,20 +21,13 @@ pub fn split(name: &str) -> (&str, Option<usize>) {
 }
 
 /// The index of a Zernike coefficient `zJ`.
-pub fn zernike(name: &str) -> Option<u32> {
+pub fn zernike(name: &str) -> Option<usize> {
     numbered('z', name)
 }
 
 /// The index of a coefficient of the amplitude `aJ`, from 1.
-pub fn amplitude(name: &str) -> Option<u32> {
+pub fn amplitude(name: &str) -> Option<usize> {
     numbered('a', name).filter(|j| *j > 0)
-}
-
-fn numbered(letter: char, name: &str) -> Option<u32> {
-    let digits = name.strip_prefix(letter)?;
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let j = digits.parse().ok().filter(|_| plain)?;
-    (name == format!("{letter}{j}")).then_some(j)
 }
 
 /// What a parameter's values are measured in.
@@ -183,7 +176,7 @@ pub fn check_in_model(
     }
     if let Some(j) = zernike(name) {
         let count = u64::from(order + 1) * u64::from(order + 2) / 2;
-        return match u64::from(j) < count {
+        return match (j as u64) < count {
             true => Ok(()),
             false => Err(Error::usage(format!(
                 "{name} is above order {order}, whose last coefficient is z{}; give a higher --order",

@@ -69,6 +69,10 @@ pub fn minimise(
     let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
     let mut converged = n == 0;
     while !converged && evaluations < settings.evaluations && value.is_finite() {
+        if gradient.iter().any(|slope| slope.is_nan()) {
+            // There is no way from here.
+            break;
+        }
         report(evaluations, value)?;
         // Variables held at a bound that the gradient pushes against take no part.
         let held: Vec<bool> = (0..n)

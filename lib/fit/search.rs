@@ -9,6 +9,7 @@ use super::problem::{Likelihood, Problem};
 use super::quality;
 use super::result::Evaluations;
 use super::stage::{Objective, Report, Stage};
+use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::beam_map::{MapSet, Sigma};
 use crate::optics::telescope::Telescope;
@@ -160,7 +161,12 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
             4.0 * quality::robust_sigma(residuals.into_iter()).unwrap_or(0.0)
         }
     };
-    let fraction = fraction.max(1e-9);
+    // Maps without noise have no scale but that of the arithmetic, a sum over thousands of pixels.
+    let least = match problem.options.precision {
+        Precision::F64 => 1e-9,
+        Precision::F32 => 1e-5,
+    };
+    let fraction = fraction.max(least);
     for (scale, map) in problem.likelihood.scales.iter_mut().zip(&problem.maps.maps) {
         *scale = fraction * map.robust_peak();
     }

@@ -98,7 +98,8 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         illumination: problem.telescope.illumination.name().into(),
         likelihood: LikelihoodSummary {
             kind: options.likelihood.name().into(),
-            scale: problem.likelihood.scales[0] * problem.scale_factor(which, at) / maps[0].peak(),
+            scale: problem.likelihood.scales[0] * problem.scale_factor(which, at)
+                / maps[0].robust_peak(),
             fitted: problem.scale_among(which).is_some(),
         },
         status: status.into(),

@@ -110,6 +110,29 @@ fn rasters_blanks_and_other_telescopes_are_the_same_on_cuda() {
     }
 }
 
+/// To some hundred roundings of the largest slope: phases are of ten radians, and what goes into a slope has
+/// cancelled.
+#[test]
+fn slopes_in_single_precision_are_those_in_double() {
+    for name in Telescope::names() {
+        let telescope = Telescope::named(name).unwrap();
+        let maps = maps(&telescope, 48, Backend::Cpu);
+        let slopes = |precision| {
+            let aperture = maps.aperture;
+            let options = FitOptions { precision, aperture, ..FitOptions::default() };
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let which = problem.free_up_to(options.order);
+            problem.function(&which, &problem.start).value_and_gradient(&vec![0.01; which.len()]).1
+        };
+        let (single, double) = (slopes(Precision::F32), slopes(Precision::F64));
+        let size = double.iter().fold(0.0f64, |size, g| size.max(g.abs()));
+        for (i, (a, b)) in single.iter().zip(&double).enumerate() {
+            let most = 500.0 * f64::from(f32::EPSILON) * size;
+            assert!((a - b).abs() < most, "{name} {i}: {a} {b} of {size}");
+        }
+    }
+}
+
 /// A source that is a disc, and a band: samples of the grid and of no grid, one beam and two.
 #[test]
 fn blurred_maps_are_the_same_on_cuda() {

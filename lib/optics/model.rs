@@ -187,7 +187,11 @@ impl Model {
 
     /// The same with the illumination's amplitude times `exp(a1 Z1 + a2 Z2 + ...)` up to radial order
     /// `order`, so that it stays positive; with 0 there is nothing to it. `a0` would do what `amp` does.
+    ///
+    /// # Panics
+    /// After [`shifted`](Model::shifted), whose parameters are behind these.
     pub fn weighted(mut self, order: u32) -> Model {
+        assert!(self.amplitudes == 0 && !self.lateral, "amplitudes come before displacements");
         if order > 0 {
             self.amplitude_basis = Some(Arc::new(zernike_basis(&self.aperture, 1, order)));
             let count = zernike::count(order);
@@ -425,8 +429,9 @@ impl Model {
             Illumination::Pedestal => {
                 let (dx, dy) = (x - named("x0"), y - named("y0"));
                 let inside = 1.0 - (dx.square() + dy.square());
-                // Never below zero, and just above it so that the power has a derivative.
-                let inside = (inside + inside.abs()) * 0.5 + 1e-300;
+                // Never below zero, and just above it, in single precision too, so that the power has a
+                // derivative.
+                let inside = (inside + inside.abs()) * 0.5 + 1e-30;
                 let edge = (named("taper") * (std::f64::consts::LN_10 / 20.0)).exp();
                 edge + (1.0 - edge) * (named("q") * inside.ln()).exp()
             }
@@ -522,14 +527,22 @@ impl Disc {
     }
 }
 
+/// The number `j` of a parameter named `<letter><j>`, written plainly and of no more than nine digits.
+pub fn numbered(letter: char, name: &str) -> Option<usize> {
+    let digits = name.strip_prefix(letter)?;
+    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() <= 9;
+    let j = digits.parse().ok().filter(|_| plain)?;
+    (name == format!("{letter}{j}")).then_some(j)
+}
+
 /// The order and angular frequency of parameter `z<j>`.
 pub fn mode_of(name: &str) -> Option<Mode> {
-    name.strip_prefix('z')?.parse().ok().map(Mode::of)
+    numbered('z', name).map(Mode::of)
 }
 
 /// The order and angular frequency of parameter `a<j>`, a coefficient of the amplitude.
 pub fn amplitude_mode_of(name: &str) -> Option<Mode> {
-    name.strip_prefix('a')?.parse().ok().map(Mode::of)
+    numbered('a', name).map(Mode::of)
 }
 
 /// The radial order of the amplitude that parameters of these names need; 0 where none is one.

@@ -15,6 +15,9 @@ pub struct Mode {
     pub l: i32,
 }
 
+/// The highest radial order that the programs take.
+pub const HIGHEST_ORDER: u32 = 20;
+
 impl Mode {
     /// The polynomial of OSA/ANSI index `j`, from 0.
     pub fn of(j: usize) -> Mode {

@@ -521,7 +521,8 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             Op::Mul => binary!(|x, y| x.mul(y)),
             Op::Div => binary!(|x, y| x.div(y)),
             Op::Norm2 => binary!(|x, y| x.mul_add(x, y.mul(y))),
-            _ => unary!(|x| x),
+            Op::Copy => unary!(|x| x),
+            other => unreachable!("{other:?} is no link"),
         }
         for out in &link.outs[..link.count] {
             let start = out.start.wrapping_add(from * out.advance);

@@ -145,7 +145,7 @@ fn map_inline<T: Real, M: Machine>(op: Op, a: Argument<T>, b: Argument<T>, out: 
         Op::Cos if turns_far(a) => unary!(a, out, |a| a.cos()),
         Op::Cos => unary!(a, out, |a| a.cos_inline::<M>()),
         Op::Abs => unary!(a, out, |a| a.abs()),
-        Op::Sign => unary!(a, out, |a| if a == T::zero() { a } else { a / a.abs() }),
+        Op::Sign => unary!(a, out, |a| if a == T::zero() { a } else { a.signum() }),
         Op::Powi(n) => unary!(a, out, |a| a.powi(n)),
         Op::Add => binary!(a, b, out, |a, b| a + b),
         Op::Sub => binary!(a, b, out, |a, b| a - b),

@@ -97,8 +97,8 @@ impl<T: Real> Cpu<T> {
     /// Loads a program: prepares its transforms and allocates all that it needs.
     ///
     /// # Panics
-    /// When a region reads an array or a field that it writes, or streams transforms of different
-    /// shapes: planning makes no such program.
+    /// When a region reads an array or a field that it writes, writes one twice, or streams transforms of
+    /// different shapes: planning makes no such program.
     pub fn new(program: Program) -> Self {
         let regions = || {
             program.steps.iter().filter_map(|step| match step {
@@ -107,8 +107,8 @@ impl<T: Real> Cpu<T> {
             })
         };
         assert!(
-            regions().all(|r| !reads_what_it_writes(r)),
-            "a region must not read what it writes"
+            regions().all(|r| !reads_what_it_writes(r) && writes_once(r)),
+            "a region must not read what it writes, nor write it twice"
         );
         let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
         for stream in regions().flat_map(|r| r.forward.iter().chain(&r.adjoint)) {
@@ -266,8 +266,8 @@ impl<T: Real> Cpu<T> {
         each(shared, adjoint().map(|(transform, ..)| transform.groups()), |which, group| {
             let (transform, stream, spectrum) = adjoint().nth(which).expect("a stream");
             let field = &this.fields[stream.field];
-            // SAFETY: each group of rows is worked on once, and nobody else writes the field (asserted
-            // when the program was loaded).
+            // SAFETY: each group of rows is worked on once, and nobody else writes the field: no other
+            // stream of its region (asserted on loading), and no other region of the round (see `rounds`).
             unsafe {
                 transform.rows_adjoint(group, spectrum, field, &mut this.workspaces.mine());
             }
@@ -340,8 +340,9 @@ impl<T: Real> Cpu<T> {
             Sources { scalars: &self.scalars, arrays: &self.arrays, fields: &self.fields };
         let sums = region.sum_count();
         tile::run(prepared, &sources, tile, later, workspace);
-        // SAFETY: tiles are numbered without overlap and each is worked on once. The region does not read
-        // what it stores (asserted when the program was loaded); partial sums are read when it has ended.
+        // SAFETY: tiles are numbered without overlap and each is worked on once. No region of the round reads
+        // or writes what this one stores (asserted on loading, and see `rounds`); partial sums are read when
+        // the round has ended.
         unsafe {
             for &(source, array) in &region.stores {
                 if let Held::Work(values) = &self.arrays[array] {
@@ -430,6 +431,16 @@ fn reads_what_it_writes(region: &Region) -> bool {
         Code::LoadStream { .. } | Code::Combine { .. } => false,
     });
     of_code || region.results().any(stored)
+}
+
+/// Whether a region writes every array and every field in one place only.
+fn writes_once(region: &Region) -> bool {
+    let fields = region.adjoint.iter().map(|stream| stream.field);
+    let mut fields: Vec<_> = fields.chain(region.field_stores.iter().map(|s| s.2)).collect();
+    let mut arrays: Vec<_> = region.stores.iter().map(|s| s.1).collect();
+    (fields.sort_unstable(), arrays.sort_unstable());
+    let twice = |ids: &[usize]| ids.windows(2).any(|pair| pair[0] == pair[1]);
+    !twice(&fields) && !twice(&arrays)
 }
 
 /// A region as this device runs it.

@@ -102,8 +102,8 @@ pub struct Sources<'a, T> {
 impl<'a, T: Real> Sources<'a, T> {
     #[inline(always)]
     pub fn array(&self, index: usize, tile: Tile) -> &'a [T] {
-        // SAFETY: a region reads no array that it writes (asserted when the program is loaded), and
-        // regions run one after the other.
+        // SAFETY: a region reads no array that it writes (asserted on loading), nor one that another region of
+        // its round writes (see `rounds`).
         let values = unsafe { self.arrays[index].read() };
         &values[tile.offset..tile.offset + tile.len]
     }

@@ -61,7 +61,7 @@ fn type_name(precision: Precision) -> &'static str {
 /// The number of an operation among all, and its exponent.
 pub fn operation(op: Op) -> (usize, i32) {
     let same = |other: &Op| std::mem::discriminant(other) == std::mem::discriminant(&op);
-    let kind = Op::ALL.iter().position(same).unwrap_or(0);
+    let kind = Op::ALL.iter().position(same).expect("every operation is in `Op::ALL`");
     (kind, if let Op::Powi(n) = op { n } else { 0 })
 }
 

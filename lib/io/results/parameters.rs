@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::io::fits::memory::Reader;
 use crate::io::fits::{Content, read_named_values, read_positive, read_radius, read_wavelength};
 use crate::optics::beam_map::{BeamMap, Blur};
+use crate::optics::zernike::HIGHEST_ORDER;
 use serde::Deserialize;
 
 /// What another program needs of a fit: its parameters and what they belong to.
@@ -77,6 +78,10 @@ pub fn read_parameters(bytes: &[u8], place: &str) -> Result<FitFile> {
         true => read_fits(bytes, place)?,
         false => read_json(bytes, place)?,
     };
+    if file.order > HIGHEST_ORDER {
+        let what = format!("a fit of order {}, expected at most {HIGHEST_ORDER}", file.order);
+        return Err(Error::input(place, what));
+    }
     let mut names: Vec<&str> = file.parameters.iter().map(|p| p.0.as_str()).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
@@ -138,9 +143,8 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
     let illumination = reader.text(0, "ILLUM")?;
     let order = reader.number(0, "ORDER")?;
     let order = order.ok_or_else(|| missing("ORDER"))?;
-    if order.fract() != 0.0 || !(0.0..=1000.0).contains(&order) {
-        let what = format!("ORDER is {order}, expected a small integer");
-        return Err(Error::input(place, what));
+    if order.fract() != 0.0 || !(0.0..=1e9).contains(&order) {
+        return Err(Error::input(place, format!("ORDER is {order}, expected a whole number")));
     }
     let units = reader.units();
     let table =
@@ -201,6 +205,7 @@ mod tests {
             "parameters":[{"name":"z1","value":1},{"name":"z1","value":2}]}"#;
         let negative = r#"{"telescope":"a","wavelength_m":1,"source_radius_rad":-1,"illumination":"b",
             "order":1,"parameters":[]}"#;
+        let high = double.replace("\"order\":1", "\"order\":4294967295");
         let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
         for (bytes, said) in [
             (&json[..], "no result of oof-fit"),
@@ -210,6 +215,7 @@ mod tests {
             (deep.as_bytes(), "no result"),
             (double.as_bytes(), "'z1' is there twice"),
             (negative.as_bytes(), "source_radius_rad is -1"),
+            (high.as_bytes(), "a fit of order 4294967295, expected at most 20"),
             (&maps.unwrap(), "OOFTYPE"),
             (b"SIMPLE", "header"),
         ] {

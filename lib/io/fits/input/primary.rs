@@ -101,15 +101,15 @@ fn read_aperture(reader: &mut Reader, kind: ApertureKind) -> Result<ApertureGrid
     let points = reader.number(0, "APPOINTS")?;
     let extent = reader.number(0, "APEXTENT")?;
     match (points, extent) {
-        (Some(points), Some(extent))
-            if points.fract() == 0.0 && (2.0..=65536.0).contains(&points) && extent > 0.0 =>
-        {
-            Ok(ApertureGrid { kind, points: points as usize, extent })
+        (Some(points), Some(extent)) if points.fract() == 0.0 && points >= 0.0 => {
+            let grid = ApertureGrid { kind, points: points as usize, extent };
+            grid.check().map_err(|e| Error::input(reader.place(0), e.to_string()))?;
+            Ok(grid)
         }
         (points, extent) => Err(Error::input(
             reader.place(0),
             format!(
-                "APERTURE needs APPOINTS (2 to 65536) and APEXTENT (> 0), found {} and {}",
+                "APERTURE needs APPOINTS (a whole number) and APEXTENT, found {} and {}",
                 shown(points),
                 shown(extent)
             ),
