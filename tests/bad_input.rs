@@ -262,7 +262,7 @@ fn options_that_contradict_each_other_are_refused() {
         ("--nuisance some", "unknown nuisance"),
         ("--scale 0", "more than 0"),
         ("--defocus 1mm,2mm", "2 values"),
-        ("--aperture-points 64", "--aperture"),
+        ("--aperture-extent 1.1", "--aperture-points"),
         ("--config missing.toml", "missing.toml: no such file"),
         ("--backend cuda", "no CUDA d"),
         ("--threads 0", "--threads"),

@@ -19,13 +19,21 @@ pub struct Function {
     count: usize,
     backend: Backend,
     precision: Precision,
-    value_run: Option<Box<dyn Executable>>,
-    gradient_run: Option<Box<dyn Executable>>,
-    curvature_run: Option<Box<dyn Executable>>,
-    /// With the number of directions that it takes.
-    tangent_run: Option<(usize, Box<dyn Executable>)>,
-    arrays_run: Option<Box<dyn Executable>>,
+    runs: Vec<(What, Box<dyn Executable>)>,
     outputs: Vec<f64>,
+}
+
+/// What a function is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Value,
+    /// The value, and the gradient.
+    Gradient,
+    /// Second derivatives in a direction, which are parameters after the function's own.
+    Curvature,
+    Arrays,
+    /// Derivatives of the arrays in so many directions, parameters as above.
+    Tangents(usize),
 }
 
 impl Function {
@@ -55,11 +63,7 @@ impl Function {
             count,
             backend: Backend::default(),
             precision: Precision::default(),
-            value_run: None,
-            gradient_run: None,
-            curvature_run: None,
-            tangent_run: None,
-            arrays_run: None,
+            runs: Vec::new(),
             outputs: vec![0.0; count + 1],
         }
     }
@@ -82,22 +86,69 @@ impl Function {
         self.count
     }
 
-    /// A program of `parameters` parameters.
-    fn plan(&self, parameters: usize, outputs: &[Id], arrays: &[Id]) -> Box<dyn Executable> {
-        let program = plan(&self.graph, parameters, outputs, arrays);
-        // Values are asked for deep inside minimisers, which have no way out for a broken device. No bug,
-        // so the panic hook has nothing to say.
-        let loaded = self.backend.load(program, self.precision);
-        loaded.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)))
+    /// The program for `what`, planned at the first asking.
+    fn run_of(&mut self, what: What) -> &mut dyn Executable {
+        let known = self.runs.iter().position(|run| run.0 == what);
+        let at = known.unwrap_or_else(|| {
+            let (directions, outputs, arrays) = self.nodes(what);
+            let parameters = (1 + directions) * self.count;
+            let program = plan(&self.graph, parameters, &outputs, &arrays);
+            // Values are asked for deep inside minimisers, which have no way out for a broken device. No bug,
+            // so the panic hook has nothing to say.
+            let loaded = self.backend.load(program, self.precision);
+            let run = loaded.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)));
+            self.runs.push((what, run));
+            self.runs.len() - 1
+        });
+        &mut *self.runs[at].1
+    }
+
+    /// The number of directions among the parameters, and the nodes that are computed: numbers and arrays.
+    fn nodes(&mut self, what: What) -> (usize, Vec<Id>, Vec<Id>) {
+        let n = self.count;
+        let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
+        match what {
+            What::Value => (0, vec![self.value], Vec::new()),
+            What::Arrays => (0, Vec::new(), self.arrays.clone()),
+            What::Gradient => {
+                let gradient = self.graph.gradient(self.value, &x);
+                (0, std::iter::once(self.value).chain(gradient).collect(), Vec::new())
+            }
+            What::Curvature => {
+                // The gradient's graph, differentiated again.
+                let gradient = self.graph.gradient(self.value, &x);
+                let seeds = self.seeds(&gradient, 1);
+                (1, self.graph.pull_back(&seeds, &x), Vec::new())
+            }
+            What::Tangents(directions) => {
+                // Forward mode, as the adjoint of the adjoint, which is linear in the cotangents that it was
+                // given.
+                let cotangents: Vec<_> =
+                    self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
+                let seeds: Vec<_> =
+                    self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
+                let gradient = self.graph.pull_back(&seeds, &x);
+                let mut tangents = Vec::new();
+                for direction in 1..=directions {
+                    let seeds = self.seeds(&gradient, direction);
+                    tangents.extend(self.graph.pull_back(&seeds, &cotangents));
+                }
+                (directions, Vec::new(), tangents)
+            }
+        }
+    }
+
+    /// A gradient's components with those of a direction.
+    fn seeds(&mut self, gradient: &[Id], direction: usize) -> Vec<(Id, Id)> {
+        let first = direction * self.count;
+        let pair = |(i, &g)| (g, self.graph.parameter(first + i));
+        gradient.iter().enumerate().map(pair).collect()
     }
 
     /// The value at `x`.
     pub fn value(&mut self, x: &[f64]) -> f64 {
-        let mut run =
-            self.value_run.take().unwrap_or_else(|| self.plan(self.count, &[self.value], &[]));
         let mut value = [0.0];
-        run.run(x, &mut value);
-        self.value_run = Some(run);
+        self.run_of(What::Value).run(x, &mut value);
         value[0]
     }
 
@@ -107,16 +158,10 @@ impl Function {
     /// # Panics
     /// When the lengths are not the number of parameters.
     pub fn value_and_gradient_into(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let mut run = match self.gradient_run.take() {
-            Some(run) => run,
-            None => {
-                let outputs = self.differentiate();
-                self.plan(self.count, &outputs, &[])
-            }
-        };
-        run.run(x, &mut self.outputs);
-        self.gradient_run = Some(run);
-        gradient.copy_from_slice(&self.outputs[1..]);
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.run_of(What::Gradient).run(x, &mut outputs);
+        gradient.copy_from_slice(&outputs[1..]);
+        self.outputs = outputs;
         self.outputs[0]
     }
 
@@ -127,85 +172,39 @@ impl Function {
         (value, gradient)
     }
 
-    /// The nodes of the value and of every derivative.
-    fn differentiate(&mut self) -> Vec<Id> {
-        let x: Vec<_> = (0..self.count).map(|i| self.graph.parameter(i)).collect();
-        let gradient = self.graph.gradient(self.value, &x);
-        std::iter::once(self.value).chain(gradient).collect()
-    }
-
-    /// The second derivatives at `x` in the direction `v`: the gradient graph, differentiated again.
+    /// The second derivatives at `x` in the direction `v`.
     pub fn hessian_times(&mut self, x: &[f64], v: &[f64]) -> Vec<f64> {
-        let n = self.count;
-        let mut run = self.curvature_run.take().unwrap_or_else(|| {
-            let gradient = self.differentiate().split_off(1);
-            let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
-            let seeds: Vec<_> = gradient
-                .into_iter()
-                .enumerate()
-                .map(|(i, g)| (g, self.graph.parameter(n + i)))
-                .collect();
-            let products = self.graph.pull_back(&seeds, &x);
-            self.plan(2 * n, &products, &[])
-        });
-        let mut product = vec![0.0; n];
-        run.run(&[x, v].concat(), &mut product);
-        self.curvature_run = Some(run);
+        let mut product = vec![0.0; self.count];
+        self.run_of(What::Curvature).run(&[x, v].concat(), &mut product);
         product
     }
 
     /// The arrays at `x`, one after the other.
     pub fn arrays(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
-        let mut run =
-            self.arrays_run.take().unwrap_or_else(|| self.plan(self.count, &[], &self.arrays));
+        let count = self.arrays.len();
+        let run = self.run_of(What::Arrays);
         run.run(x, &mut []);
-        let arrays = (0..self.arrays.len()).map(|i| run.array(i)).collect();
-        self.arrays_run = Some(run);
-        arrays
+        (0..count).map(|i| run.array(i)).collect()
     }
 
-    /// The derivative of the arrays at `x` in the direction `v`, one after the other.
-    pub fn arrays_times(&mut self, x: &[f64], v: &[f64]) -> Vec<Vec<f64>> {
-        self.arrays_times_each(x, &[v.to_vec()]).remove(0)
-    }
-
-    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`: forward
-    /// mode, as the adjoint of the adjoint, which is linear in the cotangents that it was given. Some
+    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`. Some
     /// directions are taken at once, and share what does not depend on them.
     pub fn arrays_times_each(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
         // As even as can be, so that few directions are computed for nothing.
         let runs = directions.len().div_ceil(TOGETHER);
         let together = directions.len().div_ceil(runs.max(1)).max(1);
-        let known = self.tangent_run.take().filter(|(count, _)| *count == together);
-        let (_, mut run) = known.unwrap_or_else(|| (together, self.plan_tangents(together)));
+        let (count, parameters) = (self.arrays.len(), self.count * (1 + together));
+        let run = self.run_of(What::Tangents(together));
         let mut products = Vec::new();
         for some in directions.chunks(together) {
-            let mut parameters = x.to_vec();
-            some.iter().for_each(|v| parameters.extend(v));
-            parameters.resize(self.count * (1 + together), 0.0);
-            run.run(&parameters, &mut []);
-            let count = self.arrays.len();
+            let mut at = x.to_vec();
+            some.iter().for_each(|v| at.extend(v));
+            at.resize(parameters, 0.0);
+            run.run(&at, &mut []);
             let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
             products.extend((0..some.len()).map(arrays));
         }
-        self.tangent_run = Some((together, run));
         products
-    }
-
-    /// A program of `x` and then `together` directions.
-    fn plan_tangents(&mut self, together: usize) -> Box<dyn Executable> {
-        let n = self.count;
-        let x: Vec<_> = (0..n).map(|i| self.graph.parameter(i)).collect();
-        let cotangents: Vec<_> = self.arrays.iter().map(|&a| self.graph.placeholder(a)).collect();
-        let seeds: Vec<_> = self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
-        let gradient = self.graph.pull_back(&seeds, &x);
-        let mut tangents = Vec::new();
-        for direction in 1..=together {
-            let of = |(i, &g)| (g, self.graph.parameter(direction * n + i));
-            let seeds: Vec<_> = gradient.iter().enumerate().map(of).collect();
-            tangents.extend(self.graph.pull_back(&seeds, &cotangents));
-        }
-        self.plan((1 + together) * n, &[], &tangents)
     }
 
     /// The graph of the value in Graphviz's language.

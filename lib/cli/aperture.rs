@@ -23,22 +23,25 @@ pub struct ApertureArgs {
     /// How the dish is sampled [default: as the file says, else smooth and as fine as the maps need]
     #[arg(long, value_name = "KIND", value_enum)]
     pub aperture: Option<ApertureName>,
-    /// Aperture samples a side
-    #[arg(long, value_name = "N", requires = "aperture")]
+    /// Aperture samples a side; without --aperture, of a smooth one
+    #[arg(long, value_name = "N")]
     pub aperture_points: Option<usize>,
-    /// Half the width of the aperture grid in dish radii
-    #[arg(long, value_name = "RADII", requires = "aperture")]
+    /// Half the width of the aperture grid in dish radii; of a smooth one with --aperture-points only
+    #[arg(long, value_name = "RADII")]
     pub aperture_extent: Option<f64>,
 }
 
 impl ApertureArgs {
+    /// Whether a grid was asked for.
+    pub fn is_given(&self) -> bool {
+        let numbers = self.aperture_points.is_some() || self.aperture_extent.is_some();
+        self.aperture.is_some() || numbers
+    }
+
     /// The grid that was asked for on `maps`: `Ok(None)` for one that suits the maps, or where nothing
     /// was asked for.
     pub fn grid(&self, maps: &MapSet) -> Result<Option<ApertureGrid>> {
-        let Some(name) = self.aperture else {
-            return Ok(None);
-        };
-        let (kind, points, extent) = match name {
+        let (kind, points, extent) = match self.aperture.unwrap_or(ApertureName::Smooth) {
             ApertureName::Smooth => match (self.aperture_points, self.aperture_extent) {
                 (None, None) => return Ok(None),
                 (None, Some(_)) => {

@@ -9,6 +9,9 @@ use crate::units::{SPEED_OF_LIGHT, show_length};
 /// Fewer samples across a dish do not make a dish.
 const FEWEST_ACROSS: f64 = 4.0;
 
+/// Sums of squares of larger samples are infinite.
+const LARGEST: f64 = 1e140;
+
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
@@ -34,13 +37,19 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
     }
     let beam = wavelength / (2.0 * telescope.radius);
     for map in &maps.maps {
+        if let Some(power) = map.power.iter().find(|power| power.abs() > LARGEST) {
+            return wrong(format!(
+                "{}: a sample of {power:.3e}, whose square is no number any more; expected less than {LARGEST:e}",
+                map.name
+            ));
+        }
         let steps = match &map.sampling {
             Sampling::Raster { u, v } => [step(u), step(v)],
             Sampling::Scattered { u, v } => [spacing(u, v), None],
         };
         if let Some(step) = steps.into_iter().flatten().find(|s| *s > beam) {
             return wrong(format!(
-                "{}: samples {step:.4} rad apart, coarser than wavelength / dish diameter = {beam:.4} \
+                "{}: samples {step:.3e} rad apart, coarser than wavelength / dish diameter = {beam:.3e} \
                  rad: the grid they imply is smaller than the dish; is the wavelength or the telescope wrong?",
                 map.name
             ));

@@ -73,6 +73,11 @@ fn read(path: &Path, wavelength: f64) -> Result<(Named, Vec<FittedMap>)> {
     let mut maps = Vec::new();
     let found = if start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
         let mut file = results::read_parameters(&bytes, &place)?;
+        // A name that no model has is a mistake; one that this model has not is none.
+        if let Some((name, _)) = file.parameters.iter().find(|p| known(&p.0).is_err()) {
+            let what = format!("there is no parameter '{}'", name.escape_debug());
+            return Err(Error::input(place, what));
+        }
         let coefficients = file.parameters.iter_mut().filter(|(name, _)| zernike(name).is_some());
         coefficients.for_each(|(_, value)| *value *= file.wavelength / wavelength);
         maps = file.maps;

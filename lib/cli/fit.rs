@@ -16,7 +16,7 @@ use crate::io::actuators::Actuators;
 use crate::io::results::{
     write_csv, write_draws_csv, write_draws_npy, write_fits, write_json, write_zernikes,
 };
-use crate::io::sink::{Content, Destination};
+use crate::io::sink::{self, Content, Destination};
 use crate::io::source;
 use crate::optics::beam_map::MapSet;
 use crate::optics::convention::Convention;
@@ -131,14 +131,6 @@ impl DrawFormat {
     }
 }
 
-/// Whether two names are of one file that exists.
-fn is_one_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b && a.is_file(),
-        _ => false,
-    }
-}
-
 /// Where everything goes, checked.
 struct Outputs {
     format: Format,
@@ -177,15 +169,7 @@ impl Outputs {
             )));
         }
         let inputs = args.input.maps.files().chain(args.actuators.as_deref());
-        if let Some(both) = inputs
-            .into_iter()
-            .find(|input| outputs.iter().flatten().any(|output| is_one_file(input, output)))
-        {
-            return Err(Error::usage(format!(
-                "{}: given for an input and for a result, which would replace it",
-                both.display()
-            )));
-        }
+        sink::spare(inputs, outputs.into_iter().flatten().map(PathBuf::as_path))?;
         let format = Format::of(&path)?;
         let content = match format {
             Format::Fits => Content::Binary,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
 use crate::fit::problem::LN_SCALE;
 use crate::io::results::{FitFile, read_parameters};
-use crate::io::sink::{Content, Destination};
+use crate::io::sink::{self, Content, Destination};
 use crate::io::source;
 use crate::units::Quantity;
 use clap::{Parser, ValueEnum};
@@ -31,8 +31,7 @@ pub struct GradArgs {
     /// Compare with central differences; exit 1 where they differ by more than the tolerance
     #[arg(long, help_heading = "Gradient")]
     pub check: bool,
-    /// Largest relative difference that --check lets pass [default: 1e-6; with --precision f32, where
-    /// the differences themselves are rounded, 0.05]
+    /// Largest relative difference that --check lets pass [default: 1e-6; with --precision f32 1e-3]
     #[arg(long, value_name = "FRACTION", value_parser = tolerance,
           help_heading = "Gradient")]
     pub tolerance: Option<f64>,
@@ -105,6 +104,8 @@ fn is_csv(path: &Path) -> Result<bool> {
 pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     let csv = args.trace.is_none() && is_csv(&path)?;
+    let inputs = args.input.maps.files().chain(args.parameters.as_deref());
+    sink::spare(inputs, std::iter::once(path.as_path()))?;
     let to = Destination::prepare(&path, Content::Text, args.force)?;
     if csv && args.hessian {
         return Err(Error::usage("a CSV file has no room for --hessian; write .json"));
@@ -153,7 +154,7 @@ fn work(
     let (check, hessian) = (args.check, args.hessian);
     let most = args.tolerance.unwrap_or(match input.options.precision {
         Precision::F64 => 1e-6,
-        Precision::F32 => 0.05,
+        Precision::F32 => 1e-3,
     });
     let report = gradient(telescope, wavelength, &input.maps, &input.options, check, hessian)?;
     let worst = args.check.then(|| worst(&report.rows));

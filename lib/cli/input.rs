@@ -102,9 +102,9 @@ impl InputArgs {
         check::maps(&maps, &place, &telescope, wavelength)?;
         check::blur(blur, maps.maps.iter().map(|map| &map.sampling), wavelength)?;
         self.model.start_from_files(&mut options, telescope.illumination, wavelength, &maps)?;
-        options.aperture = match self.aperture.aperture {
-            Some(_) => self.aperture.grid(&maps)?,
-            None => maps.aperture.filter(|_| same),
+        options.aperture = match self.aperture.is_given() {
+            true => self.aperture.grid(&maps)?,
+            false => maps.aperture.filter(|_| same),
         };
         if let Some(grid) = options.aperture {
             let order = options.order.max(options.amplitude_order);

@@ -15,7 +15,7 @@ use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::problem::LN_SCALE;
 use crate::io::results::{FitFile, read_parameters};
-use crate::io::sink::{Content, Destination};
+use crate::io::sink::{self, Content, Destination};
 use crate::io::{fits, npy, source};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{Noise, Sampling};
@@ -110,6 +110,9 @@ fn coefficient(text: &str) -> Result<(String, f64)> {
 pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     let format = args.format_of(&path)?;
+    let telescope = args.telescope.as_deref().map(Path::new);
+    let inputs = [args.like.as_deref(), args.parameters.as_deref(), telescope];
+    sink::spare(inputs.into_iter().flatten(), std::iter::once(path.as_path()))?;
     let to = Destination::prepare(&path, Content::Binary, args.force)?;
     let backend = args.machine.backend("oof-simulate")?;
     let pool = args.machine.pool()?;

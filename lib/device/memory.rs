@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn only_large_allocations_are_advised_about() {
+    fn large_allocations_are_advised_about() {
         if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
             eprintln!("skipped: this kernel has no huge pages");
             return;
@@ -110,6 +110,7 @@ mod tests {
                 flags.split_whitespace().any(|flag| flag == "hg")
             }
         };
-        assert!(advised(4 * LARGE) && !advised(LARGE / 8));
+        // (Of a small one nothing can be said: it may come to lie where a large one was.)
+        assert!(advised(4 * LARGE));
     }
 }

@@ -15,10 +15,25 @@ use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// The curvature `sum psi'(r) J J'`, and below it one of [`Second`], in the parameters' lengths: `psi` is
-/// the derivative of a sample's negative log-likelihood by its scaled residual `r`, and `J` that of the
-/// model.
-type Information = Array2<f64>;
+/// What samples tell of parameters, in the parameters' lengths: `psi` is the derivative of a sample's negative
+/// log-likelihood by its scaled residual `r`, and `J` that of the model.
+pub(super) struct Information {
+    /// `sum psi'(r) J J'`
+    pub curvature: Array2<f64>,
+    /// One of [`Second`].
+    pub second: Array2<f64>,
+}
+
+impl Information {
+    /// Of nothing about `n` parameters.
+    fn none(n: usize) -> Self {
+        Information { curvature: Array2::zeros((n, n)), second: Array2::zeros((n, n)) }
+    }
+
+    fn both(&mut self) -> [&mut Array2<f64>; 2] {
+        [&mut self.curvature, &mut self.second]
+    }
+}
 
 /// Samples whose products are formed together: their derivatives fit the second cache.
 const CHUNK: usize = 1024;
@@ -44,8 +59,7 @@ fn information(
     second: Second,
 ) -> Information {
     let n = which.len();
-    let height = 2 * n;
-    let mut sum = Array2::zeros((height, n));
+    let mut sum = Information::none(n);
     let maps = &problem.maps.maps;
     let count: usize = maps.iter().map(|m| m.sampling.len()).sum();
     let together = if n * count <= HELD { maps.len() } else { 1 };
@@ -72,34 +86,33 @@ fn information(
             let product = |chunk: usize| {
                 let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(slope.len());
                 let mut rows = Array2::zeros((n, range.len()));
-                let mut weighed = Array2::zeros((height, range.len()));
                 for (j, mut row) in rows.outer_iter_mut().enumerate() {
                     if let Some(column) = column(j) {
                         row.assign(&ArrayView1::from(&column[range.clone()]));
                     }
                 }
-                for (j, mut row) in weighed.outer_iter_mut().enumerate() {
-                    let weights = if j < n { &slope } else { &other };
-                    row.assign(&rows.row(j % n));
-                    row *= &ArrayView1::from(&weights[range.clone()]);
-                }
-                weighed.dot(&rows.t())
+                let weighed = |weights: &[f64]| {
+                    (&rows * &ArrayView1::from(&weights[range.clone()])).dot(&rows.t())
+                };
+                [weighed(&slope), weighed(&other)]
             };
             // Products of chunks, added in their order.
             let chunks = (0..slope.len().div_ceil(CHUNK)).into_par_iter();
-            let products: Vec<Array2<f64>> = chunks.map(product).collect();
-            products.iter().for_each(|product| sum += product);
+            let products: Vec<[Array2<f64>; 2]> = chunks.map(product).collect();
+            for product in &products {
+                sum.both().into_iter().zip(product).for_each(|(sum, product)| *sum += product);
+            }
             if let Some(k) = problem.scale_among(which) {
                 let length = problem.lengths[which[k]];
-                for (first, [cross, own]) in of_scale(&samples, second).iter().enumerate() {
-                    let first = first * n;
+                let of_scale = of_scale(&samples, second);
+                for (sum, [cross, own]) in sum.both().into_iter().zip(&of_scale) {
                     for j in (0..n).filter(|&j| j != k) {
                         let dot = |c: &Vec<f64>| c.iter().zip(cross).map(|(a, b)| a * b).sum();
                         let sum_of: f64 = column(j).map_or(0.0, dot);
-                        sum[(first + k, j)] += length * sum_of;
-                        sum[(first + j, k)] += length * sum_of;
+                        sum[(k, j)] += length * sum_of;
+                        sum[(j, k)] += length * sum_of;
                     }
-                    sum[(first + k, k)] += length * length * own.iter().sum::<f64>();
+                    sum[(k, k)] += length * length * own.iter().sum::<f64>();
                 }
             }
         }
@@ -212,8 +225,8 @@ pub fn inverse_curvature(
 ) -> Option<Vec<f64>> {
     let mut both = information(problem, likelihood, which, at, Second::Majorant);
     problem.add_priors(likelihood, which, &mut both, false);
-    let (curvature, majorant) = both.view().split_at(Axis(0), which.len());
-    Some(inverse(curvature).or_else(|| inverse(majorant))?.into_raw_vec_and_offset().0)
+    let inverse = inverse(both.curvature.view()).or_else(|| inverse(both.second.view()));
+    Some(inverse?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
@@ -239,10 +252,10 @@ pub fn covariance(
         }
     };
     problem.add_priors(likelihood, which, &mut sum, true);
-    let (curvature, scatter) = sum.view().split_at(Axis(0), n);
+    let Information { curvature, second: scatter } = sum;
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
-    let flat = degenerate::directions(curvature);
-    let inverse = if flat.is_empty() { inverse(curvature) } else { None };
+    let flat = degenerate::directions(curvature.view());
+    let inverse = if flat.is_empty() { inverse(curvature.view()) } else { None };
     let covariance = inverse.map(|inverse| {
         let sandwich = inverse.dot(&scatter).dot(&inverse);
         sandwich * &lengths * &lengths.insert_axis(Axis(1))
@@ -258,30 +271,31 @@ fn add_backgrounds(
     at: &[f64],
     middle: &MapSet,
 ) {
-    let (n, factor) = (which.len(), problem.scale_factor(which, at));
+    let factor = problem.scale_factor(which, at);
     for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
         let background = problem.model.of_map(BACKGROUND, k);
         let place = which.iter().position(|&i| i == background);
         let model = vec![at[background]; map.sampling.len()];
         let samples = samples(problem, &problem.likelihood, k, &model, factor);
-        let mut add = |row: usize, column: usize, values: &[f64]| {
+        let add = |sum: &mut Array2<f64>, row: usize, column: usize, values: &[f64]| {
             let values = problem.model.restore(k, values);
             let around = values.iter().zip(level::inside(&map.sampling, &middle.sampling));
             let total: f64 = around.filter(|(_, inside)| !inside).map(|(value, _)| value).sum();
-            let lengths = problem.lengths[which[row % n]] * problem.lengths[which[column]];
+            let lengths = problem.lengths[which[row]] * problem.lengths[which[column]];
             sum[(row, column)] += total * lengths;
         };
         if let Some(j) = place {
             let (square, slope) = derivatives(problem.likelihood.kind, &samples, Second::Scatter);
-            add(j, j, &slope);
-            add(n + j, j, &square);
+            add(&mut sum.curvature, j, j, &slope);
+            add(&mut sum.second, j, j, &square);
         }
         if let Some(scale) = problem.scale_among(which) {
-            for (b, [cross, own]) in of_scale(&samples, Second::Scatter).iter().enumerate() {
-                add(b * n + scale, scale, own);
+            let of_scale = of_scale(&samples, Second::Scatter);
+            for (sum, [cross, own]) in sum.both().into_iter().zip(&of_scale) {
+                add(sum, scale, scale, own);
                 if let Some(j) = place {
-                    add(b * n + scale, j, cross);
-                    add(b * n + j, scale, cross);
+                    add(sum, scale, j, cross);
+                    add(sum, j, scale, cross);
                 }
             }
         }
@@ -344,6 +358,7 @@ mod tests {
             let known = function.hessian_times(&vec![0.0; which.len()], &v);
             let size = known.iter().fold(0.0f64, |a, h| a.max(h.abs()));
             for (k, known) in known.iter().enumerate() {
+                let found = &found.curvature;
                 let [row, column] = [found[(scale, k)], found[(k, scale)]];
                 assert!((row - known).abs() < 1e-11 * size && row == column, "{k}: {row} {known}");
             }
@@ -371,9 +386,8 @@ mod tests {
             problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
             let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
             let both = information(&problem, &problem.likelihood, &which, &at, Second::Scatter);
-            let (curvature, scatter) = both.view().split_at(Axis(0), which.len());
-            let inverse = inverse(curvature).unwrap();
-            let all = inverse.dot(&scatter).dot(&inverse);
+            let inverse = inverse(both.curvature.view()).unwrap();
+            let all = inverse.dot(&both.second).dot(&inverse);
             for (k, &i) in which.iter().enumerate() {
                 let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
                 assert!((ratio - 1.0).abs() < most, "{}: {ratio}", problem.parameters[i].name);

@@ -92,11 +92,8 @@ impl Exploration {
                 return Ok(true);
             }
         }
-        // Both stopped within a small part of the way to the same optimum.
-        let alike =
-            |value: f64, least: f64| (value - least).abs() < 10.0 * NEAR + 1e-3 * least.abs();
         // What was found before and is not good enough.
-        let known = self.best.as_ref().map(|best| best.value);
+        let refused = self.best.as_ref().map(|best| best.value);
         while self.goes_on() {
             let last = self.starts.min(self.next + self.at_once(problem));
             let starts: Vec<u64> = (self.next..last).collect();
@@ -112,24 +109,20 @@ impl Exploration {
             // In their order, as if each had been gone when the one before it was known not to do.
             for end in ends {
                 let end = end?;
-                let value = end.value;
                 self.next += 1;
                 self.evaluations += end.evaluations;
-                let least = self.best.as_ref().map(|best| best.value);
-                let again = least.is_some_and(|least| alike(value, least));
-                let mut explained = false;
+                let (value, least) = (end.value, self.best.as_ref().map(|best| best.value));
+                let mut explains = false;
                 if least.is_none_or(|least| value < least) {
-                    explained = quality::explains(problem, &end.at) == Some(true);
+                    explains = quality::explains(problem, &end.at) == Some(true);
                     self.best = Some(end);
                 }
-                match known {
-                    None if again || explained => return Ok(true),
-                    Some(least) if value < least && !alike(value, least) => return Ok(true),
-                    _ => {}
+                if is_enough(value, least, refused, explains) {
+                    return Ok(true);
                 }
             }
         }
-        Ok(known.is_none())
+        Ok(refused.is_none())
     }
 
     /// How many ways to go at the same time. The first one's end may do, but hardly ever explains maps that
@@ -144,6 +137,18 @@ impl Exploration {
             (0, None) => threads.min(2),
             _ => threads,
         }
+    }
+}
+
+/// Whether to go on from a way that ended at `value`, where the `least` of those before is the best: the
+/// first time if it explains the maps or agrees with the best, later if it is clearly better than what was
+/// `refused`.
+fn is_enough(value: f64, least: Option<f64>, refused: Option<f64>, explains: bool) -> bool {
+    // Both stopped within a small part of the way to the same optimum.
+    let alike = |other: f64| (value - other).abs() < 10.0 * NEAR + 1e-3 * other.abs();
+    match refused {
+        None => explains || least.is_some_and(alike),
+        Some(refused) => value < refused && !alike(refused),
     }
 }
 
@@ -264,4 +269,23 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
         }
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exploration_ends_with_what_explains_the_maps_or_is_reached_twice() {
+        assert!(!is_enough(500.0, None, None, false));
+        assert!(is_enough(500.0, None, None, true));
+        // To a thousandth; a better one and a worse one are no second of the best.
+        assert!(is_enough(500.4, Some(500.0), None, false));
+        assert!(!is_enough(400.0, Some(500.0), None, false));
+        assert!(!is_enough(600.0, Some(500.0), None, false));
+        // Once refused, an optimum is not taken again, whether it explains the maps or not; a better one is.
+        assert!(!is_enough(500.1, Some(500.0), Some(500.0), true));
+        assert!(!is_enough(600.0, Some(500.0), Some(500.0), false));
+        assert!(is_enough(400.0, Some(500.0), Some(500.0), false));
+    }
 }

@@ -7,6 +7,7 @@
 //! | `focus-jump`, `coma-jump` | between the chosen order and a neighbour, by more than 0.3 rad and 5 sigma |
 //! | `reduced-chi2` | above 2, or below 0.5 |
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
+//! | `at-bound` | a free parameter could go no farther: the maps would have it beyond, and its error says nothing |
 //! | `known-together` | errors correlate by more than 0.999: the maps hardly tell parameters apart |
 //! | `order-limit` | `--order auto` chose its limit |
 //! | `chains-apart`, `few-draws`, `divergences`, `posterior-width` | draws are not to be trusted, or spread otherwise than the errors ([`super::sampling`]) |
@@ -50,6 +51,7 @@ pub fn flags(result: &FitResult) -> Vec<Flag> {
         }),
         chi2(result.reduced_chi2),
         rms(result.surface.surface_rms_m, result.wavelength_m),
+        bound(result),
         together(result),
         limit(&result.orders, result.order),
     ];
@@ -138,6 +140,21 @@ fn rms(surface: f64, wavelength: f64) -> Found {
                 "surface rms {:.0} um (half path), more than {:.0} um at this wavelength",
                 surface * um,
                 most * um
+            ),
+        )
+    })
+}
+
+fn bound(result: &FitResult) -> Found {
+    let stopped = result.parameters.iter().filter(|p| p.at_bound);
+    let names: Vec<&str> = stopped.map(|p| p.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let what = if names.len() == 1 { "is at its bound" } else { "are at their bounds" };
+        (
+            "at-bound",
+            format!(
+                "{} {what}: the maps would go beyond, and the error says nothing; see --bound",
+                names.join(", ")
             ),
         )
     })

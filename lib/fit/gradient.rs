@@ -2,6 +2,7 @@
 
 use super::options::FitOptions;
 use super::problem::Problem;
+use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
@@ -32,13 +33,40 @@ pub struct GradientReport {
     pub hessian: Option<Array2<f64>>,
 }
 
-/// The steps of the central differences, in units of a parameter's natural length: the derivative is
-/// extrapolated from a step and its half, so its error falls with the fourth power.
-const STEP: f64 = 1e-3;
+/// The largest step of the central differences, in units of a parameter's natural length, and how many there
+/// are, each half the one before.
+const STEP: f64 = 4e-3;
+const STEPS: usize = 6;
 
-/// Value and gradient at the start values of `options`, with central differences where `check`. The
-/// relative error is the difference of the two over the larger of the parameter's own derivative and
-/// a thousandth of the largest one, both in natural lengths.
+/// A derivative from central differences, and the steepest slope that they saw. Steps are extrapolated to
+/// zero, to as high a power as pays: of all such values the one that differs least from those it was made
+/// from (C. J. F. Ridders 1982, Adv. Eng. Software 4, 75).
+fn difference(mut value: impl FnMut(f64) -> f64, here: f64) -> (f64, f64) {
+    let (mut steepest, mut best, mut error) = (0.0f64, f64::NAN, f64::INFINITY);
+    let mut row: Vec<f64> = Vec::new();
+    for i in 0..STEPS {
+        let step = STEP / f64::from(1 << i);
+        let (above, below) = (value(step), value(-step));
+        steepest = steepest.max((above - here).abs().max((here - below).abs()) / step);
+        let mut next = vec![(above - below) / (2.0 * step)];
+        for (j, before) in row.iter().enumerate() {
+            let power = f64::from(1 << (2 * (j + 1)));
+            let better = (power * next[j] - before) / (power - 1.0);
+            let apart = (better - next[j]).abs().max((better - before).abs());
+            if apart <= error {
+                (best, error) = (better, apart);
+            }
+            next.push(better);
+        }
+        row = next;
+    }
+    (best, steepest)
+}
+
+/// Value and gradient at the start values of `options`, with central differences where `check`, which are
+/// taken in double precision. The relative error is the difference of the two over the largest of the
+/// parameter's own derivative, the slopes about it (at an optimum there is no other measure), and a
+/// thousandth of the largest derivative, all in natural lengths.
 ///
 /// # Errors
 /// Maps that the model cannot describe, and unknown parameters.
@@ -56,21 +84,24 @@ pub fn gradient(
     let x = vec![0.0; which.len()];
     let (value, gradient) = function.value_and_gradient(&x);
     let largest = gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
+    let mut exact = problem.function(&which, &problem.start).precision(Precision::F64);
     let mut rows = Vec::new();
     for (k, &i) in which.iter().enumerate() {
         let length = problem.lengths[i];
-        let difference = check.then(|| {
-            let mut slope = |h: f64| {
-                let mut at = |step: f64| {
-                    let mut x = x.clone();
-                    x[k] = step;
-                    function.value(&x)
-                };
-                (at(h) - at(-h)) / (2.0 * h)
-            };
-            (4.0 * slope(0.5 * STEP) - slope(STEP)) / 3.0
-        });
-        let scale = gradient[k].abs().max(1e-3 * largest);
+        let mut at = |step: f64| {
+            let mut x = x.clone();
+            x[k] = step;
+            exact.value(&x)
+        };
+        let (difference, steepest) = match check {
+            true => {
+                let here = at(0.0);
+                let (difference, steepest) = difference(at, here);
+                (Some(difference), steepest)
+            }
+            false => (None, 0.0),
+        };
+        let scale = gradient[k].abs().max(steepest).max(1e-3 * largest);
         rows.push(GradientRow {
             name: problem.parameters[i].name.clone(),
             unit: problem.parameters[i].unit.to_string(),

@@ -266,6 +266,21 @@ impl<'a> Problem<'a> {
                 self.start[i] = self.start[i].clamp(*low, *high);
             }
         }
+        for i in edits
+            .start
+            .iter()
+            .map(|start| self.named(&start.0))
+            .collect::<Result<Vec<_>>>()?
+            .concat()
+        {
+            let ((low, high), start) = (self.bounds[i], self.start[i]);
+            if start < low || start > high {
+                return Err(Error::usage(format!(
+                    "{} starts at {start}, outside its bounds {low} and {high}; see --start and --bound",
+                    self.parameters[i].name
+                )));
+            }
+        }
         Ok(())
     }
 

@@ -5,11 +5,14 @@ use crate::optics::beam_map::{BeamMap, Noise, Sigma};
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 pub const CLIP: f64 = 9.0;
+/// Noise alone reaches the root of this hardly ever, in standard deviations.
+const CERTAIN: f64 = 25.0;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
 const CLIPPED_MEAN: f64 = 0.995_007;
 /// How far the clipped mean of a map may lie above 1 for imperfections of the model, besides five standard
-/// deviations; that of all maps half as far.
+/// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
+/// five times as far.
 const ALLOWANCE: f64 = 0.1;
 
 /// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
@@ -39,15 +42,31 @@ fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
         |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
     let (mut all, mut total, mut known) = (true, 0.0, 0.0);
     for (map, model) in problem.maps.maps.iter().zip(models) {
-        let (mut sum, mut count) = (0.0, 0.0);
+        // Of all samples, and of those where the beam stands above the noise: an empty sky around it, which
+        // any model explains, must not hide what is left there. And how many of those that are bright for
+        // certain the model misses.
+        let [mut whole, mut bright] = [(0.0, 0.0); 2];
+        let (mut certain, mut missed) = (0.0, 0.0);
         for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
-            if !p.is_nan() {
-                sum += ((p - m).powi(2) / variance(map, noise, i, *m)?).min(CLIP);
-                count += 1.0;
+            if p.is_nan() {
+                continue;
+            }
+            let variance = variance(map, noise, i, *m)?;
+            let square = ((p - m).powi(2) / variance).min(CLIP);
+            whole = (whole.0 + square, whole.1 + 1.0);
+            if m * m > CLIP * variance {
+                bright = (bright.0 + square, bright.1 + 1.0);
+            }
+            if *p > 0.0 && p * p > CERTAIN * variance {
+                certain += 1.0;
+                missed += if square == CLIP { 1.0 } else { 0.0 };
             }
         }
-        all &= sum <= limit(ALLOWANCE, count);
-        (total, known) = (total + sum, known + count);
+        let glitches = noise.outliers * whole.1;
+        all &= missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
+        all &= whole.0 <= limit(ALLOWANCE, whole.1);
+        all &= bright.0 <= limit(5.0 * ALLOWANCE, bright.1);
+        (total, known) = (total + whole.0, known + whole.1);
     }
     all &= total <= limit(0.5 * ALLOWANCE, known);
     Some(all)

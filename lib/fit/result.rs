@@ -99,6 +99,9 @@ pub struct ParameterSummary {
     /// `rad`, `R` (dish radii), `dB`, `m`, `map` (the map's own power unit) or empty for a number.
     pub unit: String,
     pub free: bool,
+    /// Whether it was stopped by its bound, where its `sigma` says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_bound: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use super::covariance;
 use super::degenerate;
 use super::prior;
+use super::problem::Problem;
 use super::quality;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
@@ -79,6 +80,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
                 sigma: sigma_of(i),
                 unit: p.unit.to_string(),
                 free: which.contains(&i),
+                at_bound: which.contains(&i) && at_bound(problem, at, i),
             }
         })
         .collect();
@@ -120,6 +122,12 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
     })
 }
 
+/// Whether a parameter lies where it could go no farther.
+fn at_bound(problem: &Problem, at: &[f64], i: usize) -> bool {
+    let ((low, high), little) = (problem.bounds[i], 1e-6 * problem.lengths[i]);
+    at[i] <= low + little || at[i] >= high - little
+}
+
 /// Why an optimum should not be trusted, if there is a reason.
 fn doubt(
     found: &Found,
@@ -138,8 +146,10 @@ fn doubt(
             ));
         }
     }
+    let own = |i: usize| problem.options.edits.bound.iter().any(|b| b.0 == name(i));
     if let Some(k) = problem.scale_among(which)
         && at[which[k]] <= problem.bounds[which[k]].0
+        && !own(which[k])
     {
         return Some("the maps leave no residuals to tell the scale by; give --scale".into());
     }

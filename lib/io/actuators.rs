@@ -12,6 +12,9 @@ use crate::fit::surface::Surface;
 /// Actuators farther out than this, in dish radii, are no part of the dish: polynomials grow fast there.
 const REACH: f64 = 1.05;
 
+/// The columns of what comes out.
+const RESULTS: [&str; 3] = ["correction_um", "sigma_um", "clipped"];
+
 /// A table of corrections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Corrections {
@@ -42,13 +45,21 @@ impl Actuators {
             .from_reader(bytes);
         let header = reader.headers().cloned().unwrap_or_default();
         let column = |name: &str| {
-            let at = header.iter().position(|h| h == name);
+            let mut places = header.iter().enumerate().filter(|(_, h)| *h == name).map(|(i, _)| i);
+            let at = places.next();
+            if places.next().is_some() {
+                return Err(Error::input(place, format!("has two columns {name}")));
+            }
             at.ok_or_else(|| {
                 let what = format!("has no column {name}; expected CSV whose first line names x and y, metres on the dish");
                 Error::input(place, what)
             })
         };
         let (x, y) = (column("x")?, column("y")?);
+        if let Some(own) = RESULTS.iter().find(|own| header.iter().any(|h| h == **own)) {
+            let what = format!("has a column {own}, which is a result; take it out");
+            return Err(Error::input(place, what));
+        }
         let (mut rows, mut points) = (Vec::new(), Vec::new());
         for (i, row) in reader.records().enumerate() {
             let wrong = |what: String| Error::input(format!("{place}, row {}", i + 1), what);
@@ -82,7 +93,7 @@ impl Actuators {
         let mut write = |row: &::csv::StringRecord, more: [&str; 3]| {
             writer.write_record(row.iter().chain(more)).map_err(|e| failed(e.to_string()))
         };
-        write(&self.header, ["correction_um", "sigma_um", "clipped"])?;
+        write(&self.header, RESULTS)?;
         let limit = clip.unwrap_or(f64::INFINITY);
         let mut clipped = 0;
         for (i, (row, error)) in self.rows.iter().zip(&errors).enumerate() {

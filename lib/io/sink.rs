@@ -18,6 +18,30 @@ pub enum Content {
     Binary,
 }
 
+/// Refuses results that would replace what they come from.
+///
+/// # Errors
+/// A usage error that names the file.
+pub fn spare<'a>(
+    inputs: impl IntoIterator<Item = &'a Path>,
+    outputs: impl Iterator<Item = &'a Path> + Clone,
+) -> Result<()> {
+    let is_stream = |path: &Path| path.as_os_str() == "-";
+    let is_one_file = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b && a.is_file(),
+        _ => false,
+    };
+    for input in inputs.into_iter().filter(|input| !is_stream(input)) {
+        if outputs.clone().any(|output| !is_stream(output) && is_one_file(input, output)) {
+            return Err(Error::usage(format!(
+                "{}: given for an input and for a result, which would replace it",
+                input.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// A place for output that was found to be good before the work began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {

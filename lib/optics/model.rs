@@ -527,12 +527,11 @@ impl Disc {
     }
 }
 
-/// The number `j` of a parameter named `<letter><j>`, written plainly and of no more than nine digits.
+/// The number `j` of a parameter named `<letter><j>`, written plainly and of 32 bits.
 pub fn numbered(letter: char, name: &str) -> Option<usize> {
     let digits = name.strip_prefix(letter)?;
-    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() <= 9;
-    let j = digits.parse().ok().filter(|_| plain)?;
-    (name == format!("{letter}{j}")).then_some(j)
+    let j: u32 = digits.parse().ok()?;
+    (digits == j.to_string()).then_some(j as usize)
 }
 
 /// The order and angular frequency of parameter `z<j>`.

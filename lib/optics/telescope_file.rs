@@ -132,6 +132,13 @@ impl File {
         if self.name.trim().is_empty() {
             return Err("name is empty, expected what to call the telescope".into());
         }
+        // It goes into FITS headers, which have room for this.
+        if self.name.len() > 60 || !self.name.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            return Err(format!(
+                "name is {:?}, expected at most 60 plain ASCII characters",
+                self.name
+            ));
+        }
         let radius = positive("radius", self.radius.0)?;
         let (illumination, illumination_values, free_illumination) = self.illumination.checked()?;
         let (wavelength, defocus) = self.observation.checked()?;

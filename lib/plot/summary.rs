@@ -184,6 +184,7 @@ mod tests {
             sigma,
             unit: "rad".into(),
             free: true,
+            at_bound: false,
         }
     }
 

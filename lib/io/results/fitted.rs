@@ -165,6 +165,7 @@ fn parameters(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Pa
         sigma: Some(sigma[i]).filter(|sigma| sigma.is_finite()),
         unit: unit[i].clone(),
         free: free[i] != 0.0,
+        at_bound: false,
     };
     Ok(names.into_iter().enumerate().map(one).collect())
 }

@@ -79,7 +79,8 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
         push("seconds.total", Some(*total));
     }
     for parameter in parameters {
-        let ParameterSummary { name, n: _, l: _, value, sigma, unit: _, free: _ } = parameter;
+        let ParameterSummary { name, n: _, l: _, value, sigma, unit: _, free: _, at_bound: _ } =
+            parameter;
         push(&format!("the value of {name}"), Some(*value));
         push(&format!("the sigma of {name}"), *sigma);
     }

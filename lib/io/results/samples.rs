@@ -52,6 +52,7 @@ pub fn result() -> FitResult {
         sigma,
         unit: unit.into(),
         free: sigma.is_some(),
+        at_bound: false,
     };
     let summary = |name: &str, defocus_m: f64| MapSummary {
         name: name.into(),
