@@ -1,6 +1,6 @@
 //! The recorded graph: nodes, their shapes, and the simplifications made as they are added.
 
-use crate::device::{Basis, Fourier, Op, Scattered};
+use crate::device::{Basis, Fourier, Op, Scattered, Values};
 use rustc_hash::FxHashMap as HashMap;
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ pub struct Graph {
     known: HashMap<Node, Id>,
     /// The length of every space.
     pub spaces: Vec<usize>,
-    pub data: Vec<(Arc<[f64]>, SpaceId)>,
+    pub data: Vec<(Values, SpaceId)>,
     pub bases: Vec<BasisEntry>,
     pub transforms: Vec<TransformEntry>,
 }
@@ -197,7 +197,7 @@ impl Graph {
         self.spaces.len() - 1
     }
 
-    pub fn data(&mut self, values: Arc<[f64]>, space: SpaceId) -> Id {
+    pub fn data(&mut self, values: Values, space: SpaceId) -> Id {
         assert_eq!(values.len(), self.spaces[space], "data must fill its space");
         self.data.push((values, space));
         self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
@@ -228,7 +228,7 @@ impl Graph {
         let Shape::Array(space) = self.shape(like) else {
             panic!("only arrays have placeholders");
         };
-        self.data(Arc::from(vec![0.0; self.spaces[space]]), space)
+        self.data(vec![0.0; self.spaces[space]].into(), space)
     }
 
     pub fn sum(&mut self, a: Id) -> Id {
@@ -489,7 +489,7 @@ mod tests {
     fn a_factor_that_is_the_same_everywhere_leaves_the_sum() {
         let mut g = Graph::default();
         let space = g.space(3);
-        let data = g.data(Arc::from([1.0, 2.0, 3.0]), space);
+        let data = g.data(vec![1.0, 2.0, 3.0].into(), space);
         let x = g.parameter(0);
         let scaled = g.map(Op::Mul, x, data);
         let sum = g.sum(scaled);

@@ -1,7 +1,7 @@
 //! What a user writes: arithmetic on [`Var`]s, recorded on a [`Tape`].
 
 use super::graph::{BasisEntry, Graph, Id, SpaceId, Transform};
-use crate::device::{Basis, Op};
+use crate::device::{Basis, Op, Values};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -63,7 +63,7 @@ impl Tape {
     ///
     /// # Panics
     /// When there are not as many values as the space has elements.
-    pub fn data_in(&self, space: Space, values: impl Into<Arc<[f64]>>) -> Var<'_> {
+    pub fn data_in(&self, space: Space, values: impl Into<Values>) -> Var<'_> {
         self.var(self.graph.borrow_mut().data(values.into(), space.0))
     }
 

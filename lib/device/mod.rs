@@ -21,6 +21,7 @@ pub mod memory;
 pub mod op;
 pub mod program;
 pub mod scattered;
+pub mod values;
 pub mod window;
 
 pub use basis::Basis;
@@ -28,6 +29,7 @@ pub use fourier::Fourier;
 pub use op::Op;
 pub use program::Program;
 pub use scattered::Scattered;
+pub use values::Values;
 
 use crate::error::Result;
 

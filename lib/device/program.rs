@@ -5,7 +5,7 @@
 //! to a later one. *Fields* are complex: what goes into a Fourier transform and what comes back from
 //! its adjoint.
 
-use super::{Basis, Fourier, Op, Scattered};
+use super::{Basis, Fourier, Op, Scattered, Values};
 use std::sync::Arc;
 
 /// Index into the scalars.
@@ -37,7 +37,7 @@ pub struct Program {
 #[derive(Debug, Clone)]
 pub enum Array {
     /// Given once and never written.
-    Data(Arc<[f64]>),
+    Data(Values),
     /// Written by one region: its length.
     Work(usize),
 }

@@ -5,6 +5,7 @@
 
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
+use crate::device::{Precision, Values};
 use crate::error::{Error, Result};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
@@ -335,9 +336,9 @@ impl<'a> Problem<'a> {
                 let mut data = self.model.arrange(k, &self.maps.maps[k].power);
                 data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
                 let mut residual =
-                    (modelled - tape.data_in(spaces[k], data)) / likelihood.scales[k];
+                    (modelled - tape.data_in(spaces[k], self.values(data))) / likelihood.scales[k];
                 if let Some(weights) = self.weights(k) {
-                    residual = residual * tape.data_in(spaces[k], weights);
+                    residual = residual * tape.data_in(spaces[k], self.values(weights));
                 }
                 if let Some(inverse) = inverse {
                     residual = residual * inverse;
@@ -360,6 +361,14 @@ impl<'a> Problem<'a> {
         })
         .precision(self.options.precision)
         .backend(self.options.backend)
+    }
+
+    /// Numbers in the precision of the fit: large maps are held once.
+    fn values(&self, values: Vec<f64>) -> Values {
+        match self.options.precision {
+            Precision::F64 => values.into(),
+            Precision::F32 => Values::Single(values.iter().map(|&v| v as f32).collect()),
+        }
     }
 
     /// What the residuals of a map are multiplied by, in the order of the model's samples: 0 for blanks,
@@ -403,7 +412,9 @@ impl<'a> Problem<'a> {
         let firsts = (0..count).step_by(together);
         let models = firsts.flat_map(|first| {
             let maps = first..(first + together).min(count);
-            let arrays = self.modelled(&[], all, maps.clone()).arrays(&[]);
+            let mut model = self.modelled(&[], all, maps.clone()).precision(self.options.precision);
+            let arrays = model.arrays(&[]);
+            drop(model);
             maps.zip(arrays).map(|(k, array)| self.model.restore(k, &array)).collect::<Vec<_>>()
         });
         models.collect()

@@ -595,7 +595,9 @@ mod tests {
                 code.push(Code::Map { op, a, b, out });
             }
         }
-        let data = |shift: f64| Array::Data((0..len).map(|i| (shift + i as f64).sin()).collect());
+        let data = |shift: f64| {
+            Array::Data((0..len).map(|i| (shift + i as f64).sin()).collect::<Vec<_>>().into())
+        };
         let mut arrays = vec![data(0.3), data(1.1)];
         arrays.extend((0..SLOTS).map(|_| Array::Work(len)));
         let stores = (0..SLOTS).map(|slot| (Operand::Slot(slot), slot + 2)).collect();
@@ -624,7 +626,7 @@ mod tests {
                 Operand::Slot(slot) => slots[slot],
                 Operand::Scalar(scalar) => program.scalars[scalar],
                 Operand::Array(array) => match &program.arrays[array] {
-                    Array::Data(values) => values[i],
+                    Array::Data(values) => values.wide()[i],
                     Array::Work(_) => panic!("not read"),
                 },
             };

@@ -30,7 +30,7 @@ pub use real::Real;
 
 use super::fourier::GROUP;
 use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
-use super::{Basis, Executable, Fourier};
+use super::{Basis, Executable, Fourier, Values};
 use chain::Chains;
 use fourier::Transform;
 use rayon::prelude::*;
@@ -147,7 +147,8 @@ impl<T: Real> Cpu<T> {
             coefficients: most(&|r| bases(r).map(Basis::count).max().unwrap_or(0)),
         };
         let arrays = program.arrays.iter().map(|array| match array {
-            Array::Data(values) => Held::Data(T::adopt(values)),
+            Array::Data(Values::Double(values)) => Held::Data(T::adopt(values)),
+            Array::Data(Values::Single(values)) => Held::Data(T::adopt_single(values)),
             Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
         });
         let zeros = |n: usize| Shared::new(Complex::default(), n);

@@ -20,6 +20,7 @@ pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
     fn wide(self) -> f64;
     /// Data in this type; shared where it is that already.
     fn adopt(values: &Arc<[f64]>) -> Arc<[Self]>;
+    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]>;
 }
 
 impl Real for f64 {
@@ -42,6 +43,9 @@ impl Real for f64 {
     fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
         values.clone()
     }
+    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]> {
+        values.iter().map(|&v| v.into()).collect()
+    }
 }
 
 impl Real for f32 {
@@ -63,5 +67,8 @@ impl Real for f32 {
     }
     fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
         values.iter().map(|&v| v as f32).collect()
+    }
+    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]> {
+        values.clone()
     }
 }

@@ -12,16 +12,16 @@ use std::sync::Arc;
 impl Scheduler {
     /// Gives every array its place.
     pub fn arrays(&mut self, program: &Program, orders: &Orders) {
-        let mut known: HashMap<(*const f64, Option<Layout>), Place> = HashMap::new();
+        let mut known: HashMap<(usize, Option<Layout>), Place> = HashMap::new();
         for (id, array) in program.arrays.iter().enumerate() {
             let layout = orders.of_array(id);
             let place = match array {
                 Array::Work(len) => self.schedule.memory.fixed(self.schedule.memory.reals(*len)),
                 Array::Data(values) => {
-                    let key = (values.as_ptr(), layout.clone());
+                    let key = (values.address(), layout.clone());
                     match known.get(&key) {
                         Some(place) => *place,
-                        None => *known.entry(key).or_insert(self.data(values, layout)),
+                        None => *known.entry(key).or_insert(self.data(&values.wide(), layout)),
                     }
                 }
             };

@@ -1,0 +1,58 @@
+//! Numbers that are given once and never written.
+
+use std::sync::Arc;
+
+/// Numbers in the precision in which they were given: a device that computes in it shares them, another one
+/// makes a copy.
+#[derive(Debug, Clone)]
+pub enum Values {
+    Double(Arc<[f64]>),
+    Single(Arc<[f32]>),
+}
+
+impl Values {
+    pub fn len(&self) -> usize {
+        match self {
+            Values::Double(values) => values.len(),
+            Values::Single(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where they lie, which tells them from all others.
+    pub fn address(&self) -> usize {
+        match self {
+            Values::Double(values) => values.as_ptr().addr(),
+            Values::Single(values) => values.as_ptr().addr(),
+        }
+    }
+
+    /// The numbers in double precision.
+    pub fn wide(&self) -> Arc<[f64]> {
+        match self {
+            Values::Double(values) => values.clone(),
+            Values::Single(values) => values.iter().map(|&v| v.into()).collect(),
+        }
+    }
+}
+
+impl From<Arc<[f64]>> for Values {
+    fn from(values: Arc<[f64]>) -> Self {
+        Values::Double(values)
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(values: Vec<f64>) -> Self {
+        Values::Double(values.into())
+    }
+}
+
+impl From<&[f64]> for Values {
+    fn from(values: &[f64]) -> Self {
+        Values::Double(values.into())
+    }
+}
