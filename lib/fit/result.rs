@@ -60,7 +60,7 @@ pub struct FitResult {
 pub struct LikelihoodSummary {
     /// `gaussian` or `cauchy`.
     pub kind: String,
-    /// The scale of the residuals as a fraction of each map's peak.
+    /// The scale of the residuals as a fraction of each map's peak, glitches aside: what `--scale` takes.
     pub scale: f64,
     /// Whether it was fitted with the parameters, as `ln_scale`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
