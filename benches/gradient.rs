@@ -9,7 +9,7 @@ use paper::Paper;
 use stopwatch::{median, words};
 
 #[global_allocator]
-static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;
 
 fn main() {
     let words = words();

@@ -14,7 +14,7 @@ use stopwatch::words;
 type Times = [f64; 4];
 
 #[global_allocator]
-static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;
 
 fn main() {
     // As the programs do: a thread that is not of the pool would wait for it at every evaluation.

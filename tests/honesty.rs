@@ -105,3 +105,14 @@ fn what_no_fit_can_be_made_of_is_refused_in_one_line() {
     let line = "oof-fit maps.fits --order 3 --aperture-points 64 --quiet -o out.json";
     assert_silent_success(&shell(line, folder.path()), line);
 }
+
+#[test]
+fn what_does_not_fit_into_memory_is_said_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "ulimit -v 3000000; oof-simulate --telescope srt --grid 10000 --quiet -o maps.fits";
+    assert_refused(&shell(line, folder.path()), 1, "oof-simulate", "GB of memory", line);
+    let line = format!(
+        "{SIMULATE} && ulimit -v 3000000 && oof-fit maps.fits --aperture-points 32768 --quiet"
+    );
+    assert_refused(&shell(&line, folder.path()), 1, "oof-fit", "GB of memory", &line);
+}

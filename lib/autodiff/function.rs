@@ -7,7 +7,7 @@ use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision};
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
-const TOGETHER: usize = 4;
+const DIRECTIONS: usize = 4;
 
 /// A real function of some parameters, with arrays that it computes on the way.
 ///
@@ -191,7 +191,7 @@ impl Function {
     /// directions are taken at once, and share what does not depend on them.
     pub fn arrays_times_each(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
         // As even as can be, so that few directions are computed for nothing.
-        let runs = directions.len().div_ceil(TOGETHER);
+        let runs = directions.len().div_ceil(DIRECTIONS);
         let together = directions.len().div_ceil(runs.max(1)).max(1);
         let (count, parameters) = (self.arrays.len(), self.count * (1 + together));
         let run = self.run_of(What::Tangents(together));

@@ -80,6 +80,7 @@ impl From<&Transform> for Transform {
 }
 
 impl Transform {
+    /// The number of pixels that it sums over.
     pub fn inputs(&self) -> usize {
         match self {
             Transform::Grid(transform) => transform.pixels().len(),
@@ -87,6 +88,7 @@ impl Transform {
         }
     }
 
+    /// The number of samples that it makes.
     pub fn outputs(&self) -> usize {
         match self {
             Transform::Grid(transform) => transform.outputs(),

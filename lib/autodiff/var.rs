@@ -170,12 +170,15 @@ impl<'t> Var<'t> {
     pub fn cos(self) -> Self {
         self.unary(Op::Cos)
     }
+    /// The square root; its derivative at 0 is infinite, and NaN where it meets a 0.
     pub fn sqrt(self) -> Self {
         self.unary(Op::Sqrt)
     }
+    /// `x^2`
     pub fn square(self) -> Self {
         self.unary(Op::Square)
     }
+    /// The absolute value; its derivative at 0 is 0.
     pub fn abs(self) -> Self {
         self.unary(Op::Abs)
     }
@@ -186,7 +189,7 @@ impl<'t> Var<'t> {
             n => self.unary(Op::Powi(n)),
         }
     }
-    /// `sqrt(x^2 + y^2)`
+    /// `sqrt(x^2 + y^2)`, which has no derivative at `(0, 0)`: NaN.
     pub fn hypot(self, other: Var<'t>) -> Self {
         self.map(Op::Norm2, other).sqrt()
     }

@@ -103,6 +103,35 @@ fn spacing(u: &[f64], v: &[f64]) -> Option<f64> {
     (u.len() > 1).then(|| (extent(u) * extent(v) / u.len() as f64).sqrt())
 }
 
+/// Refuses what takes more memory than there is: `what` takes about `bytes`.
+///
+/// # Errors
+/// A failure that says how much is needed and how much there is.
+pub fn memory(bytes: f64, what: &str) -> Result<()> {
+    match available().filter(|there| bytes > *there) {
+        None => Ok(()),
+        Some(there) => Err(Error::failed(format!(
+            "{what} take about {:.1} GB of memory, and there are {:.1} GB",
+            1e-9 * bytes,
+            1e-9 * there
+        ))),
+    }
+}
+
+/// The bytes that can be had without swapping, and within the limit of the process; `None` where the system
+/// does not say.
+fn available() -> Option<f64> {
+    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the call writes the limit and nothing else.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    let limited = known && limit.rlim_cur != libc::RLIM_INFINITY;
+    let most = if limited { limit.rlim_cur as f64 } else { f64::INFINITY };
+    Some(most.min(1024.0 * free))
+}
+
 /// Checks that a grid carries the dish with enough samples for polynomials up to `order`. `option` is
 /// what to give more of.
 ///

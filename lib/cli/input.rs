@@ -108,6 +108,10 @@ impl InputArgs {
         };
         if let Some(grid) = options.aperture {
             let order = options.order.max(options.amplitude_order);
+            // What a model has on each pixel of the dish, for each map.
+            let (n, across) = (grid.points, grid.points as f64 / grid.extent);
+            let bytes = 100.0 * maps.maps.len() as f64 * across.powi(2);
+            check::memory(bytes, &format!("{n} x {n} aperture points"))?;
             check::grid(grid, &telescope, order, "--aperture-points")?;
         }
         let edits = &options.edits;

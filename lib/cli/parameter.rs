@@ -148,7 +148,7 @@ pub fn power_law(text: &str) -> Result<PowerLaw> {
 /// # Errors
 /// A usage error for a coefficient above `order`.
 pub fn check_amplitude(name: &str, order: u32) -> Result<()> {
-    match amplitude(name).map(|j| Mode::of(j as usize).n) {
+    match amplitude(name).map(|j| Mode::of(j).n) {
         Some(n) if n > order => Err(Error::usage(format!(
             "{name} is of order {n} of the amplitude; give --amplitude-order {n}, or more"
         ))),

@@ -212,6 +212,12 @@ impl SimulateArgs {
             backend: Backend::default(),
         };
         let (given, maps) = (options.defocus.len(), options.samplings.len());
+        if maps == 0 {
+            // A sample, its model, and their copies in the file.
+            let n = grid.points;
+            let bytes = 30.0 * given as f64 * (n as f64).powi(2);
+            check::memory(bytes, &format!("{given} maps of {n} x {n} samples"))?;
+        }
         if maps > 0 && given != maps {
             return Err(Error::usage(format!(
                 "--defocus has {given} values, but there are {maps} maps in the file of --like"

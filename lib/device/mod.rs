@@ -9,15 +9,16 @@
 //! * [`basis`]: a few coefficients spread over many samples, and back (Zernike sums);
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
 //! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
-//! * [`memory`]: huge pages for large arrays, for programs that want them;
+//! * [`values`]: numbers that are given once;
+//! * [`allocator`]: huge pages for large arrays, for programs that want them;
 //! * [`cpu`]: runs programs on the cores of this machine;
 //! * [`cuda`]: runs programs on an NVIDIA GPU.
 
+pub mod allocator;
 pub mod basis;
 pub mod cpu;
 pub mod cuda;
 pub mod fourier;
-pub mod memory;
 pub mod op;
 pub mod program;
 pub mod scattered;

@@ -39,7 +39,7 @@ impl Information {
 const CHUNK: usize = 1024;
 
 /// Derivatives of this many parameters and samples are held at a time, or those of one map.
-const HELD: usize = 4_000_000;
+const DERIVATIVES_HELD: usize = 4_000_000;
 
 /// What is wanted besides the curvature.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +62,7 @@ fn information(
     let mut sum = Information::none(n);
     let maps = &problem.maps.maps;
     let count: usize = maps.iter().map(|m| m.sampling.len()).sum();
-    let together = if n * count <= HELD { maps.len() } else { 1 };
+    let together = if n * count <= DERIVATIVES_HELD { maps.len() } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
     for first in (0..maps.len()).step_by(together.max(1)) {
         let mut model = problem.modelled(which, at, first..first + together);

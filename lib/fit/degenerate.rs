@@ -10,7 +10,7 @@ const LEAST: f64 = 1e-11;
 const PART: f64 = 0.1;
 
 /// Errors that correlate by more than this go together: each is 22 times what it would be without the other.
-const TOGETHER: f64 = 0.999;
+const CORRELATED: f64 = 0.999;
 
 /// The parameters that take part in a direction, the largest part first.
 pub type Direction = Vec<usize>;
@@ -45,7 +45,7 @@ pub fn together(covariance: ArrayView2<f64>) -> Vec<Vec<usize>> {
     let mut groups: Vec<usize> = (0..n).collect();
     for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
         let alone = (covariance[(a, a)] * covariance[(b, b)]).sqrt();
-        if covariance[(a, b)].abs() > TOGETHER * alone {
+        if covariance[(a, b)].abs() > CORRELATED * alone {
             let (from, to) = (groups[a], groups[b]);
             groups.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
         }

@@ -168,9 +168,11 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
     for upto in 1..=order {
         let which = free_up_to(problem, upto);
         let inverse = match known {
-            // Most of the way of the first order is along what the maps have for themselves, whose
-            // derivatives cost little, since those of all maps are taken at once.
-            None if quick => covariance::inverse_curvature(problem, rough, &which, &at),
+            // Most of the way of the first order is along what the maps have for themselves, if anything,
+            // whose derivatives cost little, since those of all maps are taken at once.
+            None if quick && which.iter().any(|&i| problem.model.map_of(i).is_some()) => {
+                covariance::inverse_curvature(problem, rough, &which, &at)
+            }
             None => None,
             Some((from, inverse)) => Some(widened(&inverse, &from, &which)),
         };

@@ -25,7 +25,7 @@ const REFOCUSED: f64 = 0.4;
 const MOST_AMPLITUDE: f64 = 3.0;
 
 /// Models of more samples than this are not held together but map by map.
-const TOGETHER: usize = 1_000_000;
+const SAMPLES_HELD: usize = 1_000_000;
 
 /// The parameter of a fitted scale: the natural logarithm of what multiplies the scales of all maps.
 pub const LN_SCALE: &str = "ln_scale";
@@ -408,7 +408,7 @@ impl<'a> Problem<'a> {
         let count = self.maps.maps.len();
         let samples: usize = self.maps.maps.iter().map(|m| m.sampling.len()).sum();
         // Large maps one by one, which takes a third of the memory.
-        let together = if samples <= TOGETHER { count.max(1) } else { 1 };
+        let together = if samples <= SAMPLES_HELD { count.max(1) } else { 1 };
         let firsts = (0..count).step_by(together);
         let models = firsts.flat_map(|first| {
             let maps = first..(first + together).min(count);

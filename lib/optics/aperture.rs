@@ -197,7 +197,7 @@ impl Aperture {
         pairs.map(|(x, y)| (x / self.radius, y / self.radius)).collect()
     }
 
-    /// Path difference per metre of sub-reflector displacement at each pixel.
+    /// Path difference per metre of sub-reflector displacement along the axis, metres a metre, at each pixel.
     pub fn path_per_metre(&self, telescope: &Telescope) -> Vec<f64> {
         let pairs = self.x.iter().zip(&self.y);
         pairs.map(|(&x, &y)| telescope.path.per_metre(x, y)).collect()

@@ -21,7 +21,7 @@ pub enum Arrangement {
 }
 
 /// Groups of columns, and rows, that one thread moves together.
-const TOGETHER: usize = 64;
+const ROWS_AT_ONCE: usize = 64;
 
 impl Arrangement {
     /// That of a transform whose frequencies `a` and `b` are the raster's column and row `sample(a)` and
@@ -48,7 +48,7 @@ impl Arrangement {
             Arrangement::Raster { columns, rows } => (columns, rows),
         };
         let mut out = vec![0.0; self.count()];
-        let size = TOGETHER * GROUP;
+        let size = ROWS_AT_ONCE * GROUP;
         let chunks = out.par_chunks_mut(size * rows.len().max(1)).zip(columns.par_chunks(size));
         chunks.for_each(|(out, chosen)| {
             for (b, &row) in rows.iter().enumerate() {
@@ -79,7 +79,7 @@ impl Arrangement {
         let mut place = vec![0; rows.len()];
         rows.iter().enumerate().for_each(|(b, &row)| place[row] = b);
         let chunks = out.par_chunks_mut(columns.len().max(1)).zip(place.par_iter());
-        chunks.with_min_len(TOGETHER).for_each(|(out, &b)| {
+        chunks.with_min_len(ROWS_AT_ONCE).for_each(|(out, &b)| {
             for (group, chosen) in columns.chunks(GROUP).enumerate() {
                 let at = group * GROUP * rows.len() + b * chosen.len();
                 for (&column, &value) in chosen.iter().zip(&values[at..at + chosen.len()]) {

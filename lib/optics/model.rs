@@ -297,7 +297,8 @@ impl Model {
         self.sky_of_map.iter().map(len).collect()
     }
 
-    /// Records the model maps for all `parameters`, each over its space.
+    /// Records the model maps for all `parameters` (SI, in the order of [`parameters`](Model::parameters)): power in
+    /// the maps' own unit, an array a map over its space, in the order of [`arrange`](Model::arrange).
     pub fn record<'t>(
         &self,
         tape: &'t Tape,

@@ -4,7 +4,7 @@ use oof::cli::{main_with, plot};
 use std::process::ExitCode;
 
 #[global_allocator]
-static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;
+static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;
 
 fn main() -> ExitCode {
     main_with(plot::run)

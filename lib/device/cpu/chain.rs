@@ -3,8 +3,14 @@
 //! What bounds an interpreter that takes one instruction after the other over a whole tile is the results
 //! that it writes and reads again. So instructions that follow each other are links of a chain, which takes
 //! a few vectors at a time through all of them: a result stays in the processor's registers for the next link
-//! and is written only where somebody else reads it. A slab of a transform is read where it lies, and
-//! its cotangent written where it belongs.
+//! and is written only where somebody else reads it. There are three such places: a tile register, where an
+//! instruction outside the chain reads it (it is *kept*); a scratch row, where a link reads it that is not the
+//! next (*saved*); and the slab, where it is a *cotangent*.
+//!
+//! A slab (see [`super::fourier`]) is read where it lies, and a cotangent written over the number that it
+//! belongs to, where a region's chains can work so *directly*: every number of a slab is read by links only,
+//! before its cotangent takes its place, and every part of a cotangent is made by a link. Otherwise both go
+//! through tile registers. In slabs the real and the imaginary part are exchanged (see [`super::fft`]).
 
 use super::Real;
 use super::isa::{Machine, vectorised};

@@ -1,10 +1,21 @@
 //! The Fourier transform in three passes: rows that hold pixels, then blocks of columns (between
 //! which a region may run), and rows again for the adjoint.
 //!
-//! Between the passes a spectrum lies as `[block][row]`, each entry a [`Batch`] of neighbouring
-//! columns, so that a block of columns is transformed where it lies. A block's spectrum is read before
-//! the adjoint's is written, so one buffer serves both. Adjoint numbers have their real and imaginary
-//! parts exchanged throughout (see [`super::fft`]).
+//! ```text
+//! field        the pixels, one after the other
+//!   | rows_forward: a *group* of `LANES` rows at a time, a row a lane
+//! spectrum     [block][row], each entry a `Batch`: the same row of `LANES` neighbouring columns
+//!   | columns_begin: the first step of the transform of one *block*, a column a lane
+//! state        [k1][n2]: what the first step makes of the block
+//!   | columns_forward: the second step, for one *slab* (one or more *parts*, at most some 64 rows)
+//! slab         [row], rows in the order in which the parts have them
+//!   | the region's code, a *tile* of the slab at a time; cotangents take the numbers' place
+//! slab -> columns_adjoint -> state -> columns_end -> spectrum -> rows_adjoint -> field
+//! ```
+//!
+//! What the steps and parts of a line are is told in [`super::fft`]; [`super::line`] hides whether a line has
+//! them. A block's spectrum is read before the adjoint's is written, so one buffer serves both. Adjoint
+//! numbers, and those of a slab, have their real and imaginary parts exchanged (see [`super::fft`]).
 
 use super::Real;
 use super::line::Line;

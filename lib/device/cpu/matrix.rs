@@ -7,12 +7,12 @@ use ndarray::ArrayView2;
 use num_complex::Complex64;
 
 /// Outputs that are computed together: what is loaded of the vectors serves them all.
-const TOGETHER: usize = 4;
+const OUTPUTS: usize = 4;
 
 /// A complex matrix.
 pub struct Matrix<T> {
     inputs: usize,
-    /// `[output / TOGETHER][input][output % TOGETHER]`, padded with zeros.
+    /// `[output / OUTPUTS][input][output % OUTPUTS]`, padded with zeros.
     values: Vec<(T, T)>,
 }
 
@@ -20,9 +20,9 @@ impl<T: Real> Matrix<T> {
     /// The matrix `values[output, input]`.
     pub fn new(values: ArrayView2<Complex64>) -> Self {
         let (outputs, inputs) = values.dim();
-        let mut packed = vec![(T::zero(), T::zero()); outputs.next_multiple_of(TOGETHER) * inputs];
+        let mut packed = vec![(T::zero(), T::zero()); outputs.next_multiple_of(OUTPUTS) * inputs];
         for ((o, i), z) in values.indexed_iter() {
-            let at = (o / TOGETHER * inputs + i) * TOGETHER + o % TOGETHER;
+            let at = (o / OUTPUTS * inputs + i) * OUTPUTS + o % OUTPUTS;
             packed[at] = (T::of(z.re), T::of(z.im));
         }
         Matrix { inputs, values: packed }
@@ -31,7 +31,7 @@ impl<T: Real> Matrix<T> {
 
 vectorised!(
     /// Rows `first..` of `matrix input`, as many as there is room for; `first` is a multiple of
-    /// [`TOGETHER`].
+    /// [`OUTPUTS`].
     pub fn times(matrix: &Matrix<T>, first: usize, input: &[Batch<T>], out: &mut [Batch<T>]) = times_inline
 );
 vectorised!(
@@ -47,9 +47,9 @@ fn times_inline<T: Real, M: Machine>(
     input: &[Batch<T>],
     out: &mut [Batch<T>],
 ) {
-    let rows = matrix.values.chunks_exact(matrix.inputs * TOGETHER).skip(first / TOGETHER);
-    for (out, rows) in out.chunks_mut(TOGETHER).zip(rows) {
-        let sums = [Complexes::<T::Vector<M>>::zero(); TOGETHER];
+    let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS).skip(first / OUTPUTS);
+    for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
+        let sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
         product::<T, M>(rows, input, sums, out);
     }
 }
@@ -61,13 +61,13 @@ fn add_times_inline<T: Real, M: Machine>(
     input: &[Batch<T>],
     out: &mut [Batch<T>],
 ) {
-    let rows = matrix.values.chunks_exact(matrix.inputs * TOGETHER);
-    for (out, rows) in out.chunks_mut(TOGETHER).zip(rows) {
-        let mut sums = [Complexes::<T::Vector<M>>::zero(); TOGETHER];
+    let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS);
+    for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
+        let mut sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
         for (sum, out) in sums.iter_mut().zip(&*out) {
             *sum = Complexes::load(out);
         }
-        product::<T, M>(&rows[first * TOGETHER..], input, sums, out);
+        product::<T, M>(&rows[first * OUTPUTS..], input, sums, out);
     }
 }
 
@@ -76,10 +76,10 @@ fn add_times_inline<T: Real, M: Machine>(
 fn product<T: Real, M: Machine>(
     rows: &[(T, T)],
     input: &[Batch<T>],
-    mut sums: [Complexes<T::Vector<M>>; TOGETHER],
+    mut sums: [Complexes<T::Vector<M>>; OUTPUTS],
     out: &mut [Batch<T>],
 ) {
-    for (value, w) in input.iter().zip(rows.chunks_exact(TOGETHER)) {
+    for (value, w) in input.iter().zip(rows.chunks_exact(OUTPUTS)) {
         let value = Complexes::load(value);
         for (sum, &w) in sums.iter_mut().zip(w) {
             *sum = sum.add_times(value, w);

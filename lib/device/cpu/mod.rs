@@ -50,7 +50,7 @@ pub const TILE: usize = 512;
 const SHARED_FROM: usize = 4096;
 
 /// Regions whose spectra take more bytes than this are not worked on together.
-const TOGETHER: usize = 4 << 20;
+const SPECTRA_BYTES: usize = 4 << 20;
 
 /// A real array as it is held.
 enum Held<T> {
@@ -163,7 +163,7 @@ impl<T: Real> Cpu<T> {
         };
         let bytes = |r: &Region| streams(r) * spectrum(r) * size_of::<Batch<T>>();
         let fits = |round: Range<usize>| {
-            regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= TOGETHER
+            regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= SPECTRA_BYTES
         };
         let rounds = rounds(&program, fits);
         // The longest spectrum in every place, and the most sums of a round.
@@ -439,7 +439,8 @@ fn writes_once(region: &Region) -> bool {
     let fields = region.adjoint.iter().map(|stream| stream.field);
     let mut fields: Vec<_> = fields.chain(region.field_stores.iter().map(|s| s.2)).collect();
     let mut arrays: Vec<_> = region.stores.iter().map(|s| s.1).collect();
-    (fields.sort_unstable(), arrays.sort_unstable());
+    fields.sort_unstable();
+    arrays.sort_unstable();
     let twice = |ids: &[usize]| ids.windows(2).any(|pair| pair[0] == pair[1]);
     !twice(&fields) && !twice(&arrays)
 }

@@ -5,7 +5,7 @@ use super::isa::{Machine, vectorised};
 use crate::device::scattered::GROUP;
 
 /// Rows that are worked on together: what is loaded of the second matrix serves them all.
-const TOGETHER: usize = 4;
+const BLOCK: usize = 4;
 
 vectorised!(
     /// `out = a b`: `a` has rows of `inner` numbers, `b` and `out` of `columns`, whole groups.
@@ -22,10 +22,10 @@ fn product_inline<T: Real, M: Machine>(
 ) {
     // The group of columns outside, so that it stays in the first cache.
     for column in (0..columns).step_by(GROUP) {
-        let blocks = a.chunks(TOGETHER * inner).zip(out.chunks_mut(TOGETHER * columns));
+        let blocks = a.chunks(BLOCK * inner).zip(out.chunks_mut(BLOCK * columns));
         for (a, out) in blocks {
             match a.len() / inner {
-                TOGETHER => block::<T, M, TOGETHER>(a, b, inner, columns, column, out),
+                BLOCK => block::<T, M, BLOCK>(a, b, inner, columns, column, out),
                 _ => {
                     for (a, out) in a.chunks(inner).zip(out.chunks_mut(columns)) {
                         block::<T, M, 1>(a, b, inner, columns, column, out);

@@ -43,18 +43,19 @@ pub struct Scatter<T: Real> {
     bands: Vec<(Range<usize>, Range<usize>)>,
 }
 
-/// What one transform needs for itself while it runs. Numbers are `[row][part][column]`: what a part is
-/// differs.
+/// What one transform needs for itself while it runs, row after row.
+///
+/// A pair of pixels about the middle is `a`, their sum, and `b`, their difference, and its transform is `a cos
+/// - i b sin` (see [`crate::device::scattered`]). With `Re a, Im b` and then `Im a, -Re b` in a row, one product
+/// with real `[cos, sin]` gives the real and then the imaginary part.
 struct Buffers<T: Real> {
-    /// The box of pixels, real and imaginary part.
+    /// The box of pixels: `[pixel along y][re, im][pixel along x]`.
     pixels: Shared<T>,
-    /// The folded pixels: a row a pair along y, for cosines and then for sines; in it, for the pairs along
-    /// x, the real part of `a` and the imaginary part of `b`, then the imaginary part of `a` and the
-    /// negative real part of `b`.
+    /// `[of cos, of sin along y][pair along y][Re a, Im b, Im a, -Re b][pair along x]`.
     folded: Shared<T>,
-    /// The same with a row a point along y.
+    /// `[point along y][Re a, Im b, Im a, -Re b][pair along x]`.
     half: Shared<T>,
-    /// The grid of frequencies, real and imaginary part.
+    /// The grid of frequencies: `[point along y][re, im][point along x]`.
     grid: Shared<T>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Maps and spectra of a hundred megabytes are touched once by each of many short steps; by pages of four
 //! kilobytes, the kernel's work for the pages takes as long as ours for the numbers. It is for programs to
-//! choose: `#[global_allocator] static MEMORY: oof::device::memory::HugePages = oof::device::memory::HugePages;`
+//! choose: `#[global_allocator] static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
