@@ -32,7 +32,7 @@ enum What {
     /// Second derivatives in a direction, which are parameters after the function's own.
     Curvature,
     Arrays,
-    /// Derivatives of the arrays in so many directions, parameters as above.
+    /// The arrays, and their derivatives in so many directions, parameters as above.
     Tangents(usize),
 }
 
@@ -128,12 +128,12 @@ impl Function {
                 let seeds: Vec<_> =
                     self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
                 let gradient = self.graph.pull_back(&seeds, &x);
-                let mut tangents = Vec::new();
+                let mut arrays = self.arrays.clone();
                 for direction in 1..=directions {
                     let seeds = self.seeds(&gradient, direction);
-                    tangents.extend(self.graph.pull_back(&seeds, &cotangents));
+                    arrays.extend(self.graph.pull_back(&seeds, &cotangents));
                 }
-                (directions, Vec::new(), tangents)
+                (directions, Vec::new(), arrays)
             }
         }
     }
@@ -187,12 +187,19 @@ impl Function {
         (0..count).map(|i| run.array(i)).collect()
     }
 
-    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`. Some
+    /// The arrays at `x`, and their derivatives in several directions, `(direction, array, value)`. Some
     /// directions are taken at once, and share what does not depend on them.
-    pub fn arrays_times_each(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
+    pub fn arrays_and_tangents(
+        &mut self,
+        x: &[f64],
+        directions: &[Vec<f64>],
+    ) -> (Vec<Vec<f64>>, Vec<Vec<Vec<f64>>>) {
+        if directions.is_empty() {
+            return (self.arrays(x), Vec::new());
+        }
         // As even as can be, so that few directions are computed for nothing.
         let runs = directions.len().div_ceil(DIRECTIONS);
-        let together = directions.len().div_ceil(runs.max(1)).max(1);
+        let together = directions.len().div_ceil(runs);
         let (count, parameters) = (self.arrays.len(), self.count * (1 + together));
         let run = self.run_of(What::Tangents(together));
         let mut products = Vec::new();
@@ -202,9 +209,9 @@ impl Function {
             at.resize(parameters, 0.0);
             run.run(&at, &mut []);
             let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
-            products.extend((0..some.len()).map(arrays));
+            products.extend((1..=some.len()).map(arrays));
         }
-        products
+        ((0..count).map(|i| run.array(i)).collect(), products)
     }
 
     /// The graph of the value in Graphviz's language.

@@ -67,14 +67,13 @@ fn information(
     for first in (0..maps.len()).step_by(together.max(1)) {
         let mut model = problem.modelled(which, at, first..first + together);
         let x = vec![0.0; n];
-        let models = model.arrays(&x);
         let direction = |group: &Vec<usize>| {
             let mut v = vec![0.0; n];
             group.iter().for_each(|&j| v[j] = 1.0);
             v
         };
         let directions: Vec<Vec<f64>> = groups.iter().map(direction).collect();
-        let columns = model.arrays_times_each(&x, &directions);
+        let (models, columns) = model.arrays_and_tangents(&x, &directions);
         for (i, model) in models.iter().enumerate() {
             let column = |j: usize| {
                 let group = groups.iter().position(|group| group.contains(&j));
