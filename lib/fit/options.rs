@@ -153,9 +153,7 @@ impl FitOptions {
         let named = |other: &String| other == name;
         self.edits.free.iter().any(named) || self.priors.iter().any(|prior| prior.name == name)
     }
-}
 
-impl FitOptions {
     /// Whether a parameter is asked for by one of these names.
     pub fn names(&self, names: &[&str]) -> bool {
         let ParameterEdits { free, fix, start, bound } = &self.edits;
