@@ -1,6 +1,7 @@
 //! The recorded graph: nodes, their shapes, and the simplifications made as they are added.
 
-use crate::device::{Basis, Fourier, Op, Scattered, Values};
+use super::transform::Transform;
+use crate::device::{Basis, Op, Scattered, Values};
 use rustc_hash::FxHashMap as HashMap;
 use std::sync::Arc;
 
@@ -52,58 +53,6 @@ pub enum Shape {
 pub struct BasisEntry {
     pub basis: Arc<Basis>,
     pub space: SpaceId,
-}
-
-/// A Fourier transform: of a full rectangle of frequencies, or of scattered ones.
-#[derive(Debug, Clone)]
-pub enum Transform {
-    Grid(Arc<Fourier>),
-    Scattered(Arc<Scattered>),
-}
-
-impl From<&Arc<Fourier>> for Transform {
-    fn from(transform: &Arc<Fourier>) -> Self {
-        Transform::Grid(transform.clone())
-    }
-}
-
-impl From<&Arc<Scattered>> for Transform {
-    fn from(transform: &Arc<Scattered>) -> Self {
-        Transform::Scattered(transform.clone())
-    }
-}
-
-impl From<&Transform> for Transform {
-    fn from(transform: &Transform) -> Self {
-        transform.clone()
-    }
-}
-
-impl Transform {
-    /// The number of pixels that it sums over.
-    pub fn inputs(&self) -> usize {
-        match self {
-            Transform::Grid(transform) => transform.pixels().len(),
-            Transform::Scattered(transform) => transform.pixels().len(),
-        }
-    }
-
-    /// The number of samples that it makes.
-    pub fn outputs(&self) -> usize {
-        match self {
-            Transform::Grid(transform) => transform.outputs(),
-            Transform::Scattered(transform) => transform.outputs(),
-        }
-    }
-
-    /// Whether the outputs of both can be worked on together.
-    fn matches(&self, other: &Transform) -> bool {
-        match (self, other) {
-            (Transform::Grid(a), Transform::Grid(b)) => Arc::ptr_eq(a, b) || a.matches(b),
-            (Transform::Scattered(a), Transform::Scattered(b)) => a.outputs() == b.outputs(),
-            _ => false,
-        }
-    }
 }
 
 /// A transform, from the space of its pixels to that of its outputs.
@@ -200,7 +149,7 @@ impl Graph {
     }
 
     pub fn data(&mut self, values: Values, space: SpaceId) -> Id {
-        assert_eq!(values.len(), self.spaces[space], "data must fill its space");
+        assert_eq!(values.count(), self.spaces[space], "data must fill its space");
         self.data.push((values, space));
         self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
     }

@@ -16,10 +16,9 @@
 //! assert_eq!(gradient, [-4.0, 0.0]);
 //! ```
 //!
-//! How to read this folder, in order: [`var`] (what a user writes), [`graph`] (what is recorded),
-//! `adjoint` (one line an operation), `plan` (levels and
-//! places), `region` (instructions and registers), [`function`] (the whole,
-//! ready to call), [`dot`] (a picture of it).
+//! How to read this folder, in order: [`var`] (what a user writes), [`graph`] and `transform` (what is
+//! recorded), `adjoint` (one line an operation), `plan` (levels and places), `region` (instructions and
+//! registers), [`function`] (the whole, ready to call), [`dot`] (a picture of it).
 //!
 //! **Conventions.** Arrays live in *spaces*; two arrays combine element by element when their space is
 //! the same, and scalars broadcast. The cotangent of a complex `z = x + i y` is `dL/dx + i dL/dy`; so
@@ -31,11 +30,12 @@ pub mod function;
 pub mod graph;
 mod plan;
 mod region;
+mod transform;
 pub mod var;
 
 pub use crate::device::Backend;
 pub use function::Function;
-pub use graph::Transform;
+pub use transform::Transform;
 pub use var::{Complex, Space, Tape, Var};
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! One fused region: its instructions, and the tile registers that they work in.
 
-use super::graph::{Id, Node, SpaceId, Transform};
+use super::graph::{Id, Node, SpaceId};
 use super::plan::Planner;
+use super::transform::Transform;
 use crate::device::program::{Code, FieldId, Operand, Projection, Region, Stream, Sum, Summand};
 use rustc_hash::FxHashMap as HashMap;
 

@@ -1,6 +1,6 @@
 //! Every adjoint against central differences, and the whole against plain loops.
 
-use super::graph::Transform;
+use super::transform::Transform;
 use super::*;
 use crate::device::cuda::host::{
     compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,

@@ -1,6 +1,7 @@
 //! What a user writes: arithmetic on [`Var`]s, recorded on a [`Tape`].
 
-use super::graph::{BasisEntry, Graph, Id, SpaceId, Transform};
+use super::graph::{BasisEntry, Graph, Id, SpaceId};
+use super::transform::Transform;
 use crate::device::{Basis, Op, Values};
 use std::cell::RefCell;
 use std::collections::HashMap;

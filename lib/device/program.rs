@@ -100,6 +100,36 @@ pub struct Region {
 }
 
 impl Region {
+    /// Whether a region reads an array or a field that it also writes.
+    pub fn reads_what_it_writes(&self) -> bool {
+        let stored = |operand: Operand| {
+            let array = |s: &(Operand, usize)| operand == Operand::Array(s.1);
+            self.stores.iter().any(array)
+        };
+        let of_code = self.code.iter().any(|code| match code {
+            Code::Map { a, b, .. } => stored(*a) || stored(*b),
+            Code::LoadField { field, .. } => self.field_stores.iter().any(|s| s.2 == *field),
+            Code::LoadStream { .. } | Code::Combine { .. } => false,
+        });
+        of_code || self.results().any(stored)
+    }
+
+    /// Whether a region writes every array and every field in one place only.
+    pub fn writes_once(&self) -> bool {
+        let fields = self.adjoint.iter().map(|stream| stream.field);
+        let mut fields: Vec<_> = fields.chain(self.field_stores.iter().map(|s| s.2)).collect();
+        let mut arrays: Vec<_> = self.stores.iter().map(|s| s.1).collect();
+        fields.sort_unstable();
+        arrays.sort_unstable();
+        let twice = |ids: &[usize]| ids.windows(2).any(|pair| pair[0] == pair[1]);
+        !twice(&fields) && !twice(&arrays)
+    }
+
+    /// The number of sums that the region makes.
+    pub fn sum_count(&self) -> usize {
+        self.sums.len() + self.projections.iter().map(|p| p.sums.len()).sum::<usize>()
+    }
+
     /// What is done with at the end of the code.
     pub fn results(&self) -> impl Iterator<Item = Operand> {
         let cotangents = self.cotangents.iter().flat_map(|&(re, im)| [re, im]);
@@ -167,4 +197,30 @@ pub enum Operand {
     Array(ArrayId),
     /// A scalar, the same for every index.
     Scalar(ScalarId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::fourier::Axis;
+
+    #[test]
+    fn a_place_that_is_written_twice_is_found() {
+        let axis = || Axis::Fft { points: 4 };
+        let transform = Arc::new(Fourier::new(axis(), axis(), vec![(0, 0)]));
+        let stream = |field| Stream { transform: transform.clone(), field };
+        let slot = Operand::Slot(0);
+        let region = |adjoint: &[usize], field_stores: &[usize], stores: &[usize]| Region {
+            adjoint: adjoint.iter().map(|&field| stream(field)).collect(),
+            field_stores: field_stores.iter().map(|&field| (slot, slot, field)).collect(),
+            stores: stores.iter().map(|&array| (slot, array)).collect(),
+            ..Region::default()
+        };
+        // An array may have a field's number.
+        assert!(region(&[1, 2], &[3], &[1, 2, 3]).writes_once());
+        assert!(!region(&[1, 1], &[], &[]).writes_once());
+        assert!(!region(&[1, 2], &[2], &[]).writes_once());
+        assert!(!region(&[], &[4, 4], &[]).writes_once());
+        assert!(!region(&[], &[], &[1, 2, 1]).writes_once());
+    }
 }

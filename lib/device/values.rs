@@ -11,15 +11,12 @@ pub enum Values {
 }
 
 impl Values {
-    pub fn len(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         match self {
             Values::Double(values) => values.len(),
             Values::Single(values) => values.len(),
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Where they lie, which tells them from all others.

@@ -6,8 +6,9 @@
 
 use super::degenerate::{self, Direction};
 use super::level;
+use super::likelihood::Likelihood;
 use super::options::LikelihoodKind;
-use super::problem::{Likelihood, Problem};
+use super::problem::Problem;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::model::BACKGROUND;

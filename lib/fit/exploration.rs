@@ -6,8 +6,9 @@
 //! reached twice.
 
 use super::covariance;
+use super::likelihood::Likelihood;
 use super::options::FitOptions;
-use super::problem::{Likelihood, Problem};
+use super::problem::Problem;
 use super::quality;
 use super::stage::{Objective, Progress, Report, Stage};
 use crate::device::{Backend, Precision};
@@ -85,10 +86,10 @@ impl Exploration {
         report: &mut Report,
     ) -> Result<bool> {
         if problem.options.near && self.best.is_none() {
-            let (end, evaluations) = refit(problem, rough, report)?;
-            self.evaluations += evaluations;
-            if end.is_some() {
-                self.best = end;
+            let (end, trusted) = refit(problem, rough, report)?;
+            self.evaluations += end.evaluations;
+            if trusted {
+                self.best = Some(end);
                 return Ok(true);
             }
         }
@@ -196,13 +197,8 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
 }
 
 /// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
-/// themselves, then everything if that does not explain the maps. `None` where neither does; with the
-/// number of evaluations.
-fn refit(
-    problem: &Problem,
-    rough: &Likelihood,
-    report: &mut Report,
-) -> Result<(Option<End>, usize)> {
+/// themselves, then everything if that does not explain the maps. With whether the end can be trusted.
+fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(End, bool)> {
     let given = &problem.options.edits.start;
     let is_new = |&i: &usize| {
         let own = problem.model.map_of(i);
@@ -211,20 +207,19 @@ fn refit(
     let all = free_up_to(problem, problem.options.order);
     let mut objective = Objective::new(problem, rough, &all, &problem.start);
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
-    let (mut at, mut value, mut evaluations) = (problem.start.clone(), f64::INFINITY, 0);
+    let mut end = End { value: f64::INFINITY, at: problem.start.clone(), evaluations: 0 };
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
         let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
         if !which.is_empty() {
-            let minimum = stage.descend(&mut objective, &mut at, report)?;
-            evaluations += minimum.evaluations;
-            value = minimum.value;
+            let minimum = stage.descend(&mut objective, &mut end.at, report)?;
+            end.evaluations += minimum.evaluations;
+            end.value = minimum.value;
         }
-        if quality::trusts(problem, &problem.model_maps(&at)) {
-            // The exploration counts them.
-            return Ok((Some(End { value, at, evaluations: 0 }), evaluations));
+        if quality::trusts(problem, &problem.model_maps(&end.at)) {
+            return Ok((end, true));
         }
     }
-    Ok((None, evaluations))
+    Ok((end, false))
 }
 
 /// The free parameters but the likelihood's scale, which least squares at a scale of their own do not tell.

@@ -84,24 +84,24 @@ pub fn gradient(
     let x = vec![0.0; which.len()];
     let (value, gradient) = function.value_and_gradient(&x);
     let largest = gradient.iter().fold(0.0f64, |a, g| a.max(g.abs()));
-    let mut exact = problem.function(&which, &problem.start).precision(Precision::F64);
+    let exact = || problem.function(&which, &problem.start).precision(Precision::F64);
+    let mut exact = check.then(exact);
+    let here = exact.as_mut().map(|exact| exact.value(&x));
     let mut rows = Vec::new();
     for (k, &i) in which.iter().enumerate() {
         let length = problem.lengths[i];
-        let mut at = |step: f64| {
+        let checked = exact.as_mut().zip(here).map(|(exact, here)| {
             let mut x = x.clone();
-            x[k] = step;
-            exact.value(&x)
-        };
-        let (difference, steepest) = match check {
-            true => {
-                let here = at(0.0);
-                let (difference, steepest) = difference(at, here);
-                (Some(difference), steepest)
-            }
-            false => (None, 0.0),
-        };
-        let scale = gradient[k].abs().max(steepest).max(1e-3 * largest);
+            difference(
+                |step| {
+                    x[k] = step;
+                    exact.value(&x)
+                },
+                here,
+            )
+        });
+        let (difference, steepest) = checked.unzip();
+        let scale = gradient[k].abs().max(steepest.unwrap_or(0.0)).max(1e-3 * largest);
         rows.push(GradientRow {
             name: problem.parameters[i].name.clone(),
             unit: problem.parameters[i].unit.to_string(),
@@ -141,4 +141,22 @@ pub fn graphviz(
     let problem = Problem::new(telescope, wavelength, maps, options)?;
     let which = problem.free_up_to(options.order);
     Ok(problem.function(&which, &problem.start).graphviz())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_extrapolated_to_the_derivative() {
+        // ln(1 + x) at 0, whose slope falls from 1/(1 - h) to 1/(1 + h) about it.
+        let (slope, steepest) = difference(|step| step.ln_1p(), 0.0);
+        assert!((slope - 1.0).abs() < 1e-11, "{slope}");
+        assert!(steepest > 1.0 && steepest < 1.0 / (1.0 - STEP), "{steepest}");
+        // At an optimum nothing is left but what is seen about it.
+        let (slope, steepest) = difference(|step| step * step, 0.0);
+        assert!(slope.abs() < 1e-12 && (steepest - STEP).abs() < 1e-12, "{slope} {steepest}");
+        // A value that is no number is no derivative.
+        assert!(difference(|_| f64::NAN, 0.0).0.is_nan());
+    }
 }

@@ -1,6 +1,6 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
-//! Order of reading: [`options`] (what can be asked for), [`problem`] (the function to minimise),
+//! Order of reading: [`options`] (what can be asked for), [`likelihood`] and [`problem`] (the function to minimise),
 //! [`mod@minimise`] and [`stage`] (how, from a point), [`level`], [`exploration`] and [`search`] (how, from
 //! nothing), [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
 //! (the same by drawing), [`prior`] (what was known before), [`quality`] (whether to believe it),
@@ -14,6 +14,7 @@ pub mod exploration;
 pub mod flags;
 pub mod gradient;
 pub mod level;
+pub mod likelihood;
 pub mod minimise;
 pub mod options;
 pub mod order;

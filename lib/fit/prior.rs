@@ -8,8 +8,9 @@
 //! the noise's own, and so is the steepness of its priors.
 
 use super::covariance::Information;
+use super::likelihood::Likelihood;
 use super::options::{FitOptions, LikelihoodKind};
-use super::problem::{Likelihood, Problem};
+use super::problem::Problem;
 use crate::autodiff::Var;
 use crate::optics::model::mode_of;
 

@@ -3,6 +3,7 @@
 //! The scale of the residuals is given, or fitted with the rest: then its logarithm is the last parameter,
 //! and the likelihood is the proper density of the residuals, whose norm depends on the scale.
 
+use super::likelihood::{Likelihood, typical};
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
 use crate::device::{Precision, Values};
@@ -49,14 +50,6 @@ pub struct Problem<'a> {
     pub bounds: Vec<(f64, f64)>,
     pub free: Vec<bool>,
     pub likelihood: Likelihood,
-}
-
-/// How residuals are weighed.
-#[derive(Debug, Clone)]
-pub struct Likelihood {
-    pub kind: LikelihoodKind,
-    /// What the residuals of each map are divided by, in its power unit.
-    pub scales: Vec<f64>,
 }
 
 impl<'a> Problem<'a> {
@@ -267,19 +260,15 @@ impl<'a> Problem<'a> {
                 self.start[i] = self.start[i].clamp(*low, *high);
             }
         }
-        for i in edits
-            .start
-            .iter()
-            .map(|start| self.named(&start.0))
-            .collect::<Result<Vec<_>>>()?
-            .concat()
-        {
-            let ((low, high), start) = (self.bounds[i], self.start[i]);
-            if start < low || start > high {
-                return Err(Error::usage(format!(
-                    "{} starts at {start}, outside its bounds {low} and {high}; see --start and --bound",
-                    self.parameters[i].name
-                )));
+        for (name, _) in &edits.start {
+            for i in self.named(name)? {
+                let ((low, high), start) = (self.bounds[i], self.start[i]);
+                if start < low || start > high {
+                    return Err(Error::usage(format!(
+                        "{} starts at {start}, outside its bounds {low} and {high}; see --start and --bound",
+                        self.parameters[i].name
+                    )));
+                }
             }
         }
         Ok(())
@@ -428,24 +417,6 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// Least squares from far away has this part of each map's peak for its scale: strong enough to pull, and
-/// far above the noise.
-const ROUGH: f64 = 0.05;
-
-impl Likelihood {
-    /// What a fit of `maps` starts with.
-    pub fn of(maps: &MapSet, options: &FitOptions) -> Self {
-        let scales = maps.maps.iter().map(|m| first_scale(m, options)).collect();
-        Likelihood { kind: options.likelihood, scales }
-    }
-
-    /// Least squares that see an optimum from far away.
-    pub fn rough(maps: &MapSet) -> Self {
-        let scales = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();
-        Likelihood { kind: LikelihoodKind::Gaussian, scales }
-    }
-}
-
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
     let low = quantile(map, 4);
@@ -492,30 +463,4 @@ fn model_of(
     let model = Model::of(telescope, wavelength, options.order, maps, grid, options.tolerance)?;
     let model = model.weighted(options.amplitude_order);
     model.shifted(&maps.shift, options.names(&LATERAL))
-}
-
-/// The median of the sigmas of samples.
-fn typical(sigma: &[f64]) -> f64 {
-    let mut sorted = sigma.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
-}
-
-/// Four sigma keeps 99 % of the efficiency for gaussian noise; the paper's case has the same.
-fn of_sigma(sigma: f64, kind: LikelihoodKind) -> f64 {
-    match kind {
-        LikelihoodKind::Gaussian => sigma,
-        LikelihoodKind::Cauchy => 4.0 * sigma,
-    }
-}
-
-/// The scale that the likelihood starts with: what was asked for, else four sigma of the noise, else
-/// a twentieth of the peak (to be replaced by what the residuals show).
-fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
-    match (options.scale, &map.sigma, options.likelihood) {
-        (Some(fraction), ..) => fraction * map.robust_peak(),
-        (None, Sigma::Constant(sigma), kind) => of_sigma(*sigma, kind),
-        (None, Sigma::PerSample(sigma), kind) => of_sigma(typical(sigma), kind),
-        (None, Sigma::Unknown, _) => 0.05 * map.robust_peak(),
-    }
 }

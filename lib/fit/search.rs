@@ -3,9 +3,10 @@
 use super::covariance;
 use super::exploration::{Exploration, NEAR};
 use super::level::Level;
+use super::likelihood::Likelihood;
 use super::minimise::Minimum;
 use super::options::{FitOptions, LikelihoodKind};
-use super::problem::{Likelihood, Problem};
+use super::problem::Problem;
 use super::quality;
 use super::result::Evaluations;
 use super::stage::{Objective, Report, Stage};

@@ -1,7 +1,8 @@
 //! One minimisation of many: some of the parameters, from where the last one left them.
 
+use super::likelihood::Likelihood;
 use super::minimise::{Minimum, Settings, Start, minimise};
-use super::problem::{Likelihood, Problem};
+use super::problem::Problem;
 use crate::autodiff::Function;
 use crate::device::Precision;
 use crate::error::Result;

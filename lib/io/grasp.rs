@@ -12,7 +12,6 @@
 use super::power;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, Sampling, Sigma};
-use num_complex::Complex64;
 use std::iter::Enumerate;
 
 /// The line that ends the header.
@@ -159,41 +158,6 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
     Ok(BeamMap { name: place.to_string(), defocus, sampling, power, sigma: Sigma::Unknown })
 }
 
-/// A far field as a GRASP grid: `field` on `u` and `v`, `u` fastest, as the co-polar component; the
-/// cross-polar one is 0. `title` becomes the header.
-///
-/// # Errors
-/// Axes that are not regular (GRASP knows no other), and another number of samples.
-pub fn write_field(u: &[f64], v: &[f64], field: &[Complex64], title: &str) -> Result<Vec<u8>> {
-    if field.len() != u.len() * v.len() || field.is_empty() {
-        return Err(Error::failed(format!(
-            "a field of {} samples on {} x {}",
-            field.len(),
-            u.len(),
-            v.len()
-        )));
-    }
-    for axis in [u, v] {
-        let step = (axis[axis.len() - 1] - axis[0]) / (axis.len() as f64 - 1.0).max(1.0);
-        let off = |(i, x): (usize, &f64)| (x - axis[0] - step * i as f64).abs() > 1e-6 * step.abs();
-        if axis.iter().enumerate().any(off) {
-            return Err(Error::failed("a GRASP grid has equal steps; these axes have not"));
-        }
-    }
-    let title: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let ends = [u[0], v[0], u[u.len() - 1], v[v.len() - 1]].map(|x| format!("{x:.15e}"));
-    let mut text = format!(
-        "{title}\n{MARK}\n1\n1 3 2 1\n0 0\n{}\n{} {} 0\n",
-        ends.join(" "),
-        u.len(),
-        v.len()
-    );
-    for s in field {
-        text += &format!("{:.15e} {:.15e} 0 0\n", s.re, s.im);
-    }
-    Ok(text.into_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,17 +223,5 @@ mod tests {
             assert!(message.starts_with("a.grd") && message.contains(said), "{text}: {message}");
             assert!(!message.contains('\n'));
         }
-    }
-
-    #[test]
-    fn a_field_comes_back() {
-        let (u, v) = ([-1e-3, 0.0, 1e-3], [0.0, 1e-3]);
-        let field: Vec<Complex64> = (0..6).map(|i| Complex64::new(f64::from(i), -0.5)).collect();
-        let map =
-            read_map(&write_field(&u, &v, &field, "two\nlines").unwrap(), "a.grd", 0.0).unwrap();
-        for (power, s) in map.power.iter().zip(&field) {
-            assert!((power - s.norm_sqr()).abs() <= 4.0 * f64::EPSILON * power);
-        }
-        assert!(write_field(&[0.0, 1.0, 3.0], &[0.0], &field[..3], "").is_err(), "unequal steps");
     }
 }

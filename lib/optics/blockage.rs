@@ -95,14 +95,6 @@ impl Opening {
             && !self.legs.iter().any(|(leg, turn)| leg.blocks(*turn, x, y))
     }
 
-    /// The open fraction of the area of a square pixel of side `step` about `(x, y)`, metres. Good
-    /// to about 1e-3 where an edge is slanted or curved, exact where it is not or misses the pixel.
-    pub fn open_fraction(&self, x: f64, y: f64, step: f64) -> f64 {
-        let mut fraction = [0.0];
-        self.row(y, step, x - 0.5 * step, &mut fraction);
-        fraction[0]
-    }
-
     /// The open fractions of a row of square pixels of side `step` whose centres are at height `y`;
     /// the first pixel's left edge is at `left`. Metres.
     pub fn row(&self, y: f64, step: f64, left: f64, fractions: &mut [f64]) {
@@ -245,6 +237,13 @@ mod tests {
         sum * step * step
     }
 
+    /// The open fraction of one pixel about `(x, y)`.
+    fn open_fraction(opening: &Opening, x: f64, y: f64, step: f64) -> f64 {
+        let mut fraction = [0.0];
+        opening.row(y, step, x - 0.5 * step, &mut fraction);
+        fraction[0]
+    }
+
     #[test]
     fn a_clear_dish_has_the_area_of_a_circle_even_on_a_coarse_grid() {
         let opening = Opening::new(6.0, &Blockage::default());
@@ -269,14 +268,14 @@ mod tests {
     #[test]
     fn fractions_are_one_inside_and_zero_outside_and_in_shadow() {
         let opening = Opening::new(10.0, &four_legs(0.5, 8.0));
-        assert_eq!(opening.open_fraction(4.0, 4.0, 0.3), 1.0);
-        assert_eq!(opening.open_fraction(10.5, 0.0, 0.3), 0.0);
-        assert_eq!(opening.open_fraction(0.3, 0.3, 0.3), 0.0);
-        assert_eq!(opening.open_fraction(5.0, 0.1, 0.3), 0.0);
+        assert_eq!(open_fraction(&opening, 4.0, 4.0, 0.3), 1.0);
+        assert_eq!(open_fraction(&opening, 10.5, 0.0, 0.3), 0.0);
+        assert_eq!(open_fraction(&opening, 0.3, 0.3, 0.3), 0.0);
+        assert_eq!(open_fraction(&opening, 5.0, 0.1, 0.3), 0.0);
         // Half of the pixel is in a strip's shadow: exact across and along.
-        assert!((opening.open_fraction(5.0, 0.5, 0.3) - 0.5).abs() < 1e-14);
-        assert!((opening.open_fraction(0.5, 5.0, 0.3) - 0.5).abs() < 1e-14);
-        assert!((opening.open_fraction(5.0, 0.53, 0.3) - 0.6).abs() < 1e-13);
+        assert!((open_fraction(&opening, 5.0, 0.5, 0.3) - 0.5).abs() < 1e-14);
+        assert!((open_fraction(&opening, 0.5, 5.0, 0.3) - 0.5).abs() < 1e-14);
+        assert!((open_fraction(&opening, 5.0, 0.53, 0.3) - 0.6).abs() < 1e-13);
     }
 
     #[test]
@@ -312,7 +311,7 @@ mod tests {
             let at = |c: f64, i: i32| c + step * ((f64::from(i) + 0.5) / f64::from(n) - 0.5);
             let count = (0..n * n).filter(|k| opening.open(at(x, k % n), at(y, k / n))).count();
             let mean = count as f64 / f64::from(n * n);
-            let fraction = opening.open_fraction(x, y, step);
+            let fraction = open_fraction(&opening, x, y, step);
             prop_assert!((0.0..=1.0).contains(&fraction));
             // An edge moves the mean of points by up to about its length over n; six may cross.
             prop_assert!((fraction - mean).abs() < 0.03, "{} {}", fraction, mean);
@@ -333,7 +332,7 @@ mod tests {
             let step = case["step_m"].as_f64().unwrap();
             for sample in case["fractions"].as_array().unwrap() {
                 let [x, y, known] = golden::triple(sample);
-                let fraction = opening.open_fraction(x, y, step);
+                let fraction = open_fraction(&opening, x, y, step);
                 assert!((fraction - known).abs() < tolerance, "{x} {y}: {fraction} {known}");
             }
         }

@@ -2,6 +2,9 @@
 //!
 //! It reads like its NumPy version: amplitude times `exp(i phase)`, one Fourier transform a map, the
 //! squared modulus. Only the dish's own pixels are computed.
+//!
+//! It is long because all that a model can have besides (beams, bands, discs, displacements, amplitudes) meets in
+//! one list of parameters and one recording; a quarter are tests.
 
 use super::aperture::{Aperture, ApertureGrid};
 use super::band::{self, Node};

@@ -1,4 +1,6 @@
 //! The TOML form of a telescope. Everything with a dimension is a string with its unit.
+//!
+//! It is long because every key has its check and its message; a third are tests.
 
 use super::aperture::{ApertureGrid, ApertureKind};
 use super::beam_map::Noise;

@@ -11,6 +11,7 @@ mod fft;
 mod folding;
 mod fourier;
 mod isa;
+mod layout;
 mod line;
 mod matrix;
 mod narrow;
@@ -28,11 +29,11 @@ mod vector;
 
 pub use real::Real;
 
-use super::fourier::GROUP;
 use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier, Values};
 use chain::Chains;
 use fourier::Transform;
+use layout::Layout;
 use rayon::prelude::*;
 use round::rounds;
 use rustfft::num_complex::Complex;
@@ -107,7 +108,7 @@ impl<T: Real> Cpu<T> {
             })
         };
         assert!(
-            regions().all(|r| !reads_what_it_writes(r) && writes_once(r)),
+            regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
             "a region must not read what it writes, nor write it twice"
         );
         let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
@@ -420,31 +421,6 @@ fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
     })
 }
 
-/// Whether a region reads an array or a field that it also writes.
-fn reads_what_it_writes(region: &Region) -> bool {
-    let stored = |operand: Operand| {
-        let array = |s: &(Operand, usize)| operand == Operand::Array(s.1);
-        region.stores.iter().any(array)
-    };
-    let of_code = region.code.iter().any(|code| match code {
-        Code::Map { a, b, .. } => stored(*a) || stored(*b),
-        Code::LoadField { field, .. } => region.field_stores.iter().any(|s| s.2 == *field),
-        Code::LoadStream { .. } | Code::Combine { .. } => false,
-    });
-    of_code || region.results().any(stored)
-}
-
-/// Whether a region writes every array and every field in one place only.
-fn writes_once(region: &Region) -> bool {
-    let fields = region.adjoint.iter().map(|stream| stream.field);
-    let mut fields: Vec<_> = fields.chain(region.field_stores.iter().map(|s| s.2)).collect();
-    let mut arrays: Vec<_> = region.stores.iter().map(|s| s.1).collect();
-    fields.sort_unstable();
-    arrays.sort_unstable();
-    let twice = |ids: &[usize]| ids.windows(2).any(|pair| pair[0] == pair[1]);
-    !twice(&fields) && !twice(&arrays)
-}
-
 /// A region as this device runs it.
 struct Prepared {
     chains: Chains,
@@ -478,79 +454,6 @@ impl Prepared {
         let layout = Layout::new(region, transforms);
         let shared = region.len >= SHARED_FROM;
         Prepared { chains: Chains::new(region), reads, layout, shared, spectra: 0, partials: 0 }
-    }
-}
-
-/// How a region is cut into blocks, and those into tiles.
-struct Layout {
-    blocks: usize,
-    /// The tiles of every block but the last, which may have fewer.
-    per_block: usize,
-    /// The tiles of the last block.
-    last: usize,
-    columns: Option<Columns>,
-}
-
-/// The columns of a streamed region.
-struct Columns {
-    /// Outputs along x, which are columns, and y.
-    outputs: (usize, usize),
-    /// The rows of every slab.
-    slabs: Vec<Range<usize>>,
-}
-
-impl Layout {
-    fn new<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Self {
-        let stream = region.forward.iter().chain(&region.adjoint).next();
-        let found =
-            stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
-        let Some((_, transform)) = found else {
-            let blocks = region.len.div_ceil(TILE);
-            return Layout { blocks, per_block: 1, last: 1, columns: None };
-        };
-        let (x, y) = transform.outputs();
-        let columns = Columns { outputs: (x, y), slabs: transform.slabs().collect() };
-        let tiles = |block| {
-            (0..columns.slabs.len()).map(|slab| columns.tiles::<T>(block, slab).count()).sum()
-        };
-        let blocks = transform.blocks();
-        let (per_block, last) = (tiles(0), tiles(blocks - 1));
-        Layout { blocks, per_block, last, columns: Some(columns) }
-    }
-
-    /// The number of tiles.
-    fn tiles(&self) -> usize {
-        match self.blocks {
-            0 => 0,
-            blocks => (blocks - 1) * self.per_block + self.last,
-        }
-    }
-}
-
-impl Columns {
-    /// The tiles of a slab, in the order in which they are worked on: rows of a group of columns.
-    fn tiles<T: Real>(&self, block: usize, slab: usize) -> impl Iterator<Item = Tile> {
-        const ROWS: usize = TILE / GROUP;
-        let ((nx, ny), rows) = (self.outputs, self.slabs[slab].clone());
-        let columns = block * T::LANES..((block + 1) * T::LANES).min(nx);
-        columns.clone().step_by(GROUP).flat_map(move |column| {
-            let (width, lane) = (GROUP.min(columns.end - column), column - columns.start);
-            let rows = rows.clone();
-            rows.clone().step_by(ROWS).map(move |row| Tile {
-                offset: column * ny + row * width,
-                len: ROWS.min(rows.end - row) * width,
-                row: row - rows.start,
-                lane,
-                width,
-            })
-        })
-    }
-}
-
-impl Region {
-    /// The number of sums that the region makes.
-    fn sum_count(&self) -> usize {
-        self.sums.len() + self.projections.iter().map(|p| p.sums.len()).sum::<usize>()
     }
 }
 

@@ -5,11 +5,11 @@
 //! Where windows overlap the samples add up in their order, row by row: threads own bands of rows, so
 //! that a sum never depends on their number.
 
+mod windows;
+
 use super::folding::{fold, unfold};
-use super::isa::{Machine, vectorised};
 use super::product::product;
 use super::shared::Shared;
-use super::vector::Vector;
 use super::{Real, TILE};
 use crate::device::Scattered;
 use crate::device::program::{self, Step};
@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
 use std::sync::Arc;
+use windows::{gather, spread};
 
 /// How many bands of rows share the work of many samples.
 const BANDS: usize = 64;
@@ -93,18 +94,6 @@ impl<T: Real> Scatter<T> {
     /// Numbers in a row of the grid.
     fn stride(&self) -> usize {
         2 * self.plan.x.len
-    }
-
-    /// The weights of a sample: those along x in vectors, those along y.
-    #[inline(always)]
-    fn weights<M: Machine, const N: usize>(&self, i: usize) -> ([T::Vector<M>; N], &[T]) {
-        let along_x = &self.along_x[i * N * T::LANES..][..N * T::LANES];
-        let mut vectors = [T::Vector::<M>::splat(T::zero()); N];
-        for (n, vector) in vectors.iter_mut().enumerate() {
-            // SAFETY: `N` vectors fill the slice.
-            *vector = unsafe { T::Vector::<M>::read(along_x.as_ptr().add(n * T::LANES)) };
-        }
-        (vectors, &self.along_y[i * self.plan.width..][..self.plan.width])
     }
 
     /// Calls `one` for every item, sharing them between threads where there are many samples.
@@ -284,147 +273,6 @@ fn bands(starts: &[(u32, u32)], width: usize, rows: usize) -> Vec<(Range<usize>,
         first = end;
     }
     bands
-}
-
-vectorised!(
-    /// The window sums of the samples from `first` on.
-    pub fn gather(scatter: &Scatter<T>, grid: &[T], first: usize, out: &mut [Complex<T>]) = gather_inline
-);
-vectorised!(
-    /// Adds `samples` to a band of the grid.
-    pub fn spread(scatter: &Scatter<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
-);
-
-/// Calls a function for windows of one vector along x, or of two.
-macro_rules! of_width {
-    ($scatter:ident, $function:ident, $($argument:expr),*) => {
-        match $scatter.plan.width <= T::LANES {
-            true => $function::<T, M, 1>($scatter, $($argument),*),
-            false => $function::<T, M, 2>($scatter, $($argument),*),
-        }
-    };
-}
-
-#[inline(always)]
-fn gather_inline<T: Real, M: Machine>(
-    scatter: &Scatter<T>,
-    grid: &[T],
-    first: usize,
-    out: &mut [Complex<T>],
-) {
-    of_width!(scatter, gather_of, grid, first, out);
-}
-
-#[inline(always)]
-fn gather_of<T: Real, M: Machine, const N: usize>(
-    scatter: &Scatter<T>,
-    grid: &[T],
-    first: usize,
-    out: &mut [Complex<T>],
-) {
-    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
-    let zero = T::Vector::<M>::splat(T::zero());
-    for (i, out) in (first..).zip(out) {
-        let (row, column) = scatter.plan.starts[i];
-        let (along_x, along_y) = scatter.weights::<M, N>(i);
-        let (mut re, mut im) = ([zero; N], [zero; N]);
-        let at = row as usize * stride + column as usize;
-        let lines = &grid[at..][..(along_y.len() - 1) * stride + half + N * T::LANES];
-        for (k, &weight) in along_y.iter().enumerate() {
-            let weight = T::Vector::<M>::splat(weight);
-            for n in 0..N {
-                let at = k * stride + n * T::LANES;
-                // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
-                let (line_re, line_im) = unsafe {
-                    let line = lines.as_ptr().add(at);
-                    (T::Vector::<M>::read(line), T::Vector::<M>::read(line.add(half)))
-                };
-                re[n] = line_re.mul_add(weight, re[n]);
-                im[n] = line_im.mul_add(weight, im[n]);
-            }
-        }
-        let (mut sum_re, mut sum_im) = (zero, zero);
-        for n in 0..N {
-            sum_re = re[n].mul_add(along_x[n], sum_re);
-            sum_im = im[n].mul_add(along_x[n], sum_im);
-        }
-        let (re, im) = (total::<T, M>(sum_re), total::<T, M>(sum_im));
-        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
-        *out = Complex::new(re * cos - im * sin, re * sin + im * cos);
-    }
-}
-
-/// The sum of a vector's numbers, by halves.
-#[inline(always)]
-fn total<T: Real, M: Machine>(vector: T::Vector<M>) -> T {
-    let mut lanes = T::Wide::default();
-    vector.store(&mut lanes);
-    let lanes = lanes.as_mut();
-    let mut len = T::LANES;
-    while len > 1 {
-        len /= 2;
-        for j in 0..len {
-            lanes[j] = lanes[j] + lanes[j + len];
-        }
-    }
-    lanes[0]
-}
-
-#[inline(always)]
-fn spread_inline<T: Real, M: Machine>(
-    scatter: &Scatter<T>,
-    cotangent: &[Complex<T>],
-    samples: Range<usize>,
-    rows: Range<usize>,
-    grid: &mut [T],
-) {
-    of_width!(scatter, spread_of, cotangent, samples, rows, grid);
-}
-
-#[inline(always)]
-fn spread_of<T: Real, M: Machine, const N: usize>(
-    scatter: &Scatter<T>,
-    cotangent: &[Complex<T>],
-    samples: Range<usize>,
-    rows: Range<usize>,
-    grid: &mut [T],
-) {
-    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
-    for i in samples {
-        let (row, column) = scatter.plan.starts[i];
-        let z = cotangent[i];
-        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
-        // Times the conjugate of the phase.
-        let (z_re, z_im) = (z.re * cos + z.im * sin, z.im * cos - z.re * sin);
-        let (along_x, along_y) = scatter.weights::<M, N>(i);
-        // (Closures are not always compiled for the instruction set, so there are none here.)
-        let (mut re, mut im) = (along_x, along_x);
-        for n in 0..N {
-            re[n] = along_x[n].mul(T::Vector::<M>::splat(z_re));
-            im[n] = along_x[n].mul(T::Vector::<M>::splat(z_im));
-        }
-        // The part of the window that lies in the band.
-        let start = row as usize;
-        let (from, to) = (start.max(rows.start), (start + along_y.len()).min(rows.end));
-        if from >= to {
-            continue;
-        }
-        let at = (from - rows.start) * stride + column as usize;
-        let lines = &mut grid[at..][..(to - from - 1) * stride + half + N * T::LANES];
-        for (k, &weight) in along_y[from - start..to - start].iter().enumerate() {
-            let weight = T::Vector::<M>::splat(weight);
-            for n in 0..N {
-                let at = k * stride + n * T::LANES;
-                // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
-                unsafe {
-                    let (to_re, to_im) =
-                        (lines.as_mut_ptr().add(at), lines.as_mut_ptr().add(at + half));
-                    re[n].mul_add(weight, T::Vector::<M>::read(to_re)).write(to_re);
-                    im[n].mul_add(weight, T::Vector::<M>::read(to_im)).write(to_im);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

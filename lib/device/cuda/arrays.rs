@@ -29,7 +29,7 @@ impl Scheduler {
         }
         for &id in &program.array_outputs {
             let count = match &program.arrays[id] {
-                Array::Data(values) => values.len(),
+                Array::Data(values) => values.count(),
                 Array::Work(len) => *len,
             };
             let at = self.arrays[id];
