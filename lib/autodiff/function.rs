@@ -4,7 +4,7 @@ use super::dot;
 use super::graph::{Graph, Id};
 use super::plan::plan;
 use super::var::{Tape, Var};
-use crate::device::{Backend, Executable, Precision};
+use crate::device::{Backend, Executable, Precision, together};
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
 const DIRECTIONS: usize = 4;
@@ -32,7 +32,7 @@ enum What {
     /// Second derivatives in a direction, which are parameters after the function's own.
     Curvature,
     Arrays,
-    /// The arrays, and their derivatives in so many directions, parameters as above.
+    /// The arrays' derivatives in so many directions, parameters as above.
     Tangents(usize),
 }
 
@@ -128,7 +128,7 @@ impl Function {
                 let seeds: Vec<_> =
                     self.arrays.iter().copied().zip(cotangents.iter().copied()).collect();
                 let gradient = self.graph.pull_back(&seeds, &x);
-                let mut arrays = self.arrays.clone();
+                let mut arrays = Vec::new();
                 for direction in 1..=directions {
                     let seeds = self.seeds(&gradient, direction);
                     arrays.extend(self.graph.pull_back(&seeds, &cotangents));
@@ -165,6 +165,13 @@ impl Function {
         self.outputs[0]
     }
 
+    /// Calls `work`, which asks for many values and gradients one after the other, and meanwhile keeps threads
+    /// at hand for them.
+    pub fn together<R: Send>(&mut self, work: impl FnOnce(&mut Function) -> R + Send) -> R {
+        let threads = self.run_of(What::Gradient).threads();
+        together(threads, || work(self))
+    }
+
     /// The value and the gradient at `x`.
     pub fn value_and_gradient(&mut self, x: &[f64]) -> (f64, Vec<f64>) {
         let mut gradient = vec![0.0; self.count];
@@ -187,31 +194,24 @@ impl Function {
         (0..count).map(|i| run.array(i)).collect()
     }
 
-    /// The arrays at `x`, and their derivatives in several directions, `(direction, array, value)`. Some
-    /// directions are taken at once, and share what does not depend on them.
-    pub fn arrays_and_tangents(
-        &mut self,
-        x: &[f64],
-        directions: &[Vec<f64>],
-    ) -> (Vec<Vec<f64>>, Vec<Vec<Vec<f64>>>) {
-        if directions.is_empty() {
-            return (self.arrays(x), Vec::new());
-        }
+    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`. Some directions
+    /// are taken at once, and share what does not depend on them.
+    pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
         // As even as can be, so that few directions are computed for nothing.
         let runs = directions.len().div_ceil(DIRECTIONS);
-        let together = directions.len().div_ceil(runs);
+        let together = directions.len().div_ceil(runs.max(1));
         let (count, parameters) = (self.arrays.len(), self.count * (1 + together));
-        let run = self.run_of(What::Tangents(together));
         let mut products = Vec::new();
-        for some in directions.chunks(together) {
+        for some in directions.chunks(together.max(1)) {
             let mut at = x.to_vec();
             some.iter().for_each(|v| at.extend(v));
             at.resize(parameters, 0.0);
+            let run = self.run_of(What::Tangents(together));
             run.run(&at, &mut []);
             let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
-            products.extend((1..=some.len()).map(arrays));
+            products.extend((0..some.len()).map(arrays));
         }
-        ((0..count).map(|i| run.array(i)).collect(), products)
+        products
     }
 
     /// The graph of the value in Graphviz's language.

@@ -90,6 +90,12 @@ impl Backend {
     }
 }
 
+/// Calls `work`, and meanwhile keeps so many threads of the pool at hand, if they have nothing else to do: small
+/// programs that `work` runs one after the other need not wait until they wake up.
+pub fn together<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    cpu::Team::new(threads).lead(work)
+}
+
 /// A program that is ready to run.
 pub trait Executable: Send {
     /// Runs the program for `parameters` and writes its scalar outputs to `outputs`.
@@ -98,6 +104,11 @@ pub trait Executable: Send {
     /// When the lengths are not the program's. A device that fails unwinds with its
     /// [`Error`](crate::Error), which is what the payload of the panic is.
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]);
+
+    /// How many threads of this machine it has work for.
+    fn threads(&self) -> usize {
+        1
+    }
 
     /// A copy of array output `index` as the last run left it.
     fn array(&self, index: usize) -> Vec<f64>;

@@ -9,6 +9,7 @@ use super::level;
 use super::likelihood::Likelihood;
 use super::options::LikelihoodKind;
 use super::problem::Problem;
+use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::model::BACKGROUND;
@@ -66,7 +67,13 @@ fn information(
     let together = if n * count <= DERIVATIVES_HELD { maps.len() } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
     for first in (0..maps.len()).step_by(together.max(1)) {
+        let mut model = problem.modelled(&[], at, first..first + together);
+        let models = model.arrays(&[]);
+        drop(model);
         let mut model = problem.modelled(which, at, first..first + together);
+        // A direction that changes nothing keeps a curvature of the square of what rounding leaves, 1e-12 of
+        // that of the others. The residuals are another matter: of maps without noise they are nothing else.
+        model = model.precision(Precision::F32);
         let x = vec![0.0; n];
         let direction = |group: &Vec<usize>| {
             let mut v = vec![0.0; n];
@@ -74,7 +81,7 @@ fn information(
             v
         };
         let directions: Vec<Vec<f64>> = groups.iter().map(direction).collect();
-        let (models, columns) = model.arrays_and_tangents(&x, &directions);
+        let columns = model.tangents(&x, &directions);
         for (i, model) in models.iter().enumerate() {
             let column = |j: usize| {
                 let group = groups.iter().position(|group| group.contains(&j));
@@ -357,10 +364,12 @@ mod tests {
             v[scale] = 1.0;
             let known = function.hessian_times(&vec![0.0; which.len()], &v);
             let size = known.iter().fold(0.0f64, |a, h| a.max(h.abs()));
+            // Some ten roundings in single precision.
+            let most = 10.0 * f64::from(f32::EPSILON) * size;
             for (k, known) in known.iter().enumerate() {
                 let found = &found.curvature;
                 let [row, column] = [found[(scale, k)], found[(k, scale)]];
-                assert!((row - known).abs() < 1e-11 * size && row == column, "{k}: {row} {known}");
+                assert!((row - known).abs() < most && row == column, "{k}: {row} {known}");
             }
         }
     }

@@ -4,8 +4,11 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::ArrayView2;
 
 /// A direction is told by the maps when its curvature, in a scale where every parameter alone has one of
-/// 1, is above this: rounding in a sum over the samples leaves some 1e-13.
+/// 1, is above this: the derivatives' rounding, in single precision, leaves some 1e-13.
 const LEAST: f64 = 1e-11;
+/// A parameter alone does nothing when its derivative, for its length, is less than this part of the
+/// largest of any: that is their rounding.
+const NOTHING: f64 = 1e-6;
 /// Parameters with a smaller part in a direction are not named.
 const PART: f64 = 0.1;
 
@@ -20,9 +23,8 @@ pub type Direction = Vec<usize>;
 pub fn directions(curvature: ArrayView2<f64>) -> Vec<Direction> {
     let n = curvature.nrows();
     let size = |i: usize| curvature[(i, i)].abs().sqrt();
-    // A parameter alone may do nothing.
     let largest = (0..n).map(size).fold(0.0, f64::max);
-    let scale = |i: usize| size(i).max(1e-9 * largest).max(f64::MIN_POSITIVE);
+    let scale = |i: usize| if size(i) <= NOTHING * largest { f64::INFINITY } else { size(i) };
     let scaled = DMatrix::from_fn(n, n, |a, b| curvature[(a, b)] / (scale(a) * scale(b)));
     if scaled.iter().any(|v| !v.is_finite()) {
         return Vec::new();

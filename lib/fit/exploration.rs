@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::quality;
 use super::stage::{Objective, Progress, Report, Stage};
 use crate::device::{Backend, Precision};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::optics::beam_map::MapSet;
 use crate::optics::zernike;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
 pub const NEAR: f64 = 0.01;
@@ -99,29 +100,25 @@ impl Exploration {
             let last = self.starts.min(self.next + self.at_once(problem));
             let starts: Vec<u64> = (self.next..last).collect();
             let shared = Mutex::new(&mut *report);
+            // The first start whose end is good enough: those after it need not go on.
+            let enough = AtomicU64::new(u64::MAX);
+            let needed = |start| start <= enough.load(Ordering::Relaxed);
+            let tally = Tally { exploration: self, refused, enough: &enough, early: Vec::new() };
+            let tally = Mutex::new(tally);
             let way = |&start: &u64| {
-                let mut report = |progress: &Progress| {
-                    let mut report = shared.lock().expect("no report panics");
-                    report(progress)
+                let mut report = |progress: &Progress| match needed(start) {
+                    true => (shared.lock().expect("no report panics"))(progress),
+                    false => Err(Error::failed("another way has ended well")),
                 };
-                go(problem, rough, start, &mut report)
+                let end = go(problem, rough, start, &mut report)?;
+                tally.lock().expect("no tally panics").count(start, end, problem);
+                Ok(())
             };
-            let ends: Vec<Result<End>> = starts.par_iter().map(way).collect();
-            // In their order, as if each had been gone when the one before it was known not to do.
-            for end in ends {
-                let end = end?;
-                self.next += 1;
-                self.evaluations += end.evaluations;
-                let (value, least) = (end.value, self.best.as_ref().map(|best| best.value));
-                let mut explains = false;
-                if least.is_none_or(|least| value < least) {
-                    explains = quality::explains(problem, &end.at) == Some(true);
-                    self.best = Some(end);
-                }
-                if is_enough(value, least, refused, explains) {
-                    return Ok(true);
-                }
+            let ways: Vec<Result<()>> = starts.par_iter().map(way).collect();
+            if !needed(u64::MAX) {
+                return Ok(true);
             }
+            ways.into_iter().collect::<Result<()>>()?;
         }
         Ok(refused.is_none())
     }
@@ -137,6 +134,43 @@ impl Exploration {
             (0, Some(_)) => 1,
             (0, None) => threads.min(2),
             _ => threads,
+        }
+    }
+}
+
+/// Counts the ends of ways that are gone at the same time in the order of their starts, as if each had been gone
+/// when the one before it was known not to do.
+struct Tally<'e> {
+    exploration: &'e mut Exploration,
+    /// The value that was found before and is not good enough.
+    refused: Option<f64>,
+    /// The first start whose end is good enough, or the largest number.
+    enough: &'e AtomicU64,
+    /// Ends that came before that of an earlier start.
+    early: Vec<(u64, End)>,
+}
+
+impl Tally<'_> {
+    /// Counts an end when all before it are counted, and those that wait for it, up to the first that is
+    /// good enough.
+    fn count(&mut self, start: u64, end: End, problem: &Problem) {
+        let Tally { exploration, refused, enough, early } = self;
+        early.push((start, end));
+        while enough.load(Ordering::Relaxed) == u64::MAX
+            && let Some(i) = early.iter().position(|end| end.0 == exploration.next)
+        {
+            let (start, end) = early.swap_remove(i);
+            exploration.next += 1;
+            exploration.evaluations += end.evaluations;
+            let (value, least) = (end.value, exploration.best.as_ref().map(|best| best.value));
+            let mut explains = false;
+            if least.is_none_or(|least| value < least) {
+                explains = quality::explains(problem, &end.at) == Some(true);
+                exploration.best = Some(end);
+            }
+            if is_enough(value, least, *refused, explains) {
+                enough.store(start, Ordering::Relaxed);
+            }
         }
     }
 }

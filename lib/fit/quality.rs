@@ -14,6 +14,8 @@ const CLIPPED_MEAN: f64 = 0.995_007;
 /// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
 /// five times as far.
 const ALLOWANCE: f64 = 0.1;
+/// The same for all samples of a simulation, whose noise is all there is: its aperture may be another.
+const SIMULATED: f64 = 0.02;
 
 /// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
 /// known.
@@ -30,11 +32,11 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
 /// Whether the model at `at` leaves of every map what its noise leaves; `None` where the noise is not
 /// known.
 pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
-    explains_with(problem, &problem.model_maps(at))
+    explains_with(problem, &problem.model_maps(at), ALLOWANCE)
 }
 
 /// The same for models that are at hand.
-fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
+fn explains_with(problem: &Problem, models: &[Vec<f64>], imperfect: f64) -> Option<bool> {
     let noise = problem.maps.noise.unwrap_or_default();
     // Outliers that are known of count for the clip each.
     let expected = CLIPPED_MEAN + CLIP * noise.outliers;
@@ -64,19 +66,20 @@ fn explains_with(problem: &Problem, models: &[Vec<f64>]) -> Option<bool> {
         }
         let glitches = noise.outliers * whole.1;
         all &= missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
-        all &= whole.0 <= limit(ALLOWANCE, whole.1);
-        all &= bright.0 <= limit(5.0 * ALLOWANCE, bright.1);
+        all &= whole.0 <= limit(imperfect, whole.1);
+        all &= bright.0 <= limit(5.0 * imperfect, bright.1);
         (total, known) = (total + whole.0, known + whole.1);
     }
-    all &= total <= limit(0.5 * ALLOWANCE, known);
+    all &= total <= limit(0.5 * imperfect, known);
     Some(all)
 }
 
 /// Whether the models can be trusted. The noise of a simulation is all there is; what a telescope's file
 /// has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
 pub fn trusts(problem: &Problem, models: &[Vec<f64>]) -> bool {
-    match explains_with(problem, models) {
-        Some(explained) if explained || problem.maps.noise.is_some() => explained,
+    let simulated = problem.maps.noise.is_some();
+    match explains_with(problem, models, if simulated { SIMULATED } else { ALLOWANCE }) {
+        Some(explained) if explained || simulated => explained,
         _ => problem.maps.maps.iter().zip(models).all(|(map, model)| is_even(map, model)),
     }
 }

@@ -89,25 +89,27 @@ impl Stage<'_> {
         let mut all: Vec<f64> = parameters.iter().map(|&i| scaled(i, at[i])).collect();
         let mut gradient = vec![0.0; all.len()];
         let ones = vec![1.0; self.which.len()];
-        let minimum = minimise(
-            |x, g| {
-                places.iter().zip(x).for_each(|(&place, &x)| all[place] = x);
-                let value = function.value_and_gradient_into(&all, &mut gradient);
-                places.iter().zip(g).for_each(|(&place, g)| *g = gradient[place]);
-                value
-            },
-            &start,
-            self.inverse.map_or(Start::Lengths(&ones), Start::Inverse),
-            &settings,
-            |evaluations, value| {
-                report(&Progress {
-                    stage: self.name.to_string(),
-                    evaluations,
-                    negative_log_likelihood: value,
-                    full: self.full,
-                })
-            },
-        )?;
+        let minimum = function.together(|function| {
+            minimise(
+                |x, g| {
+                    places.iter().zip(x).for_each(|(&place, &x)| all[place] = x);
+                    let value = function.value_and_gradient_into(&all, &mut gradient);
+                    places.iter().zip(g).for_each(|(&place, g)| *g = gradient[place]);
+                    value
+                },
+                &start,
+                self.inverse.map_or(Start::Lengths(&ones), Start::Inverse),
+                &settings,
+                |evaluations, value| {
+                    report(&Progress {
+                        stage: self.name.to_string(),
+                        evaluations,
+                        negative_log_likelihood: value,
+                        full: self.full,
+                    })
+                },
+            )
+        })?;
         for (&i, x) in self.which.iter().zip(&minimum.x) {
             at[i] = origin[i] + problem.lengths[i] * x;
         }

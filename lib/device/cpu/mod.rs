@@ -23,32 +23,34 @@ mod register;
 mod round;
 mod scattered;
 mod shared;
+mod team;
 mod tile;
 mod turn;
 mod vector;
 
 pub use real::Real;
+pub use team::Team;
 
 use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier, Values};
 use chain::Chains;
 use fourier::Transform;
 use layout::Layout;
-use rayon::prelude::*;
 use round::rounds;
 use rustfft::num_complex::Complex;
 use scattered::Scatters;
 use shared::Shared;
 use std::ops::Range;
 use std::sync::Arc;
+use team::Crew;
 use tile::{Needs, Sources, Tile, Workspace, Workspaces};
 use vector::Batch;
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
 pub const TILE: usize = 512;
 
-/// Work on fewer elements is not worth sharing between threads.
-const SHARED_FROM: usize = 4096;
+/// Elements for each thread of a team: fewer are done sooner than another thread is told of them.
+const PER_THREAD: usize = 1024;
 
 /// Regions whose spectra take more bytes than this are not worked on together.
 const SPECTRA_BYTES: usize = 4 << 20;
@@ -91,6 +93,7 @@ pub struct Cpu<T: Real> {
     partials: Shared<f64>,
     totals: Vec<f64>,
     workspaces: Workspaces<T>,
+    team: Team,
     scatters: Scatters<T>,
 }
 
@@ -181,6 +184,9 @@ impl<T: Real> Cpu<T> {
             }
             partials = partials.max(sums);
         }
+        // The samples of scattered far fields are in regions too.
+        let elements: usize = regions().map(|r| r.len).sum();
+        let threads = rayon::current_num_threads().min(elements / PER_THREAD).max(1);
         Cpu {
             scalars: program.scalars.clone(),
             arrays: arrays.collect(),
@@ -189,7 +195,8 @@ impl<T: Real> Cpu<T> {
             partials: Shared::new(0.0, partials),
             rounds,
             totals: vec![0.0; most(&Region::sum_count)],
-            workspaces: Workspaces::new(rayon::current_num_threads(), needs),
+            workspaces: Workspaces::new(threads, needs),
+            team: Team::new(threads),
             prepared,
             transforms,
             scatters: Scatters::new(&program.steps),
@@ -202,7 +209,7 @@ impl<T: Real> Cpu<T> {
         &found.expect("every transform was prepared at loading").1
     }
 
-    fn run_steps(&mut self) {
+    fn run_steps(&mut self, crew: &Crew) {
         let program = Arc::clone(&self.program);
         let rounds = std::mem::take(&mut self.rounds);
         let mut next = rounds.iter();
@@ -218,18 +225,19 @@ impl<T: Real> Cpu<T> {
                     // The first region of a round does the others' work too.
                     if regions.is_empty() {
                         regions = next.next().expect("every region has a round").clone();
-                        self.run_round(&program.steps[i..i + regions.len()], regions.clone());
+                        let steps = &program.steps[i..i + regions.len()];
+                        self.run_round(steps, regions.clone(), crew);
                     }
                     regions.next();
                 }
-                Step::Scattered(some) => self.scatters.run(some, &self.fields),
+                Step::Scattered(some) => self.scatters.run(some, &self.fields, crew),
             }
         }
         self.rounds = rounds;
     }
 
     /// Works on regions that do not wait for each other.
-    fn run_round(&mut self, steps: &[Step], numbers: Range<usize>) {
+    fn run_round(&mut self, steps: &[Step], numbers: Range<usize>, crew: &Crew) {
         let this = &*self;
         let round = || {
             let regions = steps.iter().filter_map(|step| match step {
@@ -238,7 +246,6 @@ impl<T: Real> Cpu<T> {
             });
             regions.zip(&this.prepared[numbers.clone()])
         };
-        let shared = round().any(|(_, prepared)| prepared.shared);
         // First pass of every forward transform: the rows.
         let forward = || {
             let streams = round().flat_map(|(region, prepared)| {
@@ -246,18 +253,26 @@ impl<T: Real> Cpu<T> {
             });
             streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
         };
-        each(shared, forward().map(|(transform, ..)| transform.groups()), |which, group| {
-            let (transform, stream, spectrum) = forward().nth(which).expect("a stream");
-            // SAFETY: nobody writes a field, and each group of rows is worked on once.
-            unsafe {
-                let field = this.fields[stream.field].read();
-                transform.rows_forward(group, field, spectrum, &mut this.workspaces.mine());
-            }
-        });
-        each(shared, round().map(|(_, prepared)| prepared.layout.blocks), |which, block| {
-            let (region, prepared) = round().nth(which).expect("a region");
-            this.run_block(region, prepared, block);
-        });
+        each(
+            crew,
+            forward().map(|(transform, ..)| transform.groups()),
+            |member, (which, group)| {
+                let (transform, stream, spectrum) = forward().nth(which).expect("a stream");
+                // SAFETY: nobody writes a field, and each group of rows is worked on once.
+                unsafe {
+                    let field = this.fields[stream.field].read();
+                    transform.rows_forward(group, field, spectrum, &mut this.workspaces.of(member));
+                }
+            },
+        );
+        each(
+            crew,
+            round().map(|(_, prepared)| prepared.layout.blocks),
+            |member, (which, block)| {
+                let (region, prepared) = round().nth(which).expect("a region");
+                this.run_block(region, prepared, block, &mut this.workspaces.of(member));
+            },
+        );
         // Last pass of every adjoint: the rows.
         let adjoint = || {
             let streams = round().flat_map(|(region, prepared)| {
@@ -265,15 +280,19 @@ impl<T: Real> Cpu<T> {
             });
             streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
         };
-        each(shared, adjoint().map(|(transform, ..)| transform.groups()), |which, group| {
-            let (transform, stream, spectrum) = adjoint().nth(which).expect("a stream");
-            let field = &this.fields[stream.field];
-            // SAFETY: each group of rows is worked on once, and nobody else writes the field: no other
-            // stream of its region (asserted on loading), and no other region of the round (see `rounds`).
-            unsafe {
-                transform.rows_adjoint(group, spectrum, field, &mut this.workspaces.mine());
-            }
-        });
+        each(
+            crew,
+            adjoint().map(|(transform, ..)| transform.groups()),
+            |member, (which, group)| {
+                let (transform, stream, spectrum) = adjoint().nth(which).expect("a stream");
+                let field = &this.fields[stream.field];
+                // SAFETY: each group of rows is worked on once, and nobody else writes the field: no other
+                // stream of its region (asserted on loading), and no other region of the round (see `rounds`).
+                unsafe {
+                    transform.rows_adjoint(group, spectrum, field, &mut this.workspaces.of(member));
+                }
+            },
+        );
         for (step, number) in steps.iter().zip(numbers) {
             if let Step::Region(region) = step {
                 self.add_partials(region, number);
@@ -283,10 +302,14 @@ impl<T: Real> Cpu<T> {
 
     /// One block of columns through the forward transforms, the code, and the adjoint transforms, slab by
     /// slab; for a region without transforms, one tile.
-    fn run_block(&self, region: &Region, prepared: &Prepared, block: usize) {
+    fn run_block(
+        &self,
+        region: &Region,
+        prepared: &Prepared,
+        block: usize,
+        workspace: &mut Workspace<T>,
+    ) {
         let layout = &prepared.layout;
-        let mut workspace = self.workspaces.mine();
-        let workspace = &mut *workspace;
         let first = block * layout.per_block;
         let Some(columns) = &layout.columns else {
             let offset = block * TILE;
@@ -388,29 +411,22 @@ impl<T: Real> Cpu<T> {
     }
 }
 
-/// Calls `one` with the number of every thing and that of each of its parts, of which there are `parts`;
-/// threads share them where that is worth it.
+/// Calls `one` with the number of who does it, and that of every thing and of each of its parts, of which there
+/// are `parts`.
 fn each(
-    shared: bool,
-    parts: impl Iterator<Item = usize> + Clone + Sync + Send,
-    one: impl Fn(usize, usize) + Sync + Send,
+    crew: &Crew,
+    parts: impl Iterator<Item = usize> + Clone + Sync,
+    one: impl Fn(usize, (usize, usize)) + Sync,
 ) {
-    if !shared {
-        for (which, parts) in parts.enumerate() {
-            (0..parts).for_each(|part| one(which, part));
-        }
-        return;
-    }
     let total: usize = parts.clone().sum();
-    let find = |mut i: usize| {
+    crew.each(total, |member, mut i| {
         for (which, parts) in parts.clone().enumerate() {
             if i < parts {
-                return one(which, i);
+                return one(member, (which, i));
             }
             i -= parts;
         }
-    };
-    (0..total).into_par_iter().for_each(find);
+    });
 }
 
 /// The bases that a region combines.
@@ -427,8 +443,6 @@ struct Prepared {
     /// The data that the code reads.
     reads: Vec<ArrayId>,
     layout: Layout,
-    /// Whether it is worth sharing between threads.
-    shared: bool,
     /// Where its spectra and its sums are among those of its round.
     spectra: usize,
     partials: usize,
@@ -452,8 +466,7 @@ impl Prepared {
         reads.sort_unstable();
         reads.dedup();
         let layout = Layout::new(region, transforms);
-        let shared = region.len >= SHARED_FROM;
-        Prepared { chains: Chains::new(region), reads, layout, shared, spectra: 0, partials: 0 }
+        Prepared { chains: Chains::new(region), reads, layout, spectra: 0, partials: 0 }
     }
 }
 
@@ -462,15 +475,16 @@ impl<T: Real> Executable for Cpu<T> {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
         assert_eq!(outputs.len(), self.program.outputs.len(), "outputs");
         self.scalars[..parameters.len()].copy_from_slice(parameters);
-        if self.prepared.iter().any(|p| p.shared) || !self.scatters.is_empty() {
-            // One way into the pool for all regions: each has a thread wait for another otherwise.
-            rayon::scope(|_| self.run_steps());
-        } else {
-            self.run_steps();
-        }
+        let (mut team, members) = (std::mem::take(&mut self.team), self.workspaces.count());
+        team.lead(|| Crew::with(members, |crew| self.run_steps(crew)));
+        self.team = team;
         for (output, &scalar) in outputs.iter_mut().zip(&self.program.outputs) {
             *output = self.scalars[scalar];
         }
+    }
+
+    fn threads(&self) -> usize {
+        self.workspaces.count()
     }
 
     fn array(&self, index: usize) -> Vec<f64> {

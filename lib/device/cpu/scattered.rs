@@ -10,11 +10,11 @@ mod windows;
 use super::folding::{fold, unfold};
 use super::product::product;
 use super::shared::Shared;
-use super::{Real, TILE};
+use super::team::Crew;
+use super::{Real, TILE, each};
 use crate::device::Scattered;
 use crate::device::program::{self, Step};
 use crate::device::scattered::PAD;
-use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use windows::{gather, spread};
 const BANDS: usize = 64;
 /// Rows of a product that a thread takes at a time.
 const ROWS: usize = 16;
-/// Products of fewer multiplications are not worth sharing between threads.
-const SHARED_FROM: usize = 1 << 21;
+/// What a transform is made of, one after the other: to or from the pixels, two products, to or from the samples.
+const STAGES: usize = 4;
 
 /// A transform, prepared for one precision.
 pub struct Scatter<T: Real> {
@@ -96,62 +96,107 @@ impl<T: Real> Scatter<T> {
         2 * self.plan.x.len
     }
 
-    /// Calls `one` for every item, sharing them between threads where there are many samples.
-    fn share<I: Send>(
-        &self,
-        items: impl IndexedParallelIterator<Item = I>,
-        one: impl Fn(I) + Sync + Send,
-    ) {
-        let apart = if self.plan.starts.len() > 4 * TILE { 1 } else { usize::MAX };
-        items.with_min_len(apart).for_each(one);
-    }
-
-    /// From the pixels' `field` to the samples.
-    fn forward(&self, field: &[Complex<T>], out: &Shared<Complex<T>>, buffers: &mut Buffers<T>) {
-        let (x, y) = (&self.plan.x, &self.plan.y);
-        let [pixels, folded, half, grid] = buffers.parts(self.lengths());
-        pixels.fill(T::zero());
-        for ((&place, z), &scale) in self.places.iter().zip(field).zip(&*self.scale) {
-            let place = place as usize;
-            (pixels[place], pixels[place + x.used]) = (z.re * scale, z.im * scale);
+    /// Parts of a stage of the transform, or of its adjoint.
+    fn parts(&self, adjoint: bool, stage: usize) -> usize {
+        let y = &self.plan.y;
+        match (adjoint, stage) {
+            (false, 0) | (true, 3) => 1,
+            (false, 1) => y.len.div_ceil(ROWS),
+            (false, 2) | (true, 1) => (2 * y.len).div_ceil(ROWS),
+            (true, 2) => (2 * y.pairs()).div_ceil(ROWS),
+            (false, _) => self.plan.starts.len().div_ceil(TILE),
+            (true, _) => self.bands.len(),
         }
-        fold(pixels, x.used, folded, x.pairs(), y.pairs());
-        multiply(&self.kernel_y[0], folded, 2 * y.pairs(), 4 * x.pairs(), half);
-        multiply(half, &self.kernel_x[0], 2 * x.pairs(), x.len, grid);
-        let grid = &*grid;
-        self.share((0..self.plan.starts.len().div_ceil(TILE)).into_par_iter(), |tile| {
-            let first = tile * TILE;
-            let len = TILE.min(self.plan.starts.len() - first);
-            // SAFETY: tiles do not overlap, and nobody reads the output yet.
-            gather(self, grid, first, unsafe { out.part(first, len) });
-        });
     }
 
-    /// The adjoint: from the samples' `cotangent` to the pixels.
-    fn adjoint(
+    /// One part of a stage of the transform, from the pixels' `field` to the samples `out`.
+    ///
+    /// # Safety
+    /// Each part is called once at a time, and those of a stage when all of the stage before have
+    /// ended. Nobody else uses the buffers, nor `out`.
+    unsafe fn forward(
         &self,
+        (stage, part): (usize, usize),
+        field: &[Complex<T>],
+        out: &Shared<Complex<T>>,
+        buffers: &Buffers<T>,
+    ) {
+        let (x, y) = (&self.plan.x, &self.plan.y);
+        let [of_pixels, of_folded, of_half, of_grid] = self.lengths();
+        let Buffers { pixels, folded, half, grid } = buffers;
+        // SAFETY: a stage writes what no other part of it writes or reads, and reads what the stage before wrote.
+        unsafe {
+            match stage {
+                0 => {
+                    let (pixels, folded) = (pixels.part(0, of_pixels), folded.part(0, of_folded));
+                    pixels.fill(T::zero());
+                    for ((&place, z), &scale) in self.places.iter().zip(field).zip(&*self.scale) {
+                        let place = place as usize;
+                        (pixels[place], pixels[place + x.used]) = (z.re * scale, z.im * scale);
+                    }
+                    fold(pixels, x.used, folded, x.pairs(), y.pairs());
+                }
+                1 => {
+                    let right = &folded.read()[..of_folded];
+                    multiply(part, &self.kernel_y[0], right, 2 * y.pairs(), half, of_half);
+                }
+                2 => {
+                    let left = &half.read()[..of_half];
+                    multiply(part, left, &self.kernel_x[0], 2 * x.pairs(), grid, of_grid);
+                }
+                _ => {
+                    let first = part * TILE;
+                    let len = TILE.min(self.plan.starts.len() - first);
+                    gather(self, &grid.read()[..of_grid], first, out.part(first, len));
+                }
+            }
+        }
+    }
+
+    /// One part of a stage of the adjoint, from the samples' `cotangent` to the pixels `out`.
+    ///
+    /// # Safety
+    /// As [`Scatter::forward`].
+    unsafe fn adjoint(
+        &self,
+        (stage, part): (usize, usize),
         cotangent: &[Complex<T>],
         out: &Shared<Complex<T>>,
-        buffers: &mut Buffers<T>,
+        buffers: &Buffers<T>,
     ) {
         let (x, y) = (&self.plan.x, &self.plan.y);
-        let shared = &buffers.grid;
-        self.share(self.bands.par_iter(), |(rows, samples)| {
-            // SAFETY: bands do not overlap, and the buffers are this transform's alone while it runs.
-            let grid =
-                unsafe { shared.part(rows.start * self.stride(), rows.len() * self.stride()) };
-            grid.fill(T::zero());
-            spread(self, cotangent, samples.clone(), rows.clone(), grid);
-        });
-        let [pixels, folded, half, grid] = buffers.parts(self.lengths());
-        multiply(grid, &self.kernel_x[1], x.len, 2 * x.pairs(), half);
-        multiply(&self.kernel_y[1], half, y.len, 4 * x.pairs(), folded);
-        unfold(folded, x.pairs(), y.pairs(), pixels, x.used);
-        // SAFETY: nobody reads the output yet.
-        let out = unsafe { out.part(0, self.places.len()) };
-        for ((out, &place), &scale) in out.iter_mut().zip(&self.places).zip(&*self.scale) {
-            let place = place as usize;
-            *out = Complex::new(pixels[place] * scale, pixels[place + x.used] * scale);
+        let [of_pixels, of_folded, of_half, of_grid] = self.lengths();
+        let Buffers { pixels, folded, half, grid } = buffers;
+        // SAFETY: as in `forward`; bands do not overlap.
+        unsafe {
+            match stage {
+                0 => {
+                    let (rows, samples) = &self.bands[part];
+                    let (first, len) = (rows.start * self.stride(), rows.len() * self.stride());
+                    let grid = grid.part(first, len);
+                    grid.fill(T::zero());
+                    spread(self, cotangent, samples.clone(), rows.clone(), grid);
+                }
+                1 => {
+                    let left = &grid.read()[..of_grid];
+                    multiply(part, left, &self.kernel_x[1], x.len, half, of_half);
+                }
+                2 => {
+                    let right = &half.read()[..of_half];
+                    multiply(part, &self.kernel_y[1], right, y.len, folded, of_folded);
+                }
+                _ => {
+                    let (pixels, folded) = (pixels.part(0, of_pixels), folded.part(0, of_folded));
+                    unfold(folded, x.pairs(), y.pairs(), pixels, x.used);
+                    let out = out.part(0, self.places.len());
+                    for ((out, &place), &scale) in
+                        out.iter_mut().zip(&self.places).zip(&*self.scale)
+                    {
+                        let place = place as usize;
+                        *out = Complex::new(pixels[place] * scale, pixels[place + x.used] * scale);
+                    }
+                }
+            }
         }
     }
 }
@@ -161,25 +206,27 @@ impl<T: Real> Buffers<T> {
         let [pixels, folded, half, grid] = lengths.map(|len| Shared::new(T::zero(), len));
         Buffers { pixels, folded, half, grid }
     }
-
-    /// As much of every buffer as a transform needs.
-    fn parts(&mut self, lengths: [usize; 4]) -> [&mut [T]; 4] {
-        let Buffers { pixels, folded, half, grid } = self;
-        let [p, f, h, g] = lengths;
-        [
-            &mut pixels.get_mut()[..p],
-            &mut folded.get_mut()[..f],
-            &mut half.get_mut()[..h],
-            &mut grid.get_mut()[..g],
-        ]
-    }
 }
 
-/// `out = a b`, shared between threads where there is much to do.
-fn multiply<T: Real>(a: &[T], b: &[T], inner: usize, columns: usize, out: &mut [T]) {
-    let apart = if inner * out.len() < SHARED_FROM { usize::MAX } else { 1 };
-    let blocks = a.par_chunks(ROWS * inner).zip(out.par_chunks_mut(ROWS * columns));
-    blocks.with_min_len(apart).for_each(|(a, out)| product(a, b, inner, columns, out));
+/// Some rows, number `part`, of the product of `left`, whose rows are `inner` long, and `right`: they are those of
+/// the first `len` numbers of `out`.
+///
+/// # Safety
+/// Nobody else uses these rows of `out`.
+unsafe fn multiply<T: Real>(
+    part: usize,
+    left: &[T],
+    right: &[T],
+    inner: usize,
+    out: &Shared<T>,
+    len: usize,
+) {
+    let columns = right.len() / inner;
+    let first = part * ROWS;
+    let rows = ROWS.min(len / columns - first);
+    // SAFETY: by the caller's promise.
+    let out = unsafe { out.part(first * columns, rows * columns) };
+    product(&left[first * inner..(first + rows) * inner], right, inner, columns, out);
 }
 
 /// All transforms to scattered samples of a program, with what they need to run.
@@ -222,25 +269,33 @@ impl<T: Real> Scatters<T> {
         Scatters { buffers: (0..together).map(|_| Buffers::new(lengths)).collect(), prepared }
     }
 
-    /// Whether the program has none.
-    pub fn is_empty(&self) -> bool {
-        self.prepared.is_empty()
-    }
-
     /// Runs transforms from field to field.
-    pub fn run(&mut self, some: &[program::Scatter], fields: &[Shared<Complex<T>>]) {
+    pub fn run(&mut self, some: &[program::Scatter], fields: &[Shared<Complex<T>>], crew: &Crew) {
         let Scatters { prepared, buffers } = self;
-        some.par_iter().zip(buffers).for_each(|(one, buffers)| {
+        let find = |one: &program::Scatter| {
             let found = prepared.iter().find(|p| Arc::ptr_eq(&p.plan, &one.transform));
-            let scatter = found.expect("every transform was prepared at loading");
-            // SAFETY: what these transforms read is complete, and each writes another field, which
-            // none of them reads (asserted when the program was loaded).
-            let from = unsafe { fields[one.from].read() };
-            match one.adjoint {
-                false => scatter.forward(from, &fields[one.to], buffers),
-                true => scatter.adjoint(from, &fields[one.to], buffers),
-            }
-        });
+            found.expect("every transform was prepared at loading")
+        };
+        for stage in 0..STAGES {
+            each(
+                crew,
+                some.iter().map(|one| find(one).parts(one.adjoint, stage)),
+                |_, (which, part)| {
+                    let (one, buffers) = (&some[which], &buffers[which]);
+                    let (scatter, to) = (find(one), &fields[one.to]);
+                    // SAFETY: what these transforms read is complete, and each writes another field, which
+                    // none of them reads (asserted when the program was loaded), and has buffers of its own.
+                    // Every part of a stage is called once, and `each` waits for all.
+                    unsafe {
+                        let from = fields[one.from].read();
+                        match one.adjoint {
+                            false => scatter.forward((stage, part), from, to, buffers),
+                            true => scatter.adjoint((stage, part), from, to, buffers),
+                        }
+                    }
+                },
+            );
+        }
     }
 }
 
@@ -277,6 +332,7 @@ fn bands(starts: &[(u32, u32)], width: usize, rows: usize) -> Vec<(Range<usize>,
 
 #[cfg(test)]
 mod tests {
+    use super::super::team::Team;
     use super::*;
     use num_complex::Complex64;
 
@@ -292,8 +348,9 @@ mod tests {
         let one = program::Scatter { transform: plan.clone(), adjoint, from: 0, to: 1 };
         let some = vec![one];
         let mut scatters = Scatters::<T>::new(&[Step::Scattered(some.clone())]);
+        let mut team = Team::new(rayon::current_num_threads());
         // Twice: nothing of the first run may be left over in the second.
-        (0..2).for_each(|_| scatters.run(&some, &fields));
+        (0..2).for_each(|_| team.lead(|| Crew::with(9, |crew| scatters.run(&some, &fields, crew))));
         // SAFETY: nothing runs.
         let to = unsafe { fields[1].read() };
         to.iter().map(|z| Complex64::new(z.re.wide(), z.im.wide())).collect()

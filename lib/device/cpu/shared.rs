@@ -16,12 +16,6 @@ impl<T> Shared<T> {
     pub fn prefetch(&self, offset: usize, len: usize) {
         prefetch(&self.0[offset..offset + len]);
     }
-
-    /// All elements, to write: nobody else has the buffer.
-    pub fn get_mut(&mut self) -> &mut [T] {
-        // SAFETY: `UnsafeCell<T>` has the layout of `T`, and the borrow is the only one.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len()) }
-    }
 }
 
 impl<T: Copy> Shared<T> {

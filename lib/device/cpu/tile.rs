@@ -65,7 +65,7 @@ impl<T: Real> Workspace<T> {
     }
 }
 
-/// A workspace for every thread.
+/// A workspace for every member of a crew.
 pub struct Workspaces<T: Real>(Vec<Mutex<Workspace<T>>>);
 
 impl<T: Real> Workspaces<T> {
@@ -74,10 +74,13 @@ impl<T: Real> Workspaces<T> {
         Workspaces((0..count.max(1)).map(one).collect())
     }
 
-    /// That of this thread. After a panic in it a register may be missing; using it panics again.
-    pub fn mine(&self) -> MutexGuard<'_, Workspace<T>> {
-        let index = rayon::current_thread_index().unwrap_or(0) % self.0.len();
-        self.0[index].lock().unwrap_or_else(|e| e.into_inner())
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// That of a member of the crew. After a panic in it a register may be missing; using it panics again.
+    pub fn of(&self, member: usize) -> MutexGuard<'_, Workspace<T>> {
+        self.0[member].lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
