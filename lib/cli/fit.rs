@@ -198,6 +198,11 @@ impl Outputs {
         })
     }
 
+    /// Whether there are maps in any of them.
+    fn show_maps(&self) -> bool {
+        self.format == Format::Fits || self.plot.is_some()
+    }
+
     fn write(&self, result: &FitResult, maps: &MapSet, history: &[String]) -> Result<()> {
         let bytes = match self.format {
             Format::Json => write_json(result),
@@ -228,7 +233,7 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
     let backend = args.input.machine.backend("oof-fit")?;
     let pool = args.input.machine.pool()?;
     pool.install(|| {
-        let Measured { result, maps, actuators } = measure(&args, backend)?;
+        let Measured { result, maps, actuators } = measure(&args, backend, outputs.show_maps())?;
         outputs.write(&result, &maps, history)?;
         if let (Some(actuators), Some(to)) = (&actuators, &outputs.corrections) {
             let corrections = actuators.correct(&result.images.shape, args.clip)?;
@@ -277,10 +282,11 @@ struct Measured {
     actuators: Option<Actuators>,
 }
 
-fn measure(args: &FitArgs, backend: Backend) -> Result<Measured> {
+fn measure(args: &FitArgs, backend: Backend, models: bool) -> Result<Measured> {
     let begun = Instant::now();
     let mut input = args.input.read(None)?;
     input.options.errors = !args.no_errors;
+    input.options.models = models;
     input.options.sampling =
         args.sample.map(|draws| Sampling { draws: draws as usize, seed: args.seed.unwrap_or(0) });
     input.options.backend = backend;

@@ -14,9 +14,10 @@ use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::problem::LN_SCALE;
+use crate::io::fits::Layout;
 use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{self, Content, Destination};
-use crate::io::{fits, npy, source};
+use crate::io::{fits, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{Noise, Sampling};
 use crate::optics::model::{amplitude_mode_of, mode_of};
@@ -75,7 +76,7 @@ pub struct SimulateArgs {
     /// Seed of the aberrations and the noise: the same seed gives the same maps
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Noise")]
     pub seed: u64,
-    /// Where the maps go: .fits or .npy [default: FITS on standard output]
+    /// Where the maps go: .fits, .npy or .txt [default: FITS on standard output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Format of the maps, where the file's name does not tell
@@ -91,8 +92,15 @@ pub struct SimulateArgs {
 /// A format of maps to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MapFormat {
+    /// Our own layout, which says everything
     Fits,
+    /// FITS as pyoof reads it: three rasters
+    Pyoof,
+    /// FITS as the GBT's and OOF's tables are
+    Gbt,
     Npy,
+    /// Lines of u v power: one map
+    Text,
 }
 
 fn coefficient(text: &str) -> Result<(String, f64)> {
@@ -113,7 +121,8 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let telescope = args.telescope.as_deref().map(Path::new);
     let inputs = [args.like.as_deref(), args.parameters.as_deref(), telescope];
     sink::spare(inputs.into_iter().flatten(), std::iter::once(path.as_path()))?;
-    let to = Destination::prepare(&path, Content::Binary, args.force)?;
+    let content = if format == MapFormat::Text { Content::Text } else { Content::Binary };
+    let to = Destination::prepare(&path, content, args.force)?;
     let backend = args.machine.backend("oof-simulate")?;
     let pool = args.machine.pool()?;
     let (telescope, mut options) = args.plan()?;
@@ -125,7 +134,10 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let precision = args.machine.sample_precision();
     let bytes = match format {
         MapFormat::Fits => fits::write_maps(&maps, history, precision),
+        MapFormat::Pyoof => fits::write_foreign(&maps, history, Layout::Pyoof),
+        MapFormat::Gbt => fits::write_foreign(&maps, history, Layout::Oof),
         MapFormat::Npy => npy::write_cube(&maps, precision),
+        MapFormat::Text => text::write_map(&maps, history),
     }?;
     // From here on a signal must not leave half a file behind.
     let _stop = Stop::listen()?;
@@ -140,8 +152,9 @@ impl SimulateArgs {
             (Some(format), _) => Ok(format),
             (None, None | Some("fits" | "fit")) => Ok(MapFormat::Fits),
             (None, Some("npy")) => Ok(MapFormat::Npy),
+            (None, Some("txt" | "dat")) => Ok(MapFormat::Text),
             (None, Some(other)) => Err(Error::usage(format!(
-                "{}: unknown extension '{other}', expected .fits or .npy, or give --format",
+                "{}: unknown extension '{other}', expected .fits, .npy or .txt, or give --format",
                 path.display()
             ))),
         }

@@ -45,17 +45,17 @@ pub struct Scattered {
     pub x: Side,
     pub y: Side,
     /// One over the window's transform at every pixel.
-    pub scale: Arc<[f64]>,
+    pub scale: Arc<Vec<f64>>,
     /// The middle of the pixels is not their centre: a phase for every output, cosines and sines.
-    pub phases: [Arc<[f64]>; 2],
+    pub phases: [Arc<Vec<f64>>; 2],
     /// Row and column of the first point of every output's window on the grid; rows rise.
     pub starts: Vec<(u32, u32)>,
     /// The window's width in points.
     pub width: usize,
     /// The weights of every output: `width` along y, and along x that rounded up to [`PAD`], zeros at
     /// the end.
-    pub along_y: Arc<[f64]>,
-    pub along_x: Arc<[f64]>,
+    pub along_y: Arc<Vec<f64>>,
+    pub along_x: Arc<Vec<f64>>,
 }
 
 /// One axis of the pixels and of the grid of frequencies.
@@ -231,7 +231,7 @@ impl Scattered {
         };
         let (cos, sin): (Vec<f64>, Vec<f64>) = order.iter().map(phase).unzip();
         Scattered {
-            scale: pixels.iter().map(scale).collect(),
+            scale: Arc::new(pixels.iter().map(scale).collect()),
             phases: [cos.into(), sin.into()],
             starts: starts.collect(),
             width,

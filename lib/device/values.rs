@@ -6,8 +6,8 @@ use std::sync::Arc;
 /// makes a copy.
 #[derive(Debug, Clone)]
 pub enum Values {
-    Double(Arc<[f64]>),
-    Single(Arc<[f32]>),
+    Double(Arc<Vec<f64>>),
+    Single(Arc<Vec<f32>>),
 }
 
 impl Values {
@@ -28,28 +28,34 @@ impl Values {
     }
 
     /// The numbers in double precision.
-    pub fn wide(&self) -> Arc<[f64]> {
+    pub fn wide(&self) -> Arc<Vec<f64>> {
         match self {
             Values::Double(values) => values.clone(),
-            Values::Single(values) => values.iter().map(|&v| v.into()).collect(),
+            Values::Single(values) => Arc::new(values.iter().map(|&v| v.into()).collect()),
         }
     }
 }
 
-impl From<Arc<[f64]>> for Values {
-    fn from(values: Arc<[f64]>) -> Self {
+impl From<Arc<Vec<f64>>> for Values {
+    fn from(values: Arc<Vec<f64>>) -> Self {
         Values::Double(values)
     }
 }
 
 impl From<Vec<f64>> for Values {
     fn from(values: Vec<f64>) -> Self {
-        Values::Double(values.into())
+        Values::Double(Arc::new(values))
+    }
+}
+
+impl From<Vec<f32>> for Values {
+    fn from(values: Vec<f32>) -> Self {
+        Values::Single(Arc::new(values))
     }
 }
 
 impl From<&[f64]> for Values {
     fn from(values: &[f64]) -> Self {
-        Values::Double(values.into())
+        Values::Double(Arc::new(values.to_vec()))
     }
 }

@@ -167,8 +167,8 @@ fn samples(
     model: &[f64],
     factor: f64,
 ) -> Vec<Option<Sample>> {
-    let data = problem.model.arrange(map, &problem.maps.maps[map].power);
-    let weights = problem.weights(map);
+    let data = problem.model.arrange(map, &problem.maps.maps[map].power, |p| p);
+    let weights = problem.weights(map).map(|w| problem.model.arrange(map, &w, |w| w));
     let one = |(i, (d, m)): (usize, (&f64, &f64))| {
         let scale = factor * likelihood.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
         let r = (m - d) / scale;

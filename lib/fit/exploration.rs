@@ -249,7 +249,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
         }
-        if quality::trusts(problem, &problem.model_maps(&end.at)) {
+        if quality::trusts(&quality::residuals(problem, &end.at, false).0, problem.maps.noise) {
             return Ok((end, true));
         }
     }

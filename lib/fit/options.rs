@@ -133,6 +133,8 @@ pub struct FitOptions {
     pub backend: Backend,
     /// Compute errors and covariance.
     pub errors: bool,
+    /// Keep the maps' models in the result, which takes the memory of the maps once more.
+    pub models: bool,
     /// Draw from the posterior, which takes the errors.
     pub sampling: Option<Sampling>,
     /// The most starts that a search for the optimum is given.
@@ -185,6 +187,7 @@ impl Default for FitOptions {
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,
+            models: true,
             sampling: None,
             starts: 60,
         }

@@ -36,6 +36,7 @@ pub fn choose(
             // Too low an order explains the maps from nowhere.
             starts: if order < options.order { options.starts.min(10) } else { options.starts },
             edits: from(options, order, results.last()),
+            models: true,
             ..options.clone()
         };
         options.priors.retain(|prior| prior.is_up_to(order));
@@ -55,6 +56,9 @@ pub fn choose(
     let mut result = results.swap_remove(best.unwrap_or(0));
     result.orders = orders;
     result.flags = super::flags::flags(&result);
+    if !options.models {
+        result.images.model = Vec::new();
+    }
     Ok(result)
 }
 

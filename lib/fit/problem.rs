@@ -13,6 +13,7 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
@@ -196,9 +197,8 @@ impl<'a> Problem<'a> {
             self.lengths[ratios.clone()].fill(0.1);
             self.bounds[ratios].fill((0.0, 3.0));
         }
-        let models = self.model_maps(&self.start.clone());
-        let peaks: Vec<f64> =
-            models.iter().map(|model| model.iter().copied().fold(0.0, f64::max)).collect();
+        let highest = |_, model: Vec<f64>| model.into_iter().fold(0.0, f64::max);
+        let peaks = self.models(&self.start, highest);
         let highest = peaks.iter().copied().fold(0.0, f64::max);
         for (k, map) in self.maps.maps.iter().enumerate() {
             let model_peak = peaks[k].max(f64::MIN_POSITIVE);
@@ -322,12 +322,13 @@ impl<'a> Problem<'a> {
             let scale = self.scale_among(which).map(|k| all[which[k]]);
             let inverse = scale.map(|scale| (-scale).exp());
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
-                let mut data = self.model.arrange(k, &self.maps.maps[k].power);
-                data.iter_mut().filter(|d| d.is_nan()).for_each(|d| *d = 0.0);
+                // Blanks have no weight.
+                let data =
+                    self.arrange(k, &self.maps.maps[k].power, |p| if p.is_nan() { 0.0 } else { p });
                 let mut residual =
-                    (modelled - tape.data_in(spaces[k], self.values(data))) / likelihood.scales[k];
+                    (modelled - tape.data_in(spaces[k], data)) / likelihood.scales[k];
                 if let Some(weights) = self.weights(k) {
-                    residual = residual * tape.data_in(spaces[k], self.values(weights));
+                    residual = residual * tape.data_in(spaces[k], self.arrange(k, &weights, |w| w));
                 }
                 if let Some(inverse) = inverse {
                     residual = residual * inverse;
@@ -352,16 +353,17 @@ impl<'a> Problem<'a> {
         .backend(self.options.backend)
     }
 
-    /// Numbers in the precision of the fit: large maps are held once.
-    fn values(&self, values: Vec<f64>) -> Values {
+    /// What `each` makes of a map's samples, in the order of the model's and in the precision of the fit: large
+    /// maps are held once.
+    fn arrange(&self, map: usize, values: &[f64], each: impl Fn(f64) -> f64 + Sync) -> Values {
         match self.options.precision {
-            Precision::F64 => values.into(),
-            Precision::F32 => Values::Single(values.iter().map(|&v| v as f32).collect()),
+            Precision::F64 => self.model.arrange(map, values, each).into(),
+            Precision::F32 => self.model.arrange(map, values, |value| each(value) as f32).into(),
         }
     }
 
-    /// What the residuals of a map are multiplied by, in the order of the model's samples: 0 for blanks,
-    /// and the typical sigma over a sample's own. `None` where that is 1 for all.
+    /// What the residuals of a map are multiplied by, in the order of the map's samples: 0 for blanks, and
+    /// the typical sigma over a sample's own. `None` where that is 1 for all.
     pub fn weights(&self, map: usize) -> Option<Vec<f64>> {
         let BeamMap { power, sigma, .. } = &self.maps.maps[map];
         let middle = match sigma {
@@ -377,8 +379,7 @@ impl<'a> Problem<'a> {
         if uniform && !power.iter().any(|p| p.is_nan()) {
             return None;
         }
-        let weights: Vec<f64> = power.iter().enumerate().map(known).collect();
-        Some(self.model.arrange(map, &weights))
+        Some(power.iter().enumerate().map(known).collect())
     }
 
     /// The model of some maps, as arrays of a function like [`function`](Problem::function).
@@ -394,19 +395,34 @@ impl<'a> Problem<'a> {
 
     /// The model maps at some values of all parameters, in the order of the maps' samples.
     pub fn model_maps(&self, all: &[f64]) -> Vec<Vec<f64>> {
+        self.models(all, |_, model| model)
+    }
+
+    /// What `each` makes of every map's number and model, as above.
+    pub fn models<R: Send>(
+        &self,
+        all: &[f64],
+        each: impl Fn(usize, Vec<f64>) -> R + Sync,
+    ) -> Vec<R> {
         let count = self.maps.maps.len();
         let samples: usize = self.maps.maps.iter().map(|m| m.sampling.len()).sum();
         // Large maps one by one, which takes a third of the memory.
         let together = if samples <= SAMPLES_HELD { count.max(1) } else { 1 };
-        let firsts = (0..count).step_by(together);
-        let models = firsts.flat_map(|first| {
+        let mut results = Vec::new();
+        for first in (0..count).step_by(together) {
             let maps = first..(first + together).min(count);
             let mut model = self.modelled(&[], all, maps.clone()).precision(self.options.precision);
             let arrays = model.arrays(&[]);
             drop(model);
-            maps.zip(arrays).map(|(k, array)| self.model.restore(k, &array)).collect::<Vec<_>>()
-        });
-        models.collect()
+            let one = |(k, array): (usize, Vec<f64>)| {
+                let model = self.model.restore(k, &array);
+                drop(array);
+                each(k, model)
+            };
+            let models: Vec<(usize, Vec<f64>)> = maps.zip(arrays).collect();
+            results.par_extend(models.into_par_iter().map(one));
+        }
+        results
     }
 
     /// The free parameters with radial order at most `order`.

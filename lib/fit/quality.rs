@@ -1,7 +1,7 @@
 //! Whether an optimum explains the maps.
 
 use super::problem::Problem;
-use crate::optics::beam_map::{BeamMap, Noise, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 pub const CLIP: f64 = 9.0;
@@ -29,43 +29,90 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
     (variance > 0.0).then_some(variance)
 }
 
-/// Whether the model at `at` leaves of every map what its noise leaves; `None` where the noise is not
-/// known.
-pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
-    explains_with(problem, &problem.model_maps(at), ALLOWANCE)
+/// What a model leaves of a map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Residuals {
+    /// Samples that are not blank, and the sum of the squares of what is left there.
+    pub samples: usize,
+    pub square: f64,
+    /// The same over the variances; `None` where the noise is not known.
+    pub chi2: Option<f64>,
+    /// Sums of the same with a clip, and how many samples, of all and of those where the beam stands above
+    /// the noise: an empty sky around it, which any model explains, must not hide what is left there.
+    whole: (f64, f64),
+    bright: (f64, f64),
+    /// How many samples are bright for certain, and how many of those the model misses.
+    certain: f64,
+    missed: f64,
+    /// For maps that are not a simulation's: see [`is_even`].
+    even: bool,
 }
 
-/// The same for models that are at hand.
-fn explains_with(problem: &Problem, models: &[Vec<f64>], imperfect: f64) -> Option<bool> {
-    let noise = problem.maps.noise.unwrap_or_default();
-    // Outliers that are known of count for the clip each.
-    let expected = CLIPPED_MEAN + CLIP * noise.outliers;
-    let limit =
-        |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
-    let (mut all, mut total, mut known) = (true, 0.0, 0.0);
-    for (map, model) in problem.maps.maps.iter().zip(models) {
-        // Of all samples, and of those where the beam stands above the noise: an empty sky around it, which
-        // any model explains, must not hide what is left there. And how many of those that are bright for
-        // certain the model misses.
+impl Residuals {
+    /// Of a map with this `model`, in a set with this `noise`.
+    pub fn of(map: &BeamMap, noise: Option<Noise>, model: &[f64]) -> Self {
+        let even = noise.is_some() || is_even(map, model);
+        let noise = noise.unwrap_or_default();
+        let (mut samples, mut square, mut chi2) = (0, 0.0, 0.0);
         let [mut whole, mut bright] = [(0.0, 0.0); 2];
-        let (mut certain, mut missed) = (0.0, 0.0);
+        let (mut certain, mut missed, mut known) = (0.0, 0.0, true);
         for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
             if p.is_nan() {
                 continue;
             }
-            let variance = variance(map, noise, i, *m)?;
-            let square = ((p - m).powi(2) / variance).min(CLIP);
-            whole = (whole.0 + square, whole.1 + 1.0);
+            samples += 1;
+            let residual = (p - m) * (p - m);
+            square += residual;
+            let Some(variance) = variance(map, noise, i, *m) else {
+                known = false;
+                continue;
+            };
+            chi2 += residual / variance;
+            let clipped = (residual / variance).min(CLIP);
+            whole = (whole.0 + clipped, whole.1 + 1.0);
             if m * m > CLIP * variance {
-                bright = (bright.0 + square, bright.1 + 1.0);
+                bright = (bright.0 + clipped, bright.1 + 1.0);
             }
             if *p > 0.0 && p * p > CERTAIN * variance {
                 certain += 1.0;
-                missed += if square == CLIP { 1.0 } else { 0.0 };
+                missed += if clipped == CLIP { 1.0 } else { 0.0 };
             }
         }
-        let glitches = noise.outliers * whole.1;
-        all &= missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
+        let chi2 = known.then_some(chi2);
+        Residuals { samples, square, chi2, whole, bright, certain, missed, even }
+    }
+}
+
+/// What the model at `at` leaves of every map; with the models, where they are to be kept.
+pub fn residuals(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Residuals>, Vec<Vec<f64>>) {
+    let MapSet { maps, noise, .. } = problem.maps;
+    let both = problem.models(at, |k, model| {
+        let residuals = Residuals::of(&maps[k], *noise, &model);
+        (residuals, if keep { model } else { Vec::new() })
+    });
+    let (residuals, models) = both.into_iter().unzip();
+    (residuals, if keep { models } else { Vec::new() })
+}
+
+/// Whether the model at `at` leaves of every map what its noise leaves; `None` where the noise is not
+/// known.
+pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
+    explained(&residuals(problem, at, false).0, problem.maps.noise, ALLOWANCE)
+}
+
+/// The same from what is left.
+fn explained(maps: &[Residuals], noise: Option<Noise>, imperfect: f64) -> Option<bool> {
+    let outliers = noise.unwrap_or_default().outliers;
+    // Outliers that are known of count for the clip each.
+    let expected = CLIPPED_MEAN + CLIP * outliers;
+    let limit =
+        |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
+    let (mut all, mut total, mut known) = (true, 0.0, 0.0);
+    for map in maps {
+        map.chi2?;
+        let Residuals { whole, bright, certain, missed, .. } = map;
+        let glitches = outliers * whole.1;
+        all &= *missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
         all &= whole.0 <= limit(imperfect, whole.1);
         all &= bright.0 <= limit(5.0 * imperfect, bright.1);
         (total, known) = (total + whole.0, known + whole.1);
@@ -74,13 +121,13 @@ fn explains_with(problem: &Problem, models: &[Vec<f64>], imperfect: f64) -> Opti
     Some(all)
 }
 
-/// Whether the models can be trusted. The noise of a simulation is all there is; what a telescope's file
-/// has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
-pub fn trusts(problem: &Problem, models: &[Vec<f64>]) -> bool {
-    let simulated = problem.maps.noise.is_some();
-    match explains_with(problem, models, if simulated { SIMULATED } else { ALLOWANCE }) {
+/// Whether models that leave this can be trusted. The noise of a simulation is all there is; what a
+/// telescope's file has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
+pub fn trusts(maps: &[Residuals], noise: Option<Noise>) -> bool {
+    let simulated = noise.is_some();
+    match explained(maps, noise, if simulated { SIMULATED } else { ALLOWANCE }) {
         Some(explained) if explained || simulated => explained,
-        _ => problem.maps.maps.iter().zip(models).all(|(map, model)| is_even(map, model)),
+        _ => maps.iter().all(|map| map.even),
     }
 }
 

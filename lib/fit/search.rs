@@ -7,7 +7,7 @@ use super::likelihood::Likelihood;
 use super::minimise::Minimum;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
-use super::quality;
+use super::quality::{self, Residuals};
 use super::result::Evaluations;
 use super::stage::{Objective, Report, Stage};
 use crate::device::Precision;
@@ -23,7 +23,8 @@ pub struct Found<'a> {
     /// All parameters at the optimum.
     pub at: Vec<f64>,
     pub minimum: Minimum,
-    /// The maps' models there.
+    /// What the model leaves of the maps there, and the maps' models, where these are asked for.
+    pub residuals: Vec<Residuals>,
     pub models: Vec<Vec<f64>>,
     /// Whether they can be trusted.
     pub trusted: bool,
@@ -134,9 +135,10 @@ fn settle<'a>(
         minimum = descend(None, "all parameters again")?;
     }
     drop(objective);
-    let models = problem.model_maps(&at);
-    let trusted = quality::trusts(&problem, &models);
-    Ok(Found { problem, which, at, minimum, models, trusted, evaluations: *evaluations })
+    let (residuals, models) = quality::residuals(&problem, &at, options.models);
+    let trusted = quality::trusts(&residuals, maps.noise);
+    let evaluations = *evaluations;
+    Ok(Found { problem, which, at, minimum, residuals, models, trusted, evaluations })
 }
 
 /// Where the noise is not known, the scale comes from what the least-squares fit left: the same

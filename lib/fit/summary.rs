@@ -4,11 +4,12 @@ use super::covariance;
 use super::degenerate;
 use super::prior;
 use super::problem::Problem;
-use super::quality;
+use super::quality::Residuals;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
 use super::surface;
 use crate::error::Result;
+use crate::optics::beam_map::BeamMap;
 use crate::optics::model;
 use ndarray::Array2;
 
@@ -18,43 +19,31 @@ use ndarray::Array2;
 /// Maps that the model cannot describe.
 pub fn summarise(mut found: Found) -> Result<FitResult> {
     let models = std::mem::take(&mut found.models);
-    let Found { problem, which, at, minimum, evaluations, .. } = &found;
+    let Found { problem, which, at, minimum, residuals, evaluations, .. } = &found;
     let (options, maps) = (problem.options, &problem.maps.maps);
     let (covariance, flat) = match options.errors {
         true => covariance::covariance(problem, which, at)?,
         false => (None, Vec::new()),
     };
-    let noise = problem.maps.noise.unwrap_or_default();
-    let (mut chi2, mut samples, mut known) = (0.0, 0usize, true);
-    let mut summaries = Vec::new();
-    for (map, model) in maps.iter().zip(&models) {
-        let (mut square, mut count) = (0.0, 0usize);
-        for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
-            if p.is_nan() {
-                continue;
-            }
-            square += (p - m) * (p - m);
-            count += 1;
-            let variance = quality::variance(map, noise, i, *m);
-            known &= variance.is_some();
-            chi2 += (p - m) * (p - m) / variance.unwrap_or(f64::NAN);
-        }
-        samples += count;
-        let rms = (square / count.max(1) as f64).sqrt();
-        summaries.push(MapSummary {
+    let each = |(k, (map, left)): (usize, (&BeamMap, &Residuals))| {
+        let (rms, peak) = ((left.square / left.samples.max(1) as f64).sqrt(), map.peak());
+        MapSummary {
             name: map.name.clone(),
             defocus_m: map.defocus,
-            shift_m: problem.maps.shift.get(summaries.len()).copied(),
-            samples: count,
-            blanks: map.blanks(),
-            peak: map.peak(),
+            shift_m: problem.maps.shift.get(k).copied(),
+            samples: left.samples,
+            blanks: map.power.len() - left.samples,
+            peak,
             residual_rms: rms,
-            residual_rms_over_peak: rms / map.peak(),
-        });
-    }
+            residual_rms_over_peak: rms / peak,
+        }
+    };
+    let summaries = maps.iter().zip(residuals).enumerate().map(each).collect();
+    let samples = residuals.iter().map(|left| left.samples).sum::<usize>();
+    let chi2 = residuals.iter().map(|left| left.chi2).sum::<Option<f64>>();
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
-    let reduced_chi2 = known.then_some(chi2 / degrees).filter(|c| c.is_finite());
-    let doubt = doubt(&found, models.len(), covariance.as_ref(), &flat);
+    let reduced_chi2 = chi2.map(|chi2| chi2 / degrees).filter(|c| c.is_finite());
+    let doubt = doubt(&found, maps.len(), covariance.as_ref(), &flat);
     let (status, message) = if !minimum.converged {
         ("not converged", "the minimiser stopped before the likelihood settled".to_string())
     } else if let Some(doubt) = doubt {

@@ -6,7 +6,7 @@
 use super::fits::printable;
 use super::{power, raster};
 use crate::error::{Error, Result};
-use crate::optics::beam_map::{BeamMap, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 
 /// The map in `bytes`. `place` is the file's name, `defocus` the sub-reflector's `dz` in metres.
 ///
@@ -46,6 +46,41 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
         None => Sampling::Scattered { u, v },
     };
     Ok(BeamMap { name: place.to_string(), defocus, sampling, power, sigma: Sigma::Unknown })
+}
+
+/// One map, `provenance` and what is known of it in lines with a `#`.
+///
+/// # Errors
+/// Another number of maps than one.
+pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
+    let [map] = &maps.maps[..] else {
+        let what = format!(
+            "text holds one map, but there are {}; give one --defocus, or write FITS",
+            maps.maps.len()
+        );
+        return Err(Error::usage(what));
+    };
+    let known = [
+        ("wavelength_m", maps.wavelength),
+        ("defocus_m", Some(map.defocus)),
+        ("chop_rad", maps.chop),
+        ("source_radius_rad", maps.source_radius),
+        ("bandwidth_hz", maps.bandwidth),
+    ];
+    let known = known.iter().filter_map(|(name, value)| Some(format!("{name} {:?}", (*value)?)));
+    let header = provenance.iter().cloned().chain(known).chain(["u v power".to_string()]);
+    let mut text: String = header.map(|line| format!("# {line}\n")).collect();
+    let mut line = |u: f64, v: f64, power: f64| text += &format!("{u:?} {v:?} {power:?}\n");
+    match &map.sampling {
+        Sampling::Raster { u, v } => {
+            let places = v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v)));
+            places.zip(&map.power).for_each(|((u, v), &power)| line(u, v, power));
+        }
+        Sampling::Scattered { u, v } => {
+            u.iter().zip(v).zip(&map.power).for_each(|((&u, &v), &power)| line(u, v, power));
+        }
+    }
+    Ok(text.into_bytes())
 }
 
 /// The three numbers of a line.
@@ -97,6 +132,25 @@ mod tests {
         let map = read("0 0 1\n0.1 0 2\n0.2 0.1 3").unwrap();
         assert!(matches!(map.sampling, Sampling::Scattered { .. }));
         assert_eq!(map.power, [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_map_comes_back_to_the_last_bit() {
+        let (u, v) = (vec![-1.0 / 3e4, 0.0, 1.0 / 3e4], vec![1e-5, 3e-5]);
+        let scattered = Sampling::Scattered { u: vec![1e-5, 7e-5], v: vec![-2e-5, 1.0 / 7e4] };
+        for (sampling, power) in [
+            (Sampling::Raster { u, v }, vec![0.1, f64::NAN, 1.0 / 3.0, -1e-17, 5.0, 6.0]),
+            (scattered, vec![2.0 / 3.0, 1.0]),
+        ] {
+            let (name, sigma) = ("x".to_string(), Sigma::Unknown);
+            let map = BeamMap { name, defocus: -0.02, sampling, power, sigma };
+            let mut set = MapSet { maps: vec![map], chop: Some(1e-4), ..MapSet::default() };
+            let bytes = write_map(&set, &["--order 5".to_string()]).unwrap();
+            let back = read_map(&bytes, "x", -0.02).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{:?}", set.maps[0]));
+            set.maps.push(set.maps[0].clone());
+            assert!(write_map(&set, &[]).unwrap_err().to_string().contains("one map"));
+        }
     }
 
     #[test]

@@ -39,15 +39,19 @@ impl Arrangement {
         }
     }
 
-    /// Samples in the order of the outputs.
-    pub fn arrange(&self, values: &[f64]) -> Vec<f64> {
+    /// What `each` makes of samples, in the order of the outputs.
+    pub fn arrange<T: Copy + Default + Send>(
+        &self,
+        values: &[f64],
+        each: impl Fn(f64) -> T + Sync,
+    ) -> Vec<T> {
         let (columns, rows) = match self {
             Arrangement::Listed(samples) => {
-                return samples.iter().map(|&i| values[i as usize]).collect();
+                return samples.iter().map(|&i| each(values[i as usize])).collect();
             }
             Arrangement::Raster { columns, rows } => (columns, rows),
         };
-        let mut out = vec![0.0; self.count()];
+        let mut out = vec![T::default(); self.count()];
         let size = ROWS_AT_ONCE * GROUP;
         let chunks = out.par_chunks_mut(size * rows.len().max(1)).zip(columns.par_chunks(size));
         chunks.for_each(|(out, chosen)| {
@@ -56,7 +60,7 @@ impl Arrangement {
                 for (group, chosen) in chosen.chunks(GROUP).enumerate() {
                     let at = group * GROUP * rows.len() + b * chosen.len();
                     for (out, &column) in out[at..at + chosen.len()].iter_mut().zip(chosen) {
-                        *out = line[column];
+                        *out = each(line[column]);
                     }
                 }
             }
@@ -109,7 +113,7 @@ mod tests {
             let sample = |i: usize| if nx == ny { shift(i, nx) } else { i };
             let arrangement = Arrangement::raster(&transform, sample);
             let map: Vec<f64> = (0..nx * ny).map(|i| i as f64).collect();
-            let arranged = arrangement.arrange(&map);
+            let arranged = arrangement.arrange(&map, |value| value);
             for a in 0..nx {
                 for b in 0..ny {
                     let expected = (sample(b) * nx + sample(a)) as f64;

@@ -30,7 +30,7 @@ pub struct Lags {
     from_dish: Arc<Fourier>,
     from_lags: Arc<Fourier>,
     /// -1 for every odd frequency of the plane along x: column 0 of the lags is its middle.
-    sign: Arc<[f64]>,
+    sign: Arc<Vec<f64>>,
 }
 
 impl Lags {
@@ -70,7 +70,7 @@ impl Lags {
             step: aperture.step,
             from_dish: plane(dish.collect()),
             from_lags: plane(Vec::new()),
-            sign: Arc::from([]),
+            sign: Arc::default(),
         };
         lags.from_lags = plane(lags.pixels(points / 2));
         lags.sign = alternating(&lags.from_lags);
@@ -105,7 +105,7 @@ impl Lags {
 
     /// What the transform of every lag counts in the power of a disc of `radius` radians, whose real part
     /// is the sum of: both the lag and its opposite.
-    pub fn weights(&self, radius: f64, wavelength: f64) -> Arc<[f64]> {
+    pub fn weights(&self, radius: f64, wavelength: f64) -> Arc<Vec<f64>> {
         let unit = TAU * radius * self.step / wavelength;
         let farthest = unit * (self.extent.0 as f64).hypot(self.extent.1 as f64);
         let jinc = Jinc::new(farthest);
@@ -113,7 +113,7 @@ impl Lags {
             let both = if (row, column) == (0, 0) { 1.0 } else { 2.0 };
             both / self.sign.len() as f64 * jinc.at(unit * f64::from(row).hypot(column.into()))
         };
-        self.lags.iter().map(weight).collect()
+        Arc::new(self.lags.iter().map(weight).collect())
     }
 
     /// Records the autocorrelation of `field` times the number of the plane's points, over the lags.
@@ -132,7 +132,7 @@ impl Lags {
 }
 
 /// 1 for every even frequency along x, and -1 for every odd one, in the order of the outputs.
-pub fn alternating(transform: &Fourier) -> Arc<[f64]> {
+pub fn alternating(transform: &Fourier) -> Arc<Vec<f64>> {
     let mut signs = vec![1.0; transform.outputs()];
     for a in (1..transform.x.outputs()).step_by(2) {
         (0..transform.y.outputs()).for_each(|b| signs[transform.place(a, b)] = -1.0);

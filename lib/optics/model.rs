@@ -89,9 +89,9 @@ pub struct Model {
 struct Disc {
     lags: Lags,
     /// The lags along x in radians of phase per radian on the sky.
-    x: Arc<[f64]>,
+    x: Arc<Vec<f64>>,
     /// For every frequency what each lag counts.
-    weights: Vec<Arc<[f64]>>,
+    weights: Vec<Arc<Vec<f64>>>,
 }
 
 impl Model {
@@ -146,7 +146,7 @@ impl Model {
             let lags = Lags::new(&aperture);
             let weights = |node: &Node| lags.weights(blur.radius, wavelength / node.ratio);
             let weights = band.iter().map(weights).collect();
-            let x = lags.x().map(|x| TAU / wavelength * x).collect();
+            let x = Arc::new(lags.x().map(|x| TAU / wavelength * x).collect());
             Disc { lags, x, weights }
         });
         let pixels = match &disc {
@@ -284,9 +284,14 @@ impl Model {
         }
     }
 
-    /// A map's samples in the order of the transform's outputs.
-    pub fn arrange(&self, map: usize, values: &[f64]) -> Vec<f64> {
-        self.skies[self.sky_of_map[map]].arrangement.arrange(values)
+    /// What `each` makes of a map's samples, in the order of the transform's outputs.
+    pub fn arrange<T: Copy + Default + Send>(
+        &self,
+        map: usize,
+        values: &[f64],
+        each: impl Fn(f64) -> T + Sync,
+    ) -> Vec<T> {
+        self.skies[self.sky_of_map[map]].arrangement.arrange(values, each)
     }
 
     /// The inverse of [`arrange`](Model::arrange).
@@ -608,7 +613,7 @@ mod tests {
                     let spaces = model.spaces(tape);
                     let modelled = model.record(tape, p, &spaces);
                     let terms = modelled.iter().enumerate().map(|(i, &m)| {
-                        let data = tape.data_in(spaces[i], model.arrange(i, &maps[i].power));
+                        let data = tape.data_in(spaces[i], model.arrange(i, &maps[i].power, |p| p));
                         let r = (m - data) / expected.scale;
                         if cauchy { r.square().ln_1p().sum() } else { 0.5 * r.square().sum() }
                     });

@@ -21,7 +21,7 @@ pub struct Sky {
     pub transforms: Vec<Transform>,
     pub arrangement: Arrangement,
     /// What the sum over the lags is multiplied by at every sample, where it is not 1.
-    pub sign: Option<Arc<[f64]>>,
+    pub sign: Option<Arc<Vec<f64>>>,
 }
 
 /// What a far field is the sum of: numbers on a grid.

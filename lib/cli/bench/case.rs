@@ -169,6 +169,7 @@ impl Loaded {
             aperture: Some(self.telescope.aperture),
             precision,
             errors: false,
+            models: false,
             ..FitOptions::default()
         }
     }

@@ -89,7 +89,7 @@ pub fn measure(
             Some(_) => String::new(),
         };
         measurement.solution = Some(solution);
-        // Without the models of the maps, which evaluations have no use for.
+        // Without the images, which evaluations have no use for.
         result = fitted.map(|fitted| FitResult { images: Images::default(), ..fitted });
     }
     let (forward, gradient) = time_function(&loaded, &options)?;

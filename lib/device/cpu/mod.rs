@@ -57,7 +57,7 @@ const SPECTRA_BYTES: usize = 4 << 20;
 
 /// A real array as it is held.
 enum Held<T> {
-    Data(Arc<[T]>),
+    Data(Arc<Vec<T>>),
     Work(Shared<T>),
 }
 

@@ -19,8 +19,8 @@ pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
     fn of(value: f64) -> Self;
     fn wide(self) -> f64;
     /// Data in this type; shared where it is that already.
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]>;
-    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]>;
+    fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>>;
+    fn adopt_single(values: &Arc<Vec<f32>>) -> Arc<Vec<Self>>;
 }
 
 impl Real for f64 {
@@ -40,11 +40,11 @@ impl Real for f64 {
     fn wide(self) -> f64 {
         self
     }
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
+    fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {
         values.clone()
     }
-    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]> {
-        values.iter().map(|&v| v.into()).collect()
+    fn adopt_single(values: &Arc<Vec<f32>>) -> Arc<Vec<Self>> {
+        Arc::new(values.iter().map(|&v| v.into()).collect())
     }
 }
 
@@ -65,10 +65,10 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         self.into()
     }
-    fn adopt(values: &Arc<[f64]>) -> Arc<[Self]> {
-        values.iter().map(|&v| v as f32).collect()
+    fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {
+        Arc::new(values.iter().map(|&v| v as f32).collect())
     }
-    fn adopt_single(values: &Arc<[f32]>) -> Arc<[Self]> {
+    fn adopt_single(values: &Arc<Vec<f32>>) -> Arc<Vec<Self>> {
         values.clone()
     }
 }

@@ -32,14 +32,14 @@ pub struct Scatter<T: Real> {
     plan: Arc<Scattered>,
     /// Where every pixel is on the box that holds them all.
     places: Vec<u32>,
-    scale: Arc<[T]>,
-    phases: [Arc<[T]>; 2],
+    scale: Arc<Vec<T>>,
+    phases: [Arc<Vec<T>>; 2],
     /// The kernels along y, `[point][pair]`, and along x, `[pair][point]`, and the other way round.
     kernel_y: [Vec<T>; 2],
     kernel_x: [Vec<T>; 2],
     /// The weights of every sample, along x in whole vectors.
-    along_x: Arc<[T]>,
-    along_y: Arc<[T]>,
+    along_x: Arc<Vec<T>>,
+    along_y: Arc<Vec<T>>,
     /// Bands of rows, with the samples whose windows reach into them.
     bands: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -300,7 +300,7 @@ impl<T: Real> Scatters<T> {
 }
 
 /// The weights along x, zeros behind those of every sample up to whole vectors.
-fn in_vectors<T: Real>(along_x: &Arc<[f64]>, width: usize) -> Arc<[T]> {
+fn in_vectors<T: Real>(along_x: &Arc<Vec<f64>>, width: usize) -> Arc<Vec<T>> {
     let (from, to) = (width.next_multiple_of(PAD), width.next_multiple_of(T::LANES));
     if from == to {
         return T::adopt(along_x);
@@ -308,7 +308,7 @@ fn in_vectors<T: Real>(along_x: &Arc<[f64]>, width: usize) -> Arc<[T]> {
     let one = |weights: &[f64]| {
         (0..to).map(|j| T::of(weights.get(j).copied().unwrap_or(0.0))).collect::<Vec<T>>()
     };
-    along_x.chunks_exact(from).flat_map(one).collect()
+    Arc::new(along_x.chunks_exact(from).flat_map(one).collect())
 }
 
 /// Cuts `rows` rows into bands of similar work, none narrower than a window.

@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     /// Data that never change, in an order if not their own.
-    fn data(&mut self, values: &Arc<[f64]>, layout: Option<Layout>) -> Place {
+    fn data(&mut self, values: &Arc<Vec<f64>>, layout: Option<Layout>) -> Place {
         let memory = &mut self.schedule.memory;
         let content = Content::Reals(values.clone());
         let Some(layout) = layout else {

@@ -50,7 +50,7 @@ impl Scheduler {
                     chebyshev: memory.content(Content::Doubles(chebyshev)),
                     starts: memory.content(Content::Integers(starts)),
                     run_of: memory.content(Content::Integers(run_of)),
-                    abscissa: memory.content(Content::Reals(basis.abscissa().into())),
+                    abscissa: memory.content(Content::Reals(Arc::new(basis.abscissa().to_vec()))),
                 }
             }
         };

@@ -34,7 +34,7 @@ impl Place {
 #[derive(Debug, Clone)]
 pub enum Content {
     /// In the precision of arrays.
-    Reals(Arc<[f64]>),
+    Reals(Arc<Vec<f64>>),
     Complexes(Vec<Complex64>),
     Doubles(Vec<f64>),
     Integers(Vec<i32>),

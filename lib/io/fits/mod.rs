@@ -33,6 +33,7 @@
 
 mod axis;
 mod card;
+mod foreign;
 mod guard;
 mod header;
 mod input;
@@ -41,6 +42,7 @@ mod output;
 #[cfg(test)]
 mod tests;
 
+pub use foreign::{Layout, write_foreign};
 pub use input::read_maps;
 pub use output::write_maps;
 

@@ -228,7 +228,7 @@ fn write_axis(writer: &mut Writer, axis: u8, name: &str, linear: LinearAxis) -> 
 }
 
 /// One `(u, v)` a sample, radians.
-fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
+pub(super) fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
     match sampling {
         Sampling::Scattered { u, v } => (u.clone(), v.clone()),
         Sampling::Raster { u, v } => v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v))).unzip(),
@@ -236,7 +236,7 @@ fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Refuses a map whose parts do not belong together.
-fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
+pub(super) fn check_map(map: &BeamMap, name: &str, single: bool) -> Result<()> {
     let samples = map.sampling.len();
     let wrong = |what: String| Err(Error::failed(format!("{name}: {what}")));
     if let Sampling::Scattered { u, v } = &map.sampling

@@ -226,6 +226,62 @@ fn the_distance_of_two_beams_is_in_arcseconds_and_the_radius_of_the_source_in_ra
 }
 
 #[test]
+fn maps_come_back_from_the_layouts_of_others() {
+    let map = |name: &str, dz: f64| {
+        let mut map = raster(name, dz, Sigma::Constant(0.25));
+        map.power[3] = 0.5;
+        map
+    };
+    let scattered = BeamMap {
+        sampling: Sampling::Scattered { u: vec![1e-4, -2e-5, 3e-5], v: vec![2e-4, 0.0, -1e-5] },
+        power: vec![0.25, 1.0, 0.1],
+        sigma: Sigma::PerSample(vec![0.1, 0.2, 0.3]),
+        ..map("MAP1", -0.05)
+    };
+    let set = MapSet {
+        maps: vec![map("MAP0", 0.0), scattered],
+        chop: Some(3e-4),
+        seed: None,
+        aperture: None,
+        illumination: None,
+        noise: None,
+        truth: Vec::new(),
+        shift: Vec::new(),
+        bandwidth: None,
+        ..simulated()
+    };
+    let provenance = ["--order 5".to_string()];
+    let of_oof = write_foreign(&set, &provenance, Layout::Oof).unwrap();
+    let back = read_maps(&of_oof, "a.fits").unwrap();
+    // A table has its noise by the sample, and the distance of the beams in arc seconds.
+    assert_eq!(back.maps[0].sigma, Sigma::PerSample(vec![0.25; 40]));
+    assert!((back.chop.unwrap() - 3e-4).abs() < 1e-19);
+    let mut expected = set.clone();
+    (expected.maps[0].sigma, expected.chop) = (back.maps[0].sigma.clone(), back.chop);
+    assert_same(&back, &expected);
+
+    let names = ["ZERO OOF", "PLUS OOF", "MINUS OOF"];
+    let settings = [0.0, 0.02, -0.02];
+    let mut plain = MapSet { chop: None, source_radius: None, ..set.clone() };
+    plain.maps = names.iter().zip(settings).map(|(name, dz)| map(name, dz)).collect();
+    let of_pyoof = write_foreign(&plain, &provenance, Layout::Pyoof).unwrap();
+    let back = read_maps(&of_pyoof, "a.fits").unwrap();
+    plain.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
+    assert_same(&back, &plain);
+
+    // What a layout has no room for.
+    let refused = |set: MapSet, layout, said: &str| {
+        let message = write_foreign(&set, &[], layout).unwrap_err().to_string();
+        assert!(message.contains(said), "{message}");
+    };
+    refused(set.clone(), Layout::Pyoof, "second beam");
+    refused(MapSet { chop: None, source_radius: None, ..set }, Layout::Pyoof, "three rasters");
+    refused(MapSet { bandwidth: Some(1e9), ..plain.clone() }, Layout::Oof, "bandwidth");
+    plain.maps[0].power[3] = f64::NAN;
+    refused(plain, Layout::Oof, "blanks");
+}
+
+#[test]
 fn what_is_missing_or_senseless_is_named() {
     let u = || Values::Numbers(&[0.0, 1e-4]);
     let one = || Values::Numbers(&[1.0, 2.0]);
