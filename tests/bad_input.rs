@@ -237,7 +237,8 @@ fn output_that_cannot_be_written_is_found_before_the_work() {
         ("oof-grad", "-o a.csv --hessian", "--hessian"),
         ("oof-simulate", "--telescope srt -o no/out.fits", "no such file or directory"),
         ("oof-simulate", "--telescope srt -o there.fits", "--force"),
-        ("oof-simulate", "--telescope srt -o a.txt", ".fits or .npy"),
+        ("oof-simulate", "--telescope srt -o a.xlsx", ".fits, .npy or .txt"),
+        ("oof-simulate", "--telescope srt -o a.txt", "text holds one map"),
     ] {
         let arguments: Vec<&str> = arguments.split(' ').collect();
         // Nothing is on the input: that the output is wrong is found first.

@@ -178,6 +178,10 @@ impl SimulateArgs {
         let settings = like.maps.iter().map(|map| map.defocus).collect::<Vec<_>>();
         let settings = Some(settings).filter(|s| !s.is_empty());
         let defocus = self.observation.defocus.clone().or(settings);
+        let defocus = defocus.unwrap_or_else(|| telescope.defocus.clone());
+        if defocus.len() != 1 && self.format_of(&or_dash(&self.output))? == MapFormat::Text {
+            return Err(text::one_map(defocus.len()));
+        }
         let mut grid = telescope.aperture;
         grid.points = self.grid.unwrap_or(grid.points);
         let metres = wavelength.unwrap_or(telescope.wavelength);
@@ -210,7 +214,7 @@ impl SimulateArgs {
         });
         let options = SimulateOptions {
             wavelength: metres,
-            defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
+            defocus,
             grid,
             order: self.order,
             parameters,

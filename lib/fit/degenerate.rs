@@ -68,8 +68,10 @@ mod tests {
 
     #[test]
     fn a_parameter_that_does_nothing_and_two_that_do_the_same_are_named() {
-        // Columns are parameters, far apart in size.
-        assert!(of(array![[1.0, 2e3, 1e-6], [0.0, 1e3, 1e-6], [1.0, -3e3, 2e-6]]).is_empty());
+        // Columns are parameters, apart in size by a factor of half a million.
+        assert!(of(array![[1.0, 2e2, 4e-4], [0.0, 1e2, 4e-4], [1.0, -3e2, 8e-4]]).is_empty());
+        // What is a ten-millionth of the others is their rounding.
+        assert_eq!(of(array![[1.0, 2e2, 3e-5], [0.0, 1e2, 0.0], [1.0, -3e2, 1e-5]]), [[2]]);
         assert_eq!(of(array![[1.0, 0.0, 3.0], [2.0, 0.0, 1.0], [1.0, 0.0, 1.0]]), [[1]]);
         // The first is 1000 times the third.
         let same = of(array![[1e3, 1.0, 1.0], [2e3, -1.0, 2.0], [0.0, 5.0, 0.0]]);

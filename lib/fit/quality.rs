@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
+use rayon::prelude::*;
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 pub const CLIP: f64 = 9.0;
@@ -17,6 +18,9 @@ const ALLOWANCE: f64 = 0.1;
 /// The same for all samples of a simulation, whose noise is all there is: its aperture may be another.
 const SIMULATED: f64 = 0.02;
 
+/// Samples that one thread looks at together.
+const BLOCK: usize = 1 << 16;
+
 /// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
 /// known.
 pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64> {
@@ -30,7 +34,7 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
 }
 
 /// What a model leaves of a map.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Residuals {
     /// Samples that are not blank, and the sum of the squares of what is left there.
     pub samples: usize,
@@ -39,8 +43,8 @@ pub struct Residuals {
     pub chi2: Option<f64>,
     /// Sums of the same with a clip, and how many samples, of all and of those where the beam stands above
     /// the noise: an empty sky around it, which any model explains, must not hide what is left there.
-    whole: (f64, f64),
-    bright: (f64, f64),
+    whole: Sum,
+    bright: Sum,
     /// How many samples are bright for certain, and how many of those the model misses.
     certain: f64,
     missed: f64,
@@ -53,33 +57,71 @@ impl Residuals {
     pub fn of(map: &BeamMap, noise: Option<Noise>, model: &[f64]) -> Self {
         let even = noise.is_some() || is_even(map, model);
         let noise = noise.unwrap_or_default();
-        let (mut samples, mut square, mut chi2) = (0, 0.0, 0.0);
-        let [mut whole, mut bright] = [(0.0, 0.0); 2];
-        let (mut certain, mut missed, mut known) = (0.0, 0.0, true);
-        for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
+        let first = Residuals { chi2: Some(0.0), even, ..Residuals::default() };
+        // Blocks, added in their order.
+        let blocks = model.par_chunks(BLOCK).enumerate();
+        let blocks = blocks.map(|(k, model)| Residuals::of_block(map, noise, k * BLOCK, model));
+        blocks.collect::<Vec<_>>().into_iter().fold(first, Residuals::and)
+    }
+
+    /// Of the samples from `first` on.
+    fn of_block(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Self {
+        let mut sum = Residuals { chi2: Some(0.0), ..Residuals::default() };
+        for (i, m) in (first..).zip(model) {
+            let p = map.power[i];
             if p.is_nan() {
                 continue;
             }
-            samples += 1;
-            let residual = (p - m) * (p - m);
-            square += residual;
+            sum.samples += 1;
+            let square = (p - m) * (p - m);
+            sum.square += square;
             let Some(variance) = variance(map, noise, i, *m) else {
-                known = false;
+                sum.chi2 = None;
                 continue;
             };
-            chi2 += residual / variance;
-            let clipped = (residual / variance).min(CLIP);
-            whole = (whole.0 + clipped, whole.1 + 1.0);
+            sum.chi2 = sum.chi2.map(|chi2| chi2 + square / variance);
+            let clipped = (square / variance).min(CLIP);
+            sum.whole.add(clipped);
             if m * m > CLIP * variance {
-                bright = (bright.0 + clipped, bright.1 + 1.0);
+                sum.bright.add(clipped);
             }
-            if *p > 0.0 && p * p > CERTAIN * variance {
-                certain += 1.0;
-                missed += if clipped == CLIP { 1.0 } else { 0.0 };
+            if p > 0.0 && p * p > CERTAIN * variance {
+                sum.certain += 1.0;
+                sum.missed += if clipped == CLIP { 1.0 } else { 0.0 };
             }
         }
-        let chi2 = known.then_some(chi2);
-        Residuals { samples, square, chi2, whole, bright, certain, missed, even }
+        sum
+    }
+
+    /// Those of more samples of the same map.
+    fn and(self, more: Residuals) -> Residuals {
+        Residuals {
+            samples: self.samples + more.samples,
+            square: self.square + more.square,
+            chi2: self.chi2.zip(more.chi2).map(|(a, b)| a + b),
+            whole: self.whole.and(more.whole),
+            bright: self.bright.and(more.bright),
+            certain: self.certain + more.certain,
+            missed: self.missed + more.missed,
+            even: self.even,
+        }
+    }
+}
+
+/// A sum, and of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Sum {
+    total: f64,
+    count: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        *self = self.and(Sum { total: value, count: 1.0 });
+    }
+
+    fn and(self, other: Sum) -> Sum {
+        Sum { total: self.total + other.total, count: self.count + other.count }
     }
 }
 
@@ -107,17 +149,17 @@ fn explained(maps: &[Residuals], noise: Option<Noise>, imperfect: f64) -> Option
     let expected = CLIPPED_MEAN + CLIP * outliers;
     let limit =
         |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
-    let (mut all, mut total, mut known) = (true, 0.0, 0.0);
+    let (mut all, mut known) = (true, Sum::default());
     for map in maps {
         map.chi2?;
         let Residuals { whole, bright, certain, missed, .. } = map;
-        let glitches = outliers * whole.1;
+        let glitches = outliers * whole.count;
         all &= *missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
-        all &= whole.0 <= limit(imperfect, whole.1);
-        all &= bright.0 <= limit(5.0 * imperfect, bright.1);
-        (total, known) = (total + whole.0, known + whole.1);
+        all &= whole.total <= limit(imperfect, whole.count);
+        all &= bright.total <= limit(5.0 * imperfect, bright.count);
+        known = known.and(*whole);
     }
-    all &= total <= limit(0.5 * imperfect, known);
+    all &= known.total <= limit(0.5 * imperfect, known.count);
     Some(all)
 }
 

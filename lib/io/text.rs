@@ -54,11 +54,7 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
 /// Another number of maps than one.
 pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
     let [map] = &maps.maps[..] else {
-        let what = format!(
-            "text holds one map, but there are {}; give one --defocus, or write FITS",
-            maps.maps.len()
-        );
-        return Err(Error::usage(what));
+        return Err(one_map(maps.maps.len()));
     };
     let known = [
         ("wavelength_m", maps.wavelength),
@@ -81,6 +77,13 @@ pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
         }
     }
     Ok(text.into_bytes())
+}
+
+/// That there are other than one.
+pub fn one_map(count: usize) -> Error {
+    let what =
+        format!("text holds one map, but there are {count}; give one --defocus, or write FITS");
+    Error::usage(what)
 }
 
 /// The three numbers of a line.

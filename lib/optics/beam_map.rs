@@ -1,6 +1,7 @@
 //! Beam maps: measured or simulated power on the sky, one map a focus setting.
 
 use super::aperture::ApertureGrid;
+use rayon::prelude::*;
 
 /// Where the samples of a map lie on the sky: offsets `u, v` from the pointing centre, radians.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,9 @@ pub struct BeamMap {
     pub sigma: Sigma,
 }
 
+/// Samples that are looked at together for the highest.
+const BLOCK: usize = 4096;
+
 impl BeamMap {
     /// The largest power that is not blank; NaN when all are.
     pub fn peak(&self) -> f64 {
@@ -68,13 +72,22 @@ impl BeamMap {
             return self.peak();
         };
         let around = |i: usize| median(&mut neighbours(&self.power, u.len(), v.len(), i));
-        let known = || (0..self.power.len()).filter(|&i| !self.power[i].is_nan());
-        let brightest = known().max_by(|&a, &b| self.power[a].total_cmp(&self.power[b]));
+        // Most of a large map is far below its peak: looking at the highest sample of every block tells that.
+        let highest = |block: &[f64]| block.iter().copied().fold(f64::NAN, f64::max);
+        let peaks: Vec<f64> = self.power.par_chunks(BLOCK).map(highest).collect();
+        let peak = peaks.iter().copied().fold(f64::NAN, f64::max);
+        let brightest = peaks.iter().position(|p| *p == peak);
+        let in_block = |k: usize| k * BLOCK..((k + 1) * BLOCK).min(self.power.len());
+        let brightest = brightest.and_then(|k| in_block(k).find(|&i| self.power[i] == peak));
         let mut best = brightest.map_or(f64::NAN, around);
-        for i in known() {
+        for k in (0..peaks.len()).filter(|&k| !peaks[k].is_nan()) {
             // A median above all so far has a sample above it in its middle or next to it.
-            if self.power[i] > best {
-                best = best.max(around(i));
+            if peaks[k] > best {
+                for i in in_block(k) {
+                    if self.power[i] > best {
+                        best = best.max(around(i));
+                    }
+                }
             }
         }
         best
