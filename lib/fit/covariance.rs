@@ -46,6 +46,7 @@ const DERIVATIVES_HELD: usize = 4_000_000;
 /// What is wanted besides the curvature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Second {
+    Nothing,
     /// Of the scores: `sum psi(r)^2 J J'`.
     Scatter,
     /// A bound of the curvature that is never negative: `sum psi(r) / r J J'`.
@@ -101,7 +102,11 @@ fn information(
                 let weighed = |weights: &[f64]| {
                     (&rows * &ArrayView1::from(&weights[range.clone()])).dot(&rows.t())
                 };
-                [weighed(&slope), weighed(&other)]
+                let second = match second {
+                    Second::Nothing => Array2::zeros((n, n)),
+                    Second::Scatter | Second::Majorant => weighed(&other),
+                };
+                [weighed(&slope), second]
             };
             // Products of chunks, added in their order.
             let chunks = (0..slope.len().div_ceil(CHUNK)).into_par_iter();
@@ -194,6 +199,7 @@ fn derivatives(
     let one = |sample: &Option<Sample>| {
         let Some(Sample { scale, r, psi, slope }) = *sample else { return (0.0, 0.0) };
         let other = match (second, kind) {
+            (Second::Nothing, _) => 0.0,
             (Second::Scatter, _) => psi * psi,
             (Second::Majorant, LikelihoodKind::Gaussian) => 1.0,
             (Second::Majorant, LikelihoodKind::Cauchy) => 2.0 / (1.0 + r * r),
@@ -212,6 +218,7 @@ fn of_scale(samples: &[Option<Sample>], second: Second) -> [[Vec<f64>; 2]; 2] {
     let own = of(|s| s.r * (s.slope * s.r + s.psi));
     let cross = of(|s| -(s.slope * s.r + s.psi) / s.scale);
     let other = match second {
+        Second::Nothing => Default::default(),
         Second::Scatter => {
             [of(|s| s.psi * (1.0 - s.psi * s.r) / s.scale), of(|s| (1.0 - s.psi * s.r).powi(2))]
         }
@@ -230,10 +237,14 @@ pub fn inverse_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Option<Vec<f64>> {
-    let mut both = information(problem, likelihood, which, at, Second::Majorant);
-    problem.add_priors(likelihood, which, &mut both, false);
-    let inverse = inverse(both.curvature.view()).or_else(|| inverse(both.second.view()));
-    Some(inverse?.into_raw_vec_and_offset().0)
+    let information = |second| {
+        let mut both = information(problem, likelihood, which, at, second);
+        problem.add_priors(likelihood, which, &mut both, false);
+        both
+    };
+    let curved = inverse(information(Second::Nothing).curvature.view());
+    let bound = || inverse(information(Second::Majorant).second.view());
+    Some(curved.or_else(bound)?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the

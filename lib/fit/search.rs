@@ -109,10 +109,18 @@ fn settle<'a>(
         let mut objective = Objective::new(&problem, &problem.likelihood, &which, &at);
         let minimum = stage.descend(&mut objective, &mut at, report)?;
         evaluations.coarse += minimum.evaluations;
-        // More samples have so much more curvature.
         let next = levels.get(i + 1);
+        let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>();
+        let ahead = samples(next.map_or(maps, |next| &next.maps));
+        // What the minimiser learned is less than what the curvature here tells. That takes as long as about
+        // half an evaluation a parameter, and saves some of those to come where these were many.
+        let worth = minimum.evaluations * ahead > 2 * which.len() * samples(&level.maps);
+        let fresh = worth
+            .then(|| covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at));
+        // More samples have so much more curvature.
         let share = level.share / next.map_or(1.0, |next| next.share);
-        inverse = Some(minimum.inverse.iter().map(|v| v * share).collect());
+        let best = fresh.flatten().unwrap_or(minimum.inverse);
+        inverse = Some(best.iter().map(|v| v * share).collect());
         problem = match next {
             Some(next) => problem.with_maps(&next.maps, &next.options)?,
             None => problem.with_maps(maps, options)?,
