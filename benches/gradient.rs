@@ -30,8 +30,11 @@ fn main() {
         let forward = median(|| {
             function.value(&x);
         });
-        let both = median(|| {
-            function.value_and_gradient_into(&x, &mut gradient);
+        // As a minimiser does.
+        let both = function.together(|function| {
+            median(|| {
+                function.value_and_gradient_into(&x, &mut gradient);
+            })
         });
         println!("{points}, {:.4}, {:.4}", forward * 1e3, both * 1e3);
     }

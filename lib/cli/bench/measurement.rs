@@ -156,7 +156,10 @@ fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
     drop(function);
     function = record();
     let mut gradient = x.clone();
-    let both = median_seconds(|| function.value_and_gradient_into(&x, &mut gradient));
+    // As a minimiser does.
+    let both = function.together(|function| {
+        median_seconds(|| function.value_and_gradient_into(&x, &mut gradient))
+    });
     Ok((forward, both))
 }
 

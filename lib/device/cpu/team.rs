@@ -22,14 +22,25 @@ type Job = dyn Fn(usize, usize) + Sync;
 pub struct Team {
     /// What is left to be taken of every member's share of the job.
     shares: Box<[Share]>,
-    /// How many members share the job.
-    members: AtomicUsize,
-    /// Parts of the job that are not done.
-    left: AtomicUsize,
+    said: Said,
+    left: Left,
+}
+
+/// What the leader tells the others, on one cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct Said {
     /// How many jobs there were.
     number: AtomicUsize,
+    /// How many members share the job.
+    members: AtomicUsize,
     job: UnsafeCell<Option<*const Job>>,
 }
+
+/// Parts of the job that nobody has said are done, on a line of its own: the others tell the leader.
+#[derive(Default)]
+#[repr(align(128))]
+struct Left(AtomicUsize);
 
 thread_local! {
     /// The team that this thread leads.
@@ -37,7 +48,7 @@ thread_local! {
 }
 
 // SAFETY: `job` is written by the leader when no part of a job is left, and read by those who have taken a
-// part that is not done; what it points to may be used by any thread.
+// part and not said that it is done; what it points to may be used by any thread.
 unsafe impl Sync for Team {}
 // SAFETY: between runs `job` points to nothing that is used, and the rest may be sent.
 unsafe impl Send for Team {}
@@ -85,14 +96,14 @@ impl Team {
         if helpers == 0 || !LED.get().is_null() {
             return work();
         }
-        *self.number.get_mut() = 0;
+        *self.said.number.get_mut() = 0;
         let team = &*self;
         let lead = || {
             // Another one, where a thread that waits in the middle of its own work has come to this.
             let before = LED.replace(team);
             let _end = Finally(|| {
                 LED.set(before);
-                team.number.store(ENDED, Ordering::Release);
+                team.said.number.store(ENDED, Ordering::Release);
             });
             work()
         };
@@ -108,8 +119,8 @@ impl Team {
         }
         let mut seen = 0;
         loop {
-            wait_until(|| self.number.load(Ordering::Acquire) != seen);
-            seen = self.number.load(Ordering::Acquire);
+            wait_until(|| self.said.number.load(Ordering::Acquire) != seen);
+            seen = self.said.number.load(Ordering::Acquire);
             if seen == ENDED {
                 return;
             }
@@ -120,43 +131,49 @@ impl Team {
     /// Shares a job between the first `members`, and waits until it is done.
     fn share(&self, members: usize, parts: usize, job: &(dyn Fn(usize, usize) + Sync)) {
         assert!(u32::try_from(parts).is_ok(), "a job of too many parts");
-        assert_eq!(self.left.load(Ordering::Acquire), 0, "a job inside a job");
+        assert_eq!(self.left.0.load(Ordering::Acquire), 0, "a job inside a job");
         // SAFETY: only the lifetime changes. The pointer is used by those who have a part that is not done,
         // and this function does not return, nor unwind, before all are.
         let job: *const Job = unsafe { std::mem::transmute(std::ptr::from_ref(job)) };
         // SAFETY: no part of the last job is left, so nobody reads this.
-        unsafe { *self.job.get() = Some(job) };
-        self.left.store(parts, Ordering::Relaxed);
-        self.members.store(members, Ordering::Relaxed);
+        unsafe { *self.said.job.get() = Some(job) };
+        self.left.0.store(parts, Ordering::Relaxed);
+        self.said.members.store(members, Ordering::Relaxed);
         for (i, share) in self.shares[..members].iter().enumerate() {
             let packed = Share::pack(parts * i / members, parts * (i + 1) / members);
             // Who takes a part sees the job and the count above.
             share.0.store(packed, Ordering::Release);
         }
-        self.number.fetch_add(1, Ordering::Release);
+        self.said.number.fetch_add(1, Ordering::Release);
         let _end = Finally(|| {
             // There are some only after a panic.
             while self.next(0, members).is_some() {
-                self.left.fetch_sub(1, Ordering::Release);
+                self.left.0.fetch_sub(1, Ordering::Release);
             }
-            wait_until(|| self.left.load(Ordering::Acquire) == 0);
+            wait_until(|| self.left.0.load(Ordering::Acquire) == 0);
         });
         self.work(0);
     }
 
     /// Works on parts of the job, as this member, until all are taken.
     fn work(&self, member: usize) {
-        // May be those of the next job already, which does no harm: all parts are found from any member.
-        let members = self.members.load(Ordering::Relaxed);
+        // By the time a part is taken there may be another job, of fewer members: any number may come to
+        // a part of any job.
+        let members = self.said.members.load(Ordering::Relaxed);
         if member >= members {
             return;
         }
+        // Told at the end only, or when a part panics: each word costs both sides a cache line.
+        let taken = Cell::new(0);
+        let _done = Finally(|| {
+            if taken.get() > 0 {
+                self.left.0.fetch_sub(taken.get(), Ordering::Release);
+            }
+        });
         while let Some(part) = self.next(member, members) {
-            let _done = Finally(|| {
-                self.left.fetch_sub(1, Ordering::Release);
-            });
-            // SAFETY: the part was taken and is not done, so this is the job that it is of.
-            let job = unsafe { (*self.job.get()).map(|job| &*job) };
+            taken.set(taken.get() + 1);
+            // SAFETY: the part was taken and not said to be done, so this is the job that it is of.
+            let job = unsafe { (*self.said.job.get()).map(|job| &*job) };
             job.expect("a part is of a job")(member, part);
         }
     }

@@ -78,9 +78,10 @@ impl<T: Real> Workspaces<T> {
         self.0.len()
     }
 
-    /// That of a member of the crew. After a panic in it a register may be missing; using it panics again.
+    /// That of a member of the crew. (One that is late from a job with more members shares another's.) After a
+    /// panic in it a register may be missing; using it panics again.
     pub fn of(&self, member: usize) -> MutexGuard<'_, Workspace<T>> {
-        self.0[member].lock().unwrap_or_else(|e| e.into_inner())
+        self.0[member % self.0.len()].lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
