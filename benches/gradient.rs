@@ -31,7 +31,7 @@ fn main() {
             function.value(&x);
         });
         // As a minimiser does.
-        let both = function.together(|function| {
+        let both = function.with_team(|function| {
             median(|| {
                 function.value_and_gradient_into(&x, &mut gradient);
             })

@@ -4,7 +4,7 @@ use super::dot;
 use super::graph::{Graph, Id};
 use super::plan::plan;
 use super::var::{Tape, Var};
-use crate::device::{Backend, Executable, Precision, together};
+use crate::device::{Backend, Executable, Precision, with_team};
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
 const DIRECTIONS: usize = 4;
@@ -167,9 +167,9 @@ impl Function {
 
     /// Calls `work`, which asks for many values and gradients one after the other, and meanwhile keeps threads
     /// at hand for them.
-    pub fn together<R: Send>(&mut self, work: impl FnOnce(&mut Function) -> R + Send) -> R {
+    pub fn with_team<R: Send>(&mut self, work: impl FnOnce(&mut Function) -> R + Send) -> R {
         let threads = self.run_of(What::Gradient).threads();
-        together(threads, || work(self))
+        with_team(threads, || work(self))
     }
 
     /// The value and the gradient at `x`.
@@ -199,14 +199,14 @@ impl Function {
     pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
         // As even as can be, so that few directions are computed for nothing.
         let runs = directions.len().div_ceil(DIRECTIONS);
-        let together = directions.len().div_ceil(runs.max(1));
-        let (count, parameters) = (self.arrays.len(), self.count * (1 + together));
+        let at_once = directions.len().div_ceil(runs.max(1));
+        let (count, parameters) = (self.arrays.len(), self.count * (1 + at_once));
         let mut products = Vec::new();
-        for some in directions.chunks(together.max(1)) {
+        for some in directions.chunks(at_once.max(1)) {
             let mut at = x.to_vec();
             some.iter().for_each(|v| at.extend(v));
             at.resize(parameters, 0.0);
-            let run = self.run_of(What::Tangents(together));
+            let run = self.run_of(What::Tangents(at_once));
             run.run(&at, &mut []);
             let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
             products.extend((0..some.len()).map(arrays));

@@ -21,7 +21,7 @@ use crate::io::{fits, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{Noise, Sampling};
 use crate::optics::model::{amplitude_mode_of, mode_of};
-use crate::optics::simulate::{SimulateOptions, simulate};
+use crate::optics::simulate::{SimulateOptions, simulate, without_samples};
 use crate::optics::telescope::Telescope;
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,8 @@ pub struct SimulateArgs {
     /// Where the maps go: .fits, .npy or .txt [default: FITS on standard output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// Format of the maps, where the file's name does not tell
+    /// Format of the maps; only fits has truth, noise and aperture, and a fit takes the others' for measured maps
+    /// [default: by the file's name]
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Output")]
     pub format: Option<MapFormat>,
     /// Replace a file that exists
@@ -92,14 +93,15 @@ pub struct SimulateArgs {
 /// A format of maps to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MapFormat {
-    /// Our own layout, which says everything
+    /// Our own FITS, which has all of it
     Fits,
     /// FITS as pyoof reads it: three rasters
     Pyoof,
-    /// FITS as the GBT's and OOF's tables are
+    /// FITS with tables like those of the GBT and of OOF
     Gbt,
+    /// The samples only, as an array (map, v, u)
     Npy,
-    /// Lines of u v power: one map
+    /// Lines of u, v and power: one map
     Text,
 }
 
@@ -135,7 +137,7 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let bytes = match format {
         MapFormat::Fits => fits::write_maps(&maps, history, precision),
         MapFormat::Pyoof => fits::write_foreign(&maps, history, Layout::Pyoof),
-        MapFormat::Gbt => fits::write_foreign(&maps, history, Layout::Oof),
+        MapFormat::Gbt => fits::write_foreign(&maps, history, Layout::Gbt),
         MapFormat::Npy => npy::write_cube(&maps, precision),
         MapFormat::Text => text::write_map(&maps, history),
     }?;
@@ -160,6 +162,19 @@ impl SimulateArgs {
         }
     }
 
+    /// Whether the format has room for the maps.
+    fn check_format(&self, telescope: &Telescope, options: &SimulateOptions) -> Result<()> {
+        let layout = match self.format_of(&or_dash(&self.output))? {
+            MapFormat::Text if options.defocus.len() != 1 => {
+                return Err(text::one_map(options.defocus.len()));
+            }
+            MapFormat::Pyoof => Layout::Pyoof,
+            MapFormat::Gbt => Layout::Gbt,
+            MapFormat::Fits | MapFormat::Npy | MapFormat::Text => return Ok(()),
+        };
+        fits::check_layout(&without_samples(telescope, options), layout)
+    }
+
     /// What to simulate.
     fn plan(&self) -> Result<(Telescope, SimulateOptions)> {
         let earlier = self.parameters.as_deref();
@@ -179,9 +194,6 @@ impl SimulateArgs {
         let settings = Some(settings).filter(|s| !s.is_empty());
         let defocus = self.observation.defocus.clone().or(settings);
         let defocus = defocus.unwrap_or_else(|| telescope.defocus.clone());
-        if defocus.len() != 1 && self.format_of(&or_dash(&self.output))? == MapFormat::Text {
-            return Err(text::one_map(defocus.len()));
-        }
         let mut grid = telescope.aperture;
         grid.points = self.grid.unwrap_or(grid.points);
         let metres = wavelength.unwrap_or(telescope.wavelength);
@@ -201,17 +213,6 @@ impl SimulateArgs {
         } else {
             check::blur(blur, &samplings, metres)?;
         }
-        let noise = self.noise.unwrap_or_else(|| {
-            if !self.machine.quiet {
-                let text = format!(
-                    "noise of {}: {}; --noise changes it",
-                    telescope.name,
-                    noise::show(&telescope.noise)
-                );
-                say("oof-simulate", &text);
-            }
-            telescope.noise
-        });
         let options = SimulateOptions {
             wavelength: metres,
             defocus,
@@ -220,7 +221,7 @@ impl SimulateArgs {
             parameters,
             rms: self.rms,
             seed: self.seed,
-            noise,
+            noise: self.noise.unwrap_or(telescope.noise),
             precision: self.machine.precision(),
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
             shift: self.observation.shift.clone().unwrap_or(like.shift),
@@ -230,9 +231,13 @@ impl SimulateArgs {
         };
         let (given, maps) = (options.defocus.len(), options.samplings.len());
         if maps == 0 {
-            // A sample, its model, and their copies in the file.
+            // A sample, its model, and their copies in the file; tables have positions too.
             let n = grid.points;
-            let bytes = 30.0 * given as f64 * (n as f64).powi(2);
+            let each = match self.format_of(&or_dash(&self.output))? {
+                MapFormat::Fits | MapFormat::Npy => 30.0,
+                MapFormat::Pyoof | MapFormat::Gbt | MapFormat::Text => 100.0,
+            };
+            let bytes = each * given as f64 * (n as f64).powi(2);
             check::memory(bytes, &format!("{given} maps of {n} x {n} samples"))?;
         }
         if maps > 0 && given != maps {
@@ -241,6 +246,7 @@ impl SimulateArgs {
             )));
         }
         check_shift(&options.shift, given)?;
+        self.check_format(&telescope, &options)?;
         for (name, _) in &options.parameters {
             // Coefficients of any order can be set.
             if parameter::zernike(name).is_none() {
@@ -248,6 +254,10 @@ impl SimulateArgs {
                 let two = options.chop.is_some();
                 check_in_model(name, self.order, maps, two, telescope.illumination)?;
             }
+        }
+        if self.noise.is_none() && !self.machine.quiet {
+            let (name, noise) = (&telescope.name, noise::show(&telescope.noise));
+            say("oof-simulate", &format!("noise of {name}: {noise}; --noise changes it"));
         }
         Ok((telescope, options))
     }

@@ -90,9 +90,9 @@ impl Backend {
     }
 }
 
-/// Calls `work`, and meanwhile keeps so many threads of the pool at hand, if they have nothing else to do: small
-/// programs that `work` runs one after the other need not wait until they wake up.
-pub fn together<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+/// Calls `work`, and meanwhile keeps so many threads of the pool at hand, of those that have nothing else to do
+/// when it begins: small programs that `work` runs one after the other need not wait until they wake up.
+pub fn with_team<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     cpu::Team::new(threads).lead(work)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Numbers in the precision in which they were given: a device that computes in it shares them, another one
-/// makes a copy.
+/// makes a copy. (`Arc<Vec>` takes a vector over, where `Arc<[T]>` would copy it: maps are large.)
 #[derive(Debug, Clone)]
 pub enum Values {
     Double(Arc<Vec<f64>>),

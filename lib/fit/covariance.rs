@@ -32,10 +32,27 @@ impl Information {
         Information { curvature: Array2::zeros((n, n)), second: Array2::zeros((n, n)) }
     }
 
+    /// Forgets what is said of parameters that change nothing but the last digits of derivatives in single
+    /// precision. (That of the `scale`, a place, is no derivative of the model.)
+    fn forget_rounding(&mut self, scale: Option<usize>) {
+        let sizes = self.curvature.diag().mapv(|curvature| curvature.abs().sqrt());
+        let of_model = || (0..sizes.len()).filter(|&i| Some(i) != scale);
+        let largest = of_model().map(|i| sizes[i]).fold(0.0, f64::max);
+        for i in of_model().filter(|&i| sizes[i] <= NOTHING * largest) {
+            for matrix in self.both() {
+                matrix.row_mut(i).fill(0.0);
+                matrix.column_mut(i).fill(0.0);
+            }
+        }
+    }
+
     fn both(&mut self) -> [&mut Array2<f64>; 2] {
         [&mut self.curvature, &mut self.second]
     }
 }
+
+/// A parameter does nothing when its derivative, for its length, is less than this part of the largest of any.
+const NOTHING: f64 = 1e-6;
 
 /// Samples whose products are formed together: their derivatives fit the second cache.
 const CHUNK: usize = 1024;
@@ -64,7 +81,7 @@ fn information(
     let n = which.len();
     let mut sum = Information::none(n);
     let maps = &problem.maps.maps;
-    let count: usize = maps.iter().map(|m| m.sampling.len()).sum();
+    let count = problem.maps.samples();
     let together = if n * count <= DERIVATIVES_HELD { maps.len() } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
     for first in (0..maps.len()).step_by(together.max(1)) {
@@ -72,8 +89,8 @@ fn information(
         let models = model.arrays(&[]);
         drop(model);
         let mut model = problem.modelled(which, at, first..first + together);
-        // A direction that changes nothing keeps a curvature of the square of what rounding leaves, 1e-12 of
-        // that of the others. The residuals are another matter: of maps without noise they are nothing else.
+        // A direction that changes nothing keeps the square of what rounding leaves for a curvature: see
+        // `degenerate`. The residuals are another matter: of maps without noise they are nothing but rounding.
         model = model.precision(Precision::F32);
         let x = vec![0.0; n];
         let direction = |group: &Vec<usize>| {
@@ -129,6 +146,7 @@ fn information(
             }
         }
     }
+    sum.forget_rounding(problem.scale_among(which));
     sum
 }
 

@@ -42,6 +42,9 @@ const QUICK: u64 = 2;
 /// Ways of more samples than this are gone one at a time: each has work for all threads.
 const LARGE: usize = 50_000;
 
+/// No start.
+const NONE: u64 = u64::MAX;
+
 /// Where a way ended.
 pub struct End {
     /// Of the rough likelihood.
@@ -75,8 +78,7 @@ impl Exploration {
     }
 
     /// Goes from one start after the other until there is an optimum to go on from. When it is called again,
-    /// because that was not good enough, it ends with a clearly better one. Returns whether the best is a
-    /// new one.
+    /// because that was not good enough, it ends with a clearly better one. Returns whether there is one.
     ///
     /// # Errors
     /// What `report` returns.
@@ -101,21 +103,25 @@ impl Exploration {
             let starts: Vec<u64> = (self.next..last).collect();
             let shared = Mutex::new(&mut *report);
             // The first start whose end is good enough: those after it need not go on.
-            let enough = AtomicU64::new(u64::MAX);
-            let needed = |start| start <= enough.load(Ordering::Relaxed);
+            let enough = AtomicU64::new(NONE);
             let tally = Tally { exploration: self, refused, enough: &enough, early: Vec::new() };
             let tally = Mutex::new(tally);
             let way = |&start: &u64| {
-                let mut report = |progress: &Progress| match needed(start) {
+                let mut report = |progress: &Progress| match start <= enough.load(Ordering::Relaxed)
+                {
                     true => (shared.lock().expect("no report panics"))(progress),
                     false => Err(Error::failed("another way has ended well")),
                 };
                 let end = go(problem, rough, start, &mut report)?;
-                tally.lock().expect("no tally panics").count(start, end, problem);
+                // Before the lock: a thread that waited for others under it might take another way
+                // meanwhile, and that one come to the same lock.
+                let explains = quality::explains(problem, &end.at);
+                tally.lock().expect("no tally panics").count(start, end, explains);
                 Ok(())
             };
             let ways: Vec<Result<()>> = starts.par_iter().map(way).collect();
-            if !needed(u64::MAX) {
+            if enough.into_inner() != NONE {
+                // What stopped the others is of no interest.
                 return Ok(true);
             }
             ways.into_iter().collect::<Result<()>>()?;
@@ -126,11 +132,9 @@ impl Exploration {
     /// How many ways to go at the same time. The first one's end may do, but hardly ever explains maps that
     /// are not a simulation's: a second must agree with it then.
     fn at_once(&self, problem: &Problem) -> u64 {
-        let maps = problem.maps;
-        let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
         let threads = rayon::current_num_threads() as u64;
-        match (self.next, maps.noise) {
-            _ if samples > LARGE || problem.options.backend != Backend::Cpu => 1,
+        match (self.next, problem.maps.noise) {
+            _ if problem.maps.samples() > LARGE || problem.options.backend != Backend::Cpu => 1,
             (0, Some(_)) => 1,
             (0, None) => threads.min(2),
             _ => threads,
@@ -144,31 +148,30 @@ struct Tally<'e> {
     exploration: &'e mut Exploration,
     /// The value that was found before and is not good enough.
     refused: Option<f64>,
-    /// The first start whose end is good enough, or the largest number.
+    /// The first start whose end is good enough, or [`NONE`].
     enough: &'e AtomicU64,
-    /// Ends that came before that of an earlier start.
-    early: Vec<(u64, End)>,
+    /// Ends that came before that of an earlier start, and whether they explain the maps.
+    early: Vec<(u64, End, bool)>,
 }
 
 impl Tally<'_> {
     /// Counts an end when all before it are counted, and those that wait for it, up to the first that is
     /// good enough.
-    fn count(&mut self, start: u64, end: End, problem: &Problem) {
+    fn count(&mut self, start: u64, end: End, explains: bool) {
         let Tally { exploration, refused, enough, early } = self;
-        early.push((start, end));
-        while enough.load(Ordering::Relaxed) == u64::MAX
+        early.push((start, end, explains));
+        while enough.load(Ordering::Relaxed) == NONE
             && let Some(i) = early.iter().position(|end| end.0 == exploration.next)
         {
-            let (start, end) = early.swap_remove(i);
+            let (start, end, explains) = early.swap_remove(i);
             exploration.next += 1;
             exploration.evaluations += end.evaluations;
             let (value, least) = (end.value, exploration.best.as_ref().map(|best| best.value));
-            let mut explains = false;
-            if least.is_none_or(|least| value < least) {
-                explains = quality::explains(problem, &end.at) == Some(true);
+            let better = least.is_none_or(|least| value < least);
+            if better {
                 exploration.best = Some(end);
             }
-            if is_enough(value, least, *refused, explains) {
+            if is_enough(value, least, *refused, better && explains) {
                 enough.store(start, Ordering::Relaxed);
             }
         }
@@ -249,7 +252,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
         }
-        if quality::trusts(&quality::residuals(problem, &end.at, false).0, problem.maps.noise) {
+        if quality::trusts(problem.maps, &quality::misfits(problem, &end.at, false).0) {
             return Ok((end, true));
         }
     }

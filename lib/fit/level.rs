@@ -35,7 +35,7 @@ pub fn levels(
 ) -> Vec<Level> {
     let Window { beam, half, centre } = window(telescope, wavelength, maps);
     let thin = Thin { stride: nyquist(maps, beam), one_in: spare(maps, beam) };
-    let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>() as f64;
+    let samples = |maps: &MapSet| maps.samples() as f64;
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
     for (half, thin) in [(2.0 * half, Thin::NONE), (half, Thin::NONE), (half, thin)] {
@@ -61,7 +61,7 @@ const DERIVATIVES: usize = 4_000_000;
 /// tells with the sixth.) None where the maps are not large.
 pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
     let (maps, options) = (problem.maps, problem.options);
-    let samples: usize = maps.maps.iter().map(|m| m.sampling.len()).sum();
+    let samples = maps.samples();
     let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
     if samples * count <= DERIVATIVES || !maps.maps.iter().all(raster) {
         return None;

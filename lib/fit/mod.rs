@@ -38,7 +38,7 @@ use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 
 /// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may
-/// stop the fit with an error.
+/// stop the fit with an error; it may be called from another thread, and must not wait for threads of the pool.
 ///
 /// # Errors
 /// Maps that cannot be fitted, and what `progress` returns.

@@ -36,6 +36,7 @@ pub fn choose(
             // Too low an order explains the maps from nowhere.
             starts: if order < options.order { options.starts.min(10) } else { options.starts },
             edits: from(options, order, results.last()),
+            // The comparison needs them, of all orders.
             models: true,
             ..options.clone()
         };

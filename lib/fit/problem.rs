@@ -197,8 +197,7 @@ impl<'a> Problem<'a> {
             self.lengths[ratios.clone()].fill(0.1);
             self.bounds[ratios].fill((0.0, 3.0));
         }
-        let highest = |_, model: Vec<f64>| model.into_iter().fold(0.0, f64::max);
-        let peaks = self.models(&self.start, highest);
+        let peaks = self.models(&self.start, |_, model| model.into_iter().fold(0.0, f64::max));
         let highest = peaks.iter().copied().fold(0.0, f64::max);
         for (k, map) in self.maps.maps.iter().enumerate() {
             let model_peak = peaks[k].max(f64::MIN_POSITIVE);
@@ -353,8 +352,8 @@ impl<'a> Problem<'a> {
         .backend(self.options.backend)
     }
 
-    /// What `each` makes of a map's samples, in the order of the model's and in the precision of the fit: large
-    /// maps are held once.
+    /// What `each` makes of a map's samples, in the order of the model's, and at once in the precision of the fit:
+    /// a copy of a large map in another is memory for nothing.
     fn arrange(&self, map: usize, values: &[f64], each: impl Fn(f64) -> f64 + Sync) -> Values {
         match self.options.precision {
             Precision::F64 => self.model.arrange(map, values, each).into(),
@@ -398,16 +397,16 @@ impl<'a> Problem<'a> {
         self.models(all, |_, model| model)
     }
 
-    /// What `each` makes of every map's number and model, as above.
+    /// What `each` makes of every map's number and its model at some values of all parameters, samples in the
+    /// order of the map's.
     pub fn models<R: Send>(
         &self,
         all: &[f64],
         each: impl Fn(usize, Vec<f64>) -> R + Sync,
     ) -> Vec<R> {
         let count = self.maps.maps.len();
-        let samples: usize = self.maps.maps.iter().map(|m| m.sampling.len()).sum();
         // Large maps one by one, which takes a third of the memory.
-        let together = if samples <= SAMPLES_HELD { count.max(1) } else { 1 };
+        let together = if self.maps.samples() <= SAMPLES_HELD { count.max(1) } else { 1 };
         let mut results = Vec::new();
         for first in (0..count).step_by(together) {
             let maps = first..(first + together).min(count);

@@ -15,7 +15,7 @@ const CLIPPED_MEAN: f64 = 0.995_007;
 /// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
 /// five times as far.
 const ALLOWANCE: f64 = 0.1;
-/// The same for all samples of a simulation, whose noise is all there is: its aperture may be another.
+/// The same for the whole maps of a simulation, whose noise is all there is: its aperture may be another.
 const SIMULATED: f64 = 0.02;
 
 /// Samples that one thread looks at together.
@@ -35,7 +35,7 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
 
 /// What a model leaves of a map.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Residuals {
+pub struct Misfit {
     /// Samples that are not blank, and the sum of the squares of what is left there.
     pub samples: usize,
     pub square: f64,
@@ -48,25 +48,27 @@ pub struct Residuals {
     /// How many samples are bright for certain, and how many of those the model misses.
     certain: f64,
     missed: f64,
-    /// For maps that are not a simulation's: see [`is_even`].
+    /// Where chi-square is not known, or not the last word: see [`is_even`].
     even: bool,
 }
 
-impl Residuals {
+impl Misfit {
     /// Of a map with this `model`, in a set with this `noise`.
     pub fn of(map: &BeamMap, noise: Option<Noise>, model: &[f64]) -> Self {
-        let even = noise.is_some() || is_even(map, model);
-        let noise = noise.unwrap_or_default();
-        let first = Residuals { chi2: Some(0.0), even, ..Residuals::default() };
+        let first = Misfit { chi2: Some(0.0), ..Misfit::default() };
         // Blocks, added in their order.
         let blocks = model.par_chunks(BLOCK).enumerate();
-        let blocks = blocks.map(|(k, model)| Residuals::of_block(map, noise, k * BLOCK, model));
-        blocks.collect::<Vec<_>>().into_iter().fold(first, Residuals::and)
+        let fractions = noise.unwrap_or_default();
+        let blocks = blocks.map(|(k, model)| Misfit::of_block(map, fractions, k * BLOCK, model));
+        let sum = blocks.collect::<Vec<_>>().into_iter().fold(first, Misfit::and);
+        // Where the noise is all there is, nobody asks.
+        let even = (noise.is_some() && sum.chi2.is_some()) || is_even(map, model);
+        Misfit { even, ..sum }
     }
 
     /// Of the samples from `first` on.
     fn of_block(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Self {
-        let mut sum = Residuals { chi2: Some(0.0), ..Residuals::default() };
+        let mut sum = Misfit { chi2: Some(0.0), ..Misfit::default() };
         for (i, m) in (first..).zip(model) {
             let p = map.power[i];
             if p.is_nan() {
@@ -94,8 +96,8 @@ impl Residuals {
     }
 
     /// Those of more samples of the same map.
-    fn and(self, more: Residuals) -> Residuals {
-        Residuals {
+    fn and(self, more: Misfit) -> Misfit {
+        Misfit {
             samples: self.samples + more.samples,
             square: self.square + more.square,
             chi2: self.chi2.zip(more.chi2).map(|(a, b)| a + b),
@@ -126,24 +128,24 @@ impl Sum {
 }
 
 /// What the model at `at` leaves of every map; with the models, where they are to be kept.
-pub fn residuals(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Residuals>, Vec<Vec<f64>>) {
+pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<Vec<f64>>) {
     let MapSet { maps, noise, .. } = problem.maps;
     let both = problem.models(at, |k, model| {
-        let residuals = Residuals::of(&maps[k], *noise, &model);
-        (residuals, if keep { model } else { Vec::new() })
+        let misfit = Misfit::of(&maps[k], *noise, &model);
+        (misfit, if keep { model } else { Vec::new() })
     });
-    let (residuals, models) = both.into_iter().unzip();
-    (residuals, if keep { models } else { Vec::new() })
+    let (misfits, models) = both.into_iter().unzip();
+    (misfits, if keep { models } else { Vec::new() })
 }
 
-/// Whether the model at `at` leaves of every map what its noise leaves; `None` where the noise is not
-/// known.
-pub fn explains(problem: &Problem, at: &[f64]) -> Option<bool> {
-    explained(&residuals(problem, at, false).0, problem.maps.noise, ALLOWANCE)
+/// Whether the noise is known and the model at `at` leaves no more of any map. Few samples on a coarse aperture
+/// need the larger room, so this is milder on simulations than [`trusts`], which judges the whole maps.
+pub fn explains(problem: &Problem, at: &[f64]) -> bool {
+    explained(&misfits(problem, at, false).0, problem.maps.noise, ALLOWANCE) == Some(true)
 }
 
-/// The same from what is left.
-fn explained(maps: &[Residuals], noise: Option<Noise>, imperfect: f64) -> Option<bool> {
+/// Whether no more than the noise is left; `None` where that is not known.
+fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bool> {
     let outliers = noise.unwrap_or_default().outliers;
     // Outliers that are known of count for the clip each.
     let expected = CLIPPED_MEAN + CLIP * outliers;
@@ -152,7 +154,7 @@ fn explained(maps: &[Residuals], noise: Option<Noise>, imperfect: f64) -> Option
     let (mut all, mut known) = (true, Sum::default());
     for map in maps {
         map.chi2?;
-        let Residuals { whole, bright, certain, missed, .. } = map;
+        let Misfit { whole, bright, certain, missed, .. } = map;
         let glitches = outliers * whole.count;
         all &= *missed <= glitches + 5.0 * f64::sqrt(glitches) + 0.1 * certain + 3.0;
         all &= whole.total <= limit(imperfect, whole.count);
@@ -165,11 +167,11 @@ fn explained(maps: &[Residuals], noise: Option<Noise>, imperfect: f64) -> Option
 
 /// Whether models that leave this can be trusted. The noise of a simulation is all there is; what a
 /// telescope's file has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
-pub fn trusts(maps: &[Residuals], noise: Option<Noise>) -> bool {
-    let simulated = noise.is_some();
-    match explained(maps, noise, if simulated { SIMULATED } else { ALLOWANCE }) {
-        Some(explained) if explained || simulated => explained,
-        _ => maps.iter().all(|map| map.even),
+pub fn trusts(maps: &MapSet, misfits: &[Misfit]) -> bool {
+    let imperfect = if maps.is_simulated() { SIMULATED } else { ALLOWANCE };
+    match explained(misfits, maps.noise, imperfect) {
+        Some(explained) if explained || maps.noise.is_some() => explained,
+        _ => misfits.iter().all(|map| map.even),
     }
 }
 
@@ -184,7 +186,7 @@ pub fn robust_sigma(residuals: impl Iterator<Item = f64>) -> Option<f64> {
     median.map(|median| median / 0.6745)
 }
 
-/// For maps of unknown noise: whether the residuals where the beam is bright stay near those where it is
+/// Where chi-square does not tell: whether the residuals where the beam is bright stay near those where it is
 /// faint, which are the noise, or at least within some per cent of the peak, which are the model's
 /// imperfections.
 fn is_even(map: &BeamMap, model: &[f64]) -> bool {
@@ -199,4 +201,52 @@ fn is_even(map: &BeamMap, model: &[f64]) -> bool {
         robust_sigma(chosen.map(|(p, m)| p - m)).unwrap_or(0.0)
     };
     median(true) <= 2.0 * median(false) + 0.08 * peak
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optics::beam_map::Sampling;
+
+    /// Beams of 41 by 41 samples: the map, and a model `times` as high.
+    fn beam(times: f64, sigma: Sigma) -> (BeamMap, Vec<f64>) {
+        let axis: Vec<f64> = (0..41).map(|i| f64::from(i) - 20.0).collect();
+        let at = |i: usize| (-(axis[i % 41].powi(2) + axis[i / 41].powi(2)) / 50.0).exp();
+        // Noise without a pattern, of a standard deviation of 0.01.
+        let noise = |i: usize| 0.0141 * (1.7 * (i * i % 1009) as f64).sin();
+        let power: Vec<f64> = (0..41 * 41).map(|i| at(i) + noise(i)).collect();
+        let model = (0..power.len()).map(|i| times * at(i)).collect();
+        let sampling = Sampling::Raster { u: axis.clone(), v: axis };
+        (BeamMap { name: "beam".into(), defocus: 0.0, sampling, power, sigma }, model)
+    }
+
+    #[test]
+    fn a_wrong_model_is_not_trusted_whether_the_noise_is_known_or_not() {
+        let known = Noise { additive: 0.01, ..Noise::default() };
+        for (noise, sigma) in [
+            (None, Sigma::Unknown),
+            (None, Sigma::Constant(0.01)),
+            (Some(known), Sigma::Constant(0.01)),
+            // As a simulation without noise has it.
+            (Some(Noise::default()), Sigma::Unknown),
+        ] {
+            for (times, right) in [(1.0, true), (0.5, false)] {
+                let (map, model) = beam(times, sigma.clone());
+                let misfit = Misfit::of(&map, noise, &model);
+                let maps = MapSet { maps: vec![map], noise, seed: Some(1), ..MapSet::default() };
+                assert_eq!(trusts(&maps, &[misfit]), right, "{noise:?} {sigma:?} {times}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_map_may_be_a_little_wrong_but_not_a_simulation() {
+        let noise = Some(Noise { additive: 0.01, ..Noise::default() });
+        let (map, model) = beam(1.018, Sigma::Constant(0.01));
+        let misfit = Misfit::of(&map, noise, &model);
+        let mut maps = MapSet { maps: vec![map], noise, ..MapSet::default() };
+        assert!(trusts(&maps, &[misfit]));
+        maps.seed = Some(1);
+        assert!(!trusts(&maps, &[misfit]));
+    }
 }

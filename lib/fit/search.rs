@@ -7,7 +7,7 @@ use super::likelihood::Likelihood;
 use super::minimise::Minimum;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
-use super::quality::{self, Residuals};
+use super::quality::{self, Misfit};
 use super::result::Evaluations;
 use super::stage::{Objective, Report, Stage};
 use crate::device::Precision;
@@ -23,10 +23,11 @@ pub struct Found<'a> {
     /// All parameters at the optimum.
     pub at: Vec<f64>,
     pub minimum: Minimum,
-    /// What the model leaves of the maps there, and the maps' models, where these are asked for.
-    pub residuals: Vec<Residuals>,
+    /// What the model leaves of every map there.
+    pub misfits: Vec<Misfit>,
+    /// The models of the maps, where these are asked for.
     pub models: Vec<Vec<f64>>,
-    /// Whether they can be trusted.
+    /// Whether the optimum can be trusted.
     pub trusted: bool,
     pub evaluations: Evaluations,
 }
@@ -110,17 +111,17 @@ fn settle<'a>(
         let minimum = stage.descend(&mut objective, &mut at, report)?;
         evaluations.coarse += minimum.evaluations;
         let next = levels.get(i + 1);
-        let samples = |maps: &MapSet| maps.maps.iter().map(|m| m.sampling.len()).sum::<usize>();
-        let ahead = samples(next.map_or(maps, |next| &next.maps));
-        // What the minimiser learned is less than what the curvature here tells. That takes as long as about
-        // half an evaluation a parameter, and saves some of those to come where these were many.
-        let worth = minimum.evaluations * ahead > 2 * which.len() * samples(&level.maps);
+        let ahead = next.map_or(maps, |next| &next.maps).samples();
+        // The curvature taken afresh is better than what the minimiser learned. It costs about half an
+        // evaluation of this level for each parameter, and spares some of the next level's, the more the more
+        // this one needed.
+        let worth = minimum.evaluations * ahead > 2 * which.len() * level.maps.samples();
         let fresh = worth
             .then(|| covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at));
+        let curved = fresh.flatten().unwrap_or(minimum.inverse);
         // More samples have so much more curvature.
         let share = level.share / next.map_or(1.0, |next| next.share);
-        let best = fresh.flatten().unwrap_or(minimum.inverse);
-        inverse = Some(best.iter().map(|v| v * share).collect());
+        inverse = Some(curved.iter().map(|v| v * share).collect());
         problem = match next {
             Some(next) => problem.with_maps(&next.maps, &next.options)?,
             None => problem.with_maps(maps, options)?,
@@ -143,10 +144,10 @@ fn settle<'a>(
         minimum = descend(None, "all parameters again")?;
     }
     drop(objective);
-    let (residuals, models) = quality::residuals(&problem, &at, options.models);
-    let trusted = quality::trusts(&residuals, maps.noise);
+    let (misfits, models) = quality::misfits(&problem, &at, options.models);
+    let trusted = quality::trusts(maps, &misfits);
     let evaluations = *evaluations;
-    Ok(Found { problem, which, at, minimum, residuals, models, trusted, evaluations })
+    Ok(Found { problem, which, at, minimum, misfits, models, trusted, evaluations })
 }
 
 /// Where the noise is not known, the scale comes from what the least-squares fit left: the same

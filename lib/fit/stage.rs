@@ -89,7 +89,7 @@ impl Stage<'_> {
         let mut all: Vec<f64> = parameters.iter().map(|&i| scaled(i, at[i])).collect();
         let mut gradient = vec![0.0; all.len()];
         let ones = vec![1.0; self.which.len()];
-        let minimum = function.together(|function| {
+        let minimum = function.with_team(|function| {
             minimise(
                 |x, g| {
                     places.iter().zip(x).for_each(|(&place, &x)| all[place] = x);

@@ -4,7 +4,7 @@ use super::covariance;
 use super::degenerate;
 use super::prior;
 use super::problem::Problem;
-use super::quality::Residuals;
+use super::quality::Misfit;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
 use super::search::Found;
 use super::surface;
@@ -13,19 +13,19 @@ use crate::optics::beam_map::BeamMap;
 use crate::optics::model;
 use ndarray::Array2;
 
-/// Describes the optimum `at` of the parameters `which`.
+/// Describes the optimum that a search has found.
 ///
 /// # Errors
 /// Maps that the model cannot describe.
 pub fn summarise(mut found: Found) -> Result<FitResult> {
     let models = std::mem::take(&mut found.models);
-    let Found { problem, which, at, minimum, residuals, evaluations, .. } = &found;
+    let Found { problem, which, at, minimum, misfits, evaluations, .. } = &found;
     let (options, maps) = (problem.options, &problem.maps.maps);
     let (covariance, flat) = match options.errors {
         true => covariance::covariance(problem, which, at)?,
         false => (None, Vec::new()),
     };
-    let each = |(k, (map, left)): (usize, (&BeamMap, &Residuals))| {
+    let each = |(k, (map, left)): (usize, (&BeamMap, &Misfit))| {
         let (rms, peak) = ((left.square / left.samples.max(1) as f64).sqrt(), map.peak());
         MapSummary {
             name: map.name.clone(),
@@ -38,12 +38,12 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
             residual_rms_over_peak: rms / peak,
         }
     };
-    let summaries = maps.iter().zip(residuals).enumerate().map(each).collect();
-    let samples = residuals.iter().map(|left| left.samples).sum::<usize>();
-    let chi2 = residuals.iter().map(|left| left.chi2).sum::<Option<f64>>();
+    let summaries = maps.iter().zip(misfits).enumerate().map(each).collect();
+    let samples = misfits.iter().map(|left| left.samples).sum::<usize>();
+    let chi2 = misfits.iter().map(|left| left.chi2).sum::<Option<f64>>();
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = chi2.map(|chi2| chi2 / degrees).filter(|c| c.is_finite());
-    let doubt = doubt(&found, maps.len(), covariance.as_ref(), &flat);
+    let doubt = doubt(&found, covariance.as_ref(), &flat);
     let (status, message) = if !minimum.converged {
         ("not converged", "the minimiser stopped before the likelihood settled".to_string())
     } else if let Some(doubt) = doubt {
@@ -118,15 +118,10 @@ fn at_bound(problem: &Problem, at: &[f64], i: usize) -> bool {
 }
 
 /// Why an optimum should not be trusted, if there is a reason.
-fn doubt(
-    found: &Found,
-    maps: usize,
-    covariance: Option<&Array2<f64>>,
-    flat: &[Vec<usize>],
-) -> Option<String> {
+fn doubt(found: &Found, covariance: Option<&Array2<f64>>, flat: &[Vec<usize>]) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.at);
     let name = |i: usize| problem.parameters[i].name.as_str();
-    let gains = (0..maps).map(|k| problem.model.of_map(model::GAIN, k));
+    let gains = (0..problem.maps.maps.len()).map(|k| problem.model.of_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
         if at[gain] <= problem.bounds[gain].0 * 1.0001 {
             return Some(format!(

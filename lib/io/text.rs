@@ -1,4 +1,4 @@
-//! Beam maps from text: `u v power` a line.
+//! Beam maps from and to text: `u v power` a line.
 //!
 //! `u, v` in radians, separated by blanks or commas; lines that are empty or begin with `#` are passed
 //! over, and so is what follows a `#`. Lines that make up a full raster, in any order, become one.
@@ -51,21 +51,26 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
 /// One map, `provenance` and what is known of it in lines with a `#`.
 ///
 /// # Errors
-/// Another number of maps than one.
+/// Another number of maps than one, and a map that [`read_map`] would refuse.
 pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
     let [map] = &maps.maps[..] else {
         return Err(one_map(maps.maps.len()));
     };
+    power::check(&map.power, map.sampling.len(), &map.name)?;
+    let shift = maps.shift.first().copied();
     let known = [
         ("wavelength_m", maps.wavelength),
         ("defocus_m", Some(map.defocus)),
+        ("shift_x_m", shift.map(|shift| shift[0])),
+        ("shift_y_m", shift.map(|shift| shift[1])),
         ("chop_rad", maps.chop),
         ("source_radius_rad", maps.source_radius),
         ("bandwidth_hz", maps.bandwidth),
     ];
     let known = known.iter().filter_map(|(name, value)| Some(format!("{name} {:?}", (*value)?)));
     let header = provenance.iter().cloned().chain(known).chain(["u v power".to_string()]);
-    let mut text: String = header.map(|line| format!("# {line}\n")).collect();
+    let mut text: String =
+        header.map(|line| format!("# {}\n", line.replace(['\n', '\r'], " "))).collect();
     let mut line = |u: f64, v: f64, power: f64| text += &format!("{u:?} {v:?} {power:?}\n");
     match &map.sampling {
         Sampling::Raster { u, v } => {
@@ -79,7 +84,7 @@ pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
-/// That there are other than one.
+/// The error for any number of maps but one.
 pub fn one_map(count: usize) -> Error {
     let what =
         format!("text holds one map, but there are {count}; give one --defocus, or write FITS");
@@ -148,7 +153,7 @@ mod tests {
             let (name, sigma) = ("x".to_string(), Sigma::Unknown);
             let map = BeamMap { name, defocus: -0.02, sampling, power, sigma };
             let mut set = MapSet { maps: vec![map], chop: Some(1e-4), ..MapSet::default() };
-            let bytes = write_map(&set, &["--order 5".to_string()]).unwrap();
+            let bytes = write_map(&set, &["--like=a\nb".to_string()]).unwrap();
             let back = read_map(&bytes, "x", -0.02).unwrap();
             assert_eq!(format!("{back:?}"), format!("{:?}", set.maps[0]));
             set.maps.push(set.maps[0].clone());

@@ -76,9 +76,9 @@ impl BeamMap {
         let highest = |block: &[f64]| block.iter().copied().fold(f64::NAN, f64::max);
         let peaks: Vec<f64> = self.power.par_chunks(BLOCK).map(highest).collect();
         let peak = peaks.iter().copied().fold(f64::NAN, f64::max);
-        let brightest = peaks.iter().position(|p| *p == peak);
+        let brightest = peaks.iter().rposition(|p| *p == peak);
         let in_block = |k: usize| k * BLOCK..((k + 1) * BLOCK).min(self.power.len());
-        let brightest = brightest.and_then(|k| in_block(k).find(|&i| self.power[i] == peak));
+        let brightest = brightest.and_then(|k| in_block(k).rfind(|&i| self.power[i] == peak));
         let mut best = brightest.map_or(f64::NAN, around);
         for k in (0..peaks.len()).filter(|&k| !peaks[k].is_nan()) {
             // A median above all so far has a sample above it in its middle or next to it.
@@ -178,14 +178,25 @@ pub struct MapSet {
     pub aperture: Option<ApertureGrid>,
     /// The illumination's kind (`gaussian`, `pedestal`, ...), for simulated maps.
     pub illumination: Option<String>,
-    /// For simulated maps.
+    /// All noise there is: of simulated maps, and where the user says it.
     pub noise: Option<Noise>,
+    /// For simulated maps.
     pub seed: Option<u64>,
     /// The parameters that a simulation used: name (`z5`, `sigma`, `gain[0]`) and value, SI.
     pub truth: Vec<(String, f64)>,
 }
 
 impl MapSet {
+    /// Whether they are a simulation's, whose noise came with them.
+    pub fn is_simulated(&self) -> bool {
+        self.noise.is_some() && self.seed.is_some()
+    }
+
+    /// How many samples all maps have together.
+    pub fn samples(&self) -> usize {
+        self.maps.iter().map(|map| map.sampling.len()).sum()
+    }
+
     /// What blurs the maps; what nobody says does not.
     pub fn blur(&self) -> Blur {
         Blur { radius: self.source_radius.unwrap_or(0.0), bandwidth: self.bandwidth.unwrap_or(0.0) }

@@ -41,31 +41,20 @@ pub struct SimulateOptions {
     pub backend: Backend,
 }
 
-/// Simulates maps; they carry the truth and the noise.
-///
-/// # Errors
-/// Unknown parameters, and grids that do not suit the dish.
-pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
+/// The maps of a simulation before it has been run: all that is known of them but their samples.
+pub fn without_samples(telescope: &Telescope, options: &SimulateOptions) -> MapSet {
     let axis = options.grid.sky_axis(telescope.radius, options.wavelength);
     let pixels = Sampling::Raster { u: axis.clone(), v: axis };
-    let maps: Vec<BeamMap> = options
-        .defocus
-        .iter()
-        .enumerate()
-        .map(|(i, &defocus)| BeamMap {
-            name: format!("MAP{i}"),
-            defocus,
-            sampling: options.samplings.get(i).unwrap_or(&pixels).clone(),
-            power: Vec::new(),
-            sigma: Sigma::Unknown,
-        })
-        .collect();
-    let highest = |name: &str| super::model::mode_of(name).map(|m| m.n);
-    let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
-    let order = options.order.max(asked.unwrap_or(0));
+    let map = |(i, &defocus)| BeamMap {
+        name: format!("MAP{i}"),
+        defocus,
+        sampling: options.samplings.get(i).unwrap_or(&pixels).clone(),
+        power: Vec::new(),
+        sigma: Sigma::Unknown,
+    };
     let said = |value: f64| (value > 0.0).then_some(value);
-    let mut set = MapSet {
-        maps,
+    MapSet {
+        maps: options.defocus.iter().enumerate().map(map).collect(),
         wavelength: Some(options.wavelength),
         telescope: Some(telescope.name.clone()),
         aperture: options.samplings.is_empty().then_some(options.grid),
@@ -77,7 +66,18 @@ pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapS
         source_radius: said(options.blur.radius),
         bandwidth: said(options.blur.bandwidth),
         ..MapSet::default()
-    };
+    }
+}
+
+/// Simulates maps; they carry the truth and the noise.
+///
+/// # Errors
+/// Unknown parameters, and grids that do not suit the dish.
+pub fn simulate(telescope: &Telescope, options: &SimulateOptions) -> Result<MapSet> {
+    let mut set = without_samples(telescope, options);
+    let highest = |name: &str| super::model::mode_of(name).map(|m| m.n);
+    let asked = options.parameters.iter().filter_map(|(name, _)| highest(name)).max();
+    let order = options.order.max(asked.unwrap_or(0));
     let model = Model::of(telescope, options.wavelength, order, &set, options.grid, TOLERANCE)?;
     let names = || options.parameters.iter().map(|(name, _)| name.as_str());
     let model = model.weighted(amplitude_order(names()));

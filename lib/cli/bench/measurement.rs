@@ -2,7 +2,7 @@
 
 use super::case::Loaded;
 use super::processor;
-use crate::device::{Backend, Precision};
+use crate::device::{Backend, Precision, with_team};
 use crate::error::{Error, Result};
 use crate::fit::result::Images;
 use crate::fit::{FitOptions, FitResult, Progress, fit};
@@ -152,12 +152,13 @@ fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
     let x = vec![0.0; which.len()];
     let record = || problem.function(&which, &problem.start);
     let mut function = record();
-    let forward = median_seconds(|| function.value(&x));
+    // As a minimiser does.
+    let threads = rayon::current_num_threads();
+    let forward = with_team(threads, || median_seconds(|| function.value(&x)));
     drop(function);
     function = record();
     let mut gradient = x.clone();
-    // As a minimiser does.
-    let both = function.together(|function| {
+    let both = with_team(threads, || {
         median_seconds(|| function.value_and_gradient_into(&x, &mut gradient))
     });
     Ok((forward, both))

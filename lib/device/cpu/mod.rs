@@ -93,6 +93,7 @@ pub struct Cpu<T: Real> {
     partials: Shared<f64>,
     totals: Vec<f64>,
     workspaces: Workspaces<T>,
+    /// For runs by themselves; within [`with_team`](crate::device::with_team) that one serves.
     team: Team,
     scatters: Scatters<T>,
 }
@@ -411,8 +412,7 @@ impl<T: Real> Cpu<T> {
     }
 }
 
-/// Calls `one` with the number of who does it, and that of every thing and of each of its parts, of which there
-/// are `parts`.
+/// Calls `one(member, (which, part))` for every part of every thing; `parts` tells how many each has.
 fn each(
     crew: &Crew,
     parts: impl Iterator<Item = usize> + Clone + Sync,

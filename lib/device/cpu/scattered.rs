@@ -112,7 +112,7 @@ impl<T: Real> Scatter<T> {
     /// One part of a stage of the transform, from the pixels' `field` to the samples `out`.
     ///
     /// # Safety
-    /// Each part is called once at a time, and those of a stage when all of the stage before have
+    /// Each part is called once, and those of a stage when all of the stage before have
     /// ended. Nobody else uses the buffers, nor `out`.
     unsafe fn forward(
         &self,

@@ -6,10 +6,14 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// How often to look before letting others have the core: some ten microseconds.
 const PATIENCE: usize = 500;
+/// For how long nothing may happen before a helper goes: who reports progress may be held up.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// The number of the job when there will be no more.
 const ENDED: usize = usize::MAX;
@@ -24,6 +28,8 @@ pub struct Team {
     shares: Box<[Share]>,
     said: Said,
     left: Left,
+    /// Whether a helper has panicked.
+    broken: AtomicBool,
 }
 
 /// What the leader tells the others, on one cache line.
@@ -45,6 +51,9 @@ struct Left(AtomicUsize);
 thread_local! {
     /// The team that this thread leads.
     static LED: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+    /// Whether this thread is in the middle of a lead. While it waits there it may come to any task of the
+    /// pool, but must not become a helper: its own work would wait for another's to end, or for itself.
+    static LEADS: Cell<bool> = const { Cell::new(false) };
 }
 
 // SAFETY: `job` is written by the leader when no part of a job is left, and read by those who have taken a
@@ -90,19 +99,24 @@ impl Team {
     }
 
     /// Calls `work`, and meanwhile has those threads of this pool look out for jobs that have nothing else to
-    /// do. Allocates nothing. A thread that leads a team already goes on with that one.
+    /// do; who has come stays to the end. Allocates nothing. A thread that leads a team already goes on with
+    /// that one.
     pub fn lead<R: Send>(&mut self, work: impl FnOnce() -> R + Send) -> R {
         let helpers = self.shares.len().min(rayon::current_num_threads()).saturating_sub(1);
         if helpers == 0 || !LED.get().is_null() {
             return work();
         }
-        *self.said.number.get_mut() = 0;
+        (*self.said.number.get_mut(), *self.broken.get_mut()) = (0, false);
         let team = &*self;
+        let busy = LEADS.replace(true);
+        let _after = Finally(|| LEADS.set(busy));
         let lead = || {
-            // Another one, where a thread that waits in the middle of its own work has come to this.
+            let busy = LEADS.replace(true);
+            // This may be another thread, which waits inside a team's work of its own: that team comes back.
             let before = LED.replace(team);
             let _end = Finally(|| {
                 LED.set(before);
+                LEADS.set(busy);
                 team.said.number.store(ENDED, Ordering::Release);
             });
             work()
@@ -117,9 +131,8 @@ impl Team {
             rayon::join(|| self.help(first, middle), || self.help(middle + 1, last));
             return;
         }
-        let mut seen = 0;
-        loop {
-            wait_until(|| self.said.number.load(Ordering::Acquire) != seen);
+        let (mut seen, busy) = (0, LEADS.get());
+        while !busy && wait_until(|| self.said.number.load(Ordering::Acquire) != seen, IDLE) {
             seen = self.said.number.load(Ordering::Acquire);
             if seen == ENDED {
                 return;
@@ -145,20 +158,22 @@ impl Team {
             share.0.store(packed, Ordering::Release);
         }
         self.said.number.fetch_add(1, Ordering::Release);
-        let _end = Finally(|| {
+        let end = Finally(|| {
             // There are some only after a panic.
             while self.next(0, members).is_some() {
                 self.left.0.fetch_sub(1, Ordering::Release);
             }
-            wait_until(|| self.left.0.load(Ordering::Acquire) == 0);
+            wait_until(|| self.left.0.load(Ordering::Acquire) == 0, Duration::MAX);
         });
         self.work(0);
+        drop(end);
+        assert!(!self.broken.load(Ordering::Relaxed), "another thread of the team has panicked");
     }
 
     /// Works on parts of the job, as this member, until all are taken.
     fn work(&self, member: usize) {
-        // By the time a part is taken there may be another job, of fewer members: any number may come to
-        // a part of any job.
+        // By the time a part is taken there may be another job, of fewer members: a member of any number may
+        // come to it.
         let members = self.said.members.load(Ordering::Relaxed);
         if member >= members {
             return;
@@ -166,6 +181,9 @@ impl Team {
         // Told at the end only, or when a part panics: each word costs both sides a cache line.
         let taken = Cell::new(0);
         let _done = Finally(|| {
+            if std::thread::panicking() {
+                self.broken.store(true, Ordering::Relaxed);
+            }
             if taken.get() > 0 {
                 self.left.0.fetch_sub(taken.get(), Ordering::Release);
             }
@@ -190,6 +208,8 @@ impl Team {
 pub struct Crew<'t> {
     team: Option<&'t Team>,
     members: usize,
+    /// Only the leader's thread may share jobs.
+    stays: PhantomData<*const ()>,
 }
 
 impl Crew<'_> {
@@ -197,7 +217,8 @@ impl Crew<'_> {
     pub fn with<R>(most: usize, work: impl FnOnce(&Crew) -> R) -> R {
         // SAFETY: `lead` keeps the team, and forgets it here before it returns.
         let team = unsafe { LED.get().as_ref() };
-        work(&Crew { team, members: team.map_or(1, |team| team.shares.len().min(most)) })
+        let members = team.map_or(1, |team| team.shares.len().min(most));
+        work(&Crew { team, members, stays: PhantomData })
     }
 
     /// Calls `one` for each of `parts` parts, by any member, whose number comes first, and in any order, and
@@ -212,13 +233,22 @@ impl Crew<'_> {
     }
 }
 
-/// Looks until something has happened.
-fn wait_until(happened: impl Fn() -> bool) {
-    let mut looks = 0;
-    while !happened() {
-        looks += 1;
-        if looks < PATIENCE { spin_loop() } else { std::thread::yield_now() }
+/// Looks until something has happened, or `most` has passed. Returns whether it has.
+fn wait_until(happened: impl Fn() -> bool, most: Duration) -> bool {
+    for _ in 0..PATIENCE {
+        if happened() {
+            return true;
+        }
+        spin_loop();
     }
+    let begun = Instant::now();
+    while !happened() {
+        if begun.elapsed() > most {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 /// Does something at the end of its scope, even when that is a panic.
@@ -276,7 +306,7 @@ mod tests {
                 // Each part waits until all members have one.
                 crew.each(3, |member, _| {
                     who.lock().unwrap().insert(member);
-                    wait_until(|| who.lock().unwrap().len() == 3);
+                    wait_until(|| who.lock().unwrap().len() == 3, Duration::MAX);
                 });
             });
             let sum = AtomicUsize::new(0);
@@ -294,6 +324,28 @@ mod tests {
                 }
             });
             assert_eq!(sum.into_inner(), 20 * 30 * 45);
+        });
+    }
+
+    #[test]
+    fn a_leader_may_wait_for_its_pool() {
+        use rayon::prelude::*;
+        on(3, || {
+            let sum = AtomicUsize::new(0);
+            (0..40).into_par_iter().for_each(|_| {
+                Team::new(3).lead(|| {
+                    // While it waits here it may come to its own team's helpers, and to those of others.
+                    (0..50).into_par_iter().for_each(|i| {
+                        sum.fetch_add(i, Ordering::Relaxed);
+                    });
+                    Crew::with(3, |crew| {
+                        crew.each(9, |_, i| {
+                            sum.fetch_add(i, Ordering::Relaxed);
+                        });
+                    });
+                });
+            });
+            assert_eq!(sum.into_inner(), 40 * (1225 + 36));
         });
     }
 

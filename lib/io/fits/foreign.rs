@@ -1,7 +1,9 @@
-//! Beam maps as other packages read them: the layouts of pyoof and of OOF (see [`crate::io::fits`]).
+//! Beam maps as other packages read them: the layouts of pyoof and of OOF, which the GBT's are (see
+//! [`crate::io::fits`]).
 //!
-//! Neither has a place for blanks, for a sub-reflector moved sideways, for a band, nor for what made a
-//! simulation.
+//! Refused is what they have no place for and a fit would need: blanks, a sub-reflector moved sideways, a band; by
+//! pyoof also a second beam, a source that is a disc, and other than three rasters. Left out is what made a
+//! simulation: truth, noise but for OOF's `UFNU`, illumination and aperture; pyoof's has no noise at all.
 
 use super::memory::{Values, Writer};
 use super::output::{check_map, points, write_provenance};
@@ -17,7 +19,36 @@ const ARCSECONDS: f64 = 3600.0 * 180.0 / std::f64::consts::PI;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     Pyoof,
-    Oof,
+    Gbt,
+}
+
+/// Whether a layout has room for maps, whose samples need not be there yet.
+///
+/// # Errors
+/// What it has no room for.
+pub fn check_layout(maps: &MapSet, layout: Layout) -> Result<()> {
+    let pyoof = layout == Layout::Pyoof;
+    let lost = [
+        (!maps.shift.is_empty(), "a sub-reflector that is moved sideways"),
+        (maps.blur().bandwidth > 0.0, "a bandwidth"),
+        (maps.maps.iter().any(|m| m.blanks() > 0), "blanks"),
+        (pyoof && maps.chop.is_some(), "a second beam"),
+        (pyoof && maps.blur().radius > 0.0, "a source that is a disc"),
+    ];
+    if let Some((_, what)) = lost.iter().find(|(lost, _)| *lost) {
+        let name = if pyoof { "pyoof" } else { "gbt" };
+        return Err(Error::usage(format!("--format {name} has no place for {what}")));
+    }
+    let rasters = maps.maps.iter().all(|m| matches!(m.sampling, Sampling::Raster { .. }));
+    let names: Vec<&str> = maps.maps.iter().map(name_of).collect();
+    let all = ["MINUS OOF", "ZERO OOF", "PLUS OOF"].iter().all(|name| names.contains(name));
+    if pyoof && !(names.len() == 3 && all && rasters) {
+        return Err(Error::usage(
+            "--format pyoof holds three rasters, with the sub-reflector below, at and above focus; give \
+             --defocus, as in --defocus=-25mm,0mm,25mm",
+        ));
+    }
+    Ok(())
 }
 
 /// The maps in another package's layout. `provenance` becomes HISTORY cards.
@@ -25,33 +56,20 @@ pub enum Layout {
 /// # Errors
 /// Maps that the layout has no room for, and those that [`super::read_maps`] would refuse.
 pub fn write_foreign(maps: &MapSet, provenance: &[String], layout: Layout) -> Result<Vec<u8>> {
-    let lost = [
-        (maps.maps.is_empty(), "there are no maps to write"),
-        (!maps.shift.is_empty(), "it has no place for a sub-reflector that is moved sideways"),
-        (maps.blur().bandwidth > 0.0, "it has no place for a bandwidth"),
-        (maps.wavelength.is_none(), "it needs a wavelength"),
-        (maps.maps.iter().any(|m| m.blanks() > 0), "it has no place for blanks"),
-        (
-            layout == Layout::Pyoof && (maps.chop.is_some() || maps.blur().radius > 0.0),
-            "it has no place for a second beam or an extended source",
-        ),
-    ];
-    if let Some((_, what)) = lost.iter().find(|(lost, _)| *lost) {
-        let name = match layout {
-            Layout::Pyoof => "pyoof's",
-            Layout::Oof => "OOF's",
-        };
-        return Err(Error::usage(format!("cannot write these maps in {name} layout: {what}")));
+    if maps.maps.is_empty() {
+        return Err(Error::failed("there are no maps to write"));
     }
+    check_layout(maps, layout)?;
     let mut writer = Writer::new()?;
     write_primary(&mut writer, maps, layout)?;
     write_provenance(&mut writer, provenance)?;
-    for (map, name) in maps.maps.iter().zip(names(&maps.maps, layout)?) {
+    for (i, map) in maps.maps.iter().enumerate() {
+        let name = format!("MAP{i}");
         check_map(map, &name, false)?;
         power::check(&map.power, map.sampling.len(), &name)?;
         match layout {
-            Layout::Pyoof => write_pyoof(&mut writer, map, &name)?,
-            Layout::Oof => write_oof(&mut writer, map, &name)?,
+            Layout::Pyoof => write_pyoof(&mut writer, map)?,
+            Layout::Gbt => write_gbt(&mut writer, map, &name)?,
         }
         writer.number("DZ", map.defocus, "[m] sub-reflector displacement")?;
     }
@@ -59,61 +77,59 @@ pub fn write_foreign(maps: &MapSet, provenance: &[String], layout: Layout) -> Re
 }
 
 fn write_primary(writer: &mut Writer, maps: &MapSet, layout: Layout) -> Result<()> {
-    let wavelength = maps.wavelength.unwrap_or_default();
+    let wavelength = maps.wavelength.ok_or_else(|| Error::failed("maps without a wavelength"))?;
     let telescope = maps.telescope.as_deref().unwrap_or_default();
     writer.number("FREQ", SPEED_OF_LIGHT / wavelength, "[Hz]")?;
-    writer.text("OBJECT", maps.object.as_deref().unwrap_or("simulated"), "source")?;
-    writer.number("MEANEL", maps.elevation.unwrap_or(0.0).to_degrees(), "[deg]")?;
+    // pyoof wants them all. (The date depends on no clock.)
+    let wanted = layout == Layout::Pyoof;
+    match &maps.object {
+        None if wanted => writer.text("OBJECT", "", "not known")?,
+        None => {}
+        Some(object) => writer.text("OBJECT", object, "source")?,
+    }
+    match maps.elevation {
+        None if wanted => writer.number("MEANEL", 0.0, "[deg] not known")?,
+        None => {}
+        Some(elevation) => writer.number("MEANEL", elevation.to_degrees(), "[deg]")?,
+    }
     match layout {
         Layout::Pyoof => {
             writer.text("TELESCOP", telescope, "")?;
             writer.number("WAVEL", wavelength, "[m]")?;
-            // pyoof wants one; output depends on no clock.
             writer.text("DATE_OBS", "", "not known")
         }
-        Layout::Oof => {
+        Layout::Gbt => {
             writer.text("TELESC", telescope, "")?;
-            let chop = maps.chop.unwrap_or(0.0) * ARCSECONDS;
-            writer.number("CHOPTHR", chop, "[arcsec] second, negative beam at u + CHOPTHR")?;
+            if let Some(chop) = maps.chop {
+                let comment = "[arcsec] second, negative beam at u + CHOPTHR";
+                writer.number("CHOPTHR", chop * ARCSECONDS, comment)?;
+            }
             writer.number("OBJRADS", maps.blur().radius, "[rad] radius of the source")
         }
     }
 }
 
-/// Names of the tables. pyoof finds its three by theirs.
-fn names(maps: &[BeamMap], layout: Layout) -> Result<Vec<String>> {
-    if layout == Layout::Oof {
-        return Ok((0..maps.len()).map(|i| format!("MAP{i}")).collect());
+/// The name of a table, by which pyoof finds its three.
+fn name_of(map: &BeamMap) -> &'static str {
+    match map.defocus {
+        dz if dz < 0.0 => "MINUS OOF",
+        dz if dz > 0.0 => "PLUS OOF",
+        _ => "ZERO OOF",
     }
-    let rasters = maps.iter().all(|m| matches!(m.sampling, Sampling::Raster { .. }));
-    let name = |map: &BeamMap| match map.defocus.total_cmp(&0.0) {
-        _ if map.defocus == 0.0 => "ZERO OOF",
-        std::cmp::Ordering::Less => "MINUS OOF",
-        _ => "PLUS OOF",
-    };
-    let names: Vec<String> = maps.iter().map(|map| name(map).to_string()).collect();
-    let all = ["MINUS OOF", "ZERO OOF", "PLUS OOF"].iter().all(|n| names.iter().any(|m| m == n));
-    if names.len() != 3 || !all || !rasters {
-        return Err(Error::usage(
-            "pyoof reads three rasters, with the sub-reflector below, at and above focus; give --defocus, \
-             as in --defocus=-25mm,0mm,25mm",
-        ));
-    }
-    Ok(names)
 }
 
-fn write_pyoof(writer: &mut Writer, map: &BeamMap, name: &str) -> Result<()> {
+fn write_pyoof(writer: &mut Writer, map: &BeamMap) -> Result<()> {
     let (u, v) = points(&map.sampling);
     let columns = [
         ("U", "rad", Values::Numbers(&u)),
         ("V", "rad", Values::Numbers(&v)),
         ("BEAM", "", Values::Numbers(&map.power)),
     ];
-    writer.table(name, &columns)
+    writer.table(name_of(map), &columns)
 }
 
 /// OOF's positions are the pointing minus the source.
-fn write_oof(writer: &mut Writer, map: &BeamMap, name: &str) -> Result<()> {
+fn write_gbt(writer: &mut Writer, map: &BeamMap, name: &str) -> Result<()> {
     let (mut u, mut v) = points(&map.sampling);
     u.iter_mut().chain(&mut v).for_each(|x| *x = -*x);
     let sigma = match &map.sigma {

@@ -21,12 +21,12 @@
 //! what is read back. The true parameters of map `i` are also in its header: `GAIN, OFFX, OFFY, BACKGND`.
 //!
 //! **pyoof's.** Primary `FREQ, WAVEL, MEANEL, OBJECT`; a table a map, key `DZ` \[m\], columns `U, V` \[rad\],
-//! `BEAM`.
+//! `BEAM`. (pyoof itself wants `DATE_OBS`, and finds its three maps by the names `MINUS OOF`, `ZERO OOF`, `PLUS OOF`.)
 //!
 //! **OOF's and GBT's.** Primary `TELESC, FREQ, OBJECT, MEANEL`, and for dual-beam receivers `CHOPTHR`
 //! \[arcsec\], as `CHOP` above, and `OBJRADS` \[rad\], as `SRCRAD`, where it is more than 0; a table a map, key `DZ` \[m\], columns
 //! `DX, DY` (the pointing minus the source, so `u = -DX, v = -DY`), `FNU` and `UFNU`, its standard
-//! deviation.
+//! deviation. (`TIME` is not read, and written as 0.)
 //!
 //! NaN and `BLANK` are blanks. CFITSIO reads and writes in memory only, behind a check of every header;
 //! files are handled one at a time.
@@ -42,7 +42,7 @@ mod output;
 #[cfg(test)]
 mod tests;
 
-pub use foreign::{Layout, write_foreign};
+pub use foreign::{Layout, check_layout, write_foreign};
 pub use input::read_maps;
 pub use output::write_maps;
 

@@ -251,7 +251,7 @@ fn maps_come_back_from_the_layouts_of_others() {
         ..simulated()
     };
     let provenance = ["--order 5".to_string()];
-    let of_oof = write_foreign(&set, &provenance, Layout::Oof).unwrap();
+    let of_oof = write_foreign(&set, &provenance, Layout::Gbt).unwrap();
     let back = read_maps(&of_oof, "a.fits").unwrap();
     // A table has its noise by the sample, and the distance of the beams in arc seconds.
     assert_eq!(back.maps[0].sigma, Sigma::PerSample(vec![0.25; 40]));
@@ -276,9 +276,9 @@ fn maps_come_back_from_the_layouts_of_others() {
     };
     refused(set.clone(), Layout::Pyoof, "second beam");
     refused(MapSet { chop: None, source_radius: None, ..set }, Layout::Pyoof, "three rasters");
-    refused(MapSet { bandwidth: Some(1e9), ..plain.clone() }, Layout::Oof, "bandwidth");
+    refused(MapSet { bandwidth: Some(1e9), ..plain.clone() }, Layout::Gbt, "bandwidth");
     plain.maps[0].power[3] = f64::NAN;
-    refused(plain, Layout::Oof, "blanks");
+    refused(plain, Layout::Gbt, "blanks");
 }
 
 #[test]
