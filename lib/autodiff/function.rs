@@ -197,16 +197,19 @@ impl Function {
     /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`. Some directions
     /// are taken at once, and share what does not depend on them.
     pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
+        if directions.is_empty() {
+            return Vec::new();
+        }
         // As even as can be, so that few directions are computed for nothing.
         let runs = directions.len().div_ceil(DIRECTIONS);
-        let at_once = directions.len().div_ceil(runs.max(1));
+        let at_once = directions.len().div_ceil(runs);
         let (count, parameters) = (self.arrays.len(), self.count * (1 + at_once));
+        let run = self.run_of(What::Tangents(at_once));
         let mut products = Vec::new();
-        for some in directions.chunks(at_once.max(1)) {
+        for some in directions.chunks(at_once) {
             let mut at = x.to_vec();
             some.iter().for_each(|v| at.extend(v));
             at.resize(parameters, 0.0);
-            let run = self.run_of(What::Tangents(at_once));
             run.run(&at, &mut []);
             let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
             products.extend((0..some.len()).map(arrays));

@@ -4,8 +4,8 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::ArrayView2;
 
 /// A direction is told by the maps when its curvature, in a scale where every parameter alone has one of
-/// 1, is above this: the derivatives' rounding, in single precision, leaves 1e-14 and less (4e-15 of `amp` where every
-/// map has a gain); the least of real maps is above 1e-2.
+/// 1, is above this: the derivatives' rounding, in single precision, leaves 1e-14 and less (4e-15 of `amp` where
+/// every map has a gain); the least of real maps is above 1e-2.
 const LEAST: f64 = 1e-11;
 /// Parameters with a smaller part in a direction are not named.
 const PART: f64 = 0.1;

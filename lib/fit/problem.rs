@@ -352,8 +352,8 @@ impl<'a> Problem<'a> {
         .backend(self.options.backend)
     }
 
-    /// What `each` makes of a map's samples, in the order of the model's, and at once in the precision of the fit:
-    /// a copy of a large map in another is memory for nothing.
+    /// What `each` makes of a map's samples, in the order of the model's, and at once in the precision of the
+    /// fit: a copy of a large map in another is memory for nothing.
     fn arrange(&self, map: usize, values: &[f64], each: impl Fn(f64) -> f64 + Sync) -> Values {
         match self.options.precision {
             Precision::F64 => self.model.arrange(map, values, each).into(),
@@ -390,11 +390,6 @@ impl<'a> Problem<'a> {
             (tape.constant(0.0), models[maps].to_vec())
         })
         .backend(self.options.backend)
-    }
-
-    /// The model maps at some values of all parameters, in the order of the maps' samples.
-    pub fn model_maps(&self, all: &[f64]) -> Vec<Vec<f64>> {
-        self.models(all, |_, model| model)
     }
 
     /// What `each` makes of every map's number and its model at some values of all parameters, samples in the

@@ -12,7 +12,7 @@ use super::result::Evaluations;
 use super::stage::{Objective, Report, Stage};
 use crate::device::Precision;
 use crate::error::Result;
-use crate::optics::beam_map::{MapSet, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
 use crate::optics::telescope::Telescope;
 
 /// What a search ends with.
@@ -157,13 +157,13 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     if problem.options.scale.is_some() || !unknown {
         return;
     }
-    let models = problem.model_maps(at);
-    let mut residuals: Vec<f64> = Vec::new();
-    for (map, model) in problem.maps.maps.iter().zip(&models) {
-        let peak = map.robust_peak();
-        let pairs = map.power.iter().zip(model).filter(|(p, _)| !p.is_nan());
-        residuals.extend(pairs.map(|(p, m)| (p - m).abs() / peak));
-    }
+    let maps = &problem.maps.maps;
+    let peaks: Vec<f64> = maps.iter().map(BeamMap::robust_peak).collect();
+    let residuals = problem.models(at, |k, model| {
+        let pairs = maps[k].power.iter().zip(model).filter(|(p, _)| !p.is_nan());
+        pairs.map(|(p, m)| (p - m).abs() / peaks[k]).collect::<Vec<f64>>()
+    });
+    let residuals = residuals.concat();
     let fraction = match problem.likelihood.kind {
         LikelihoodKind::Gaussian => {
             (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len().max(1) as f64).sqrt()
@@ -179,7 +179,7 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
         Precision::F32 => 1e-5,
     };
     let fraction = fraction.max(least);
-    for (scale, map) in problem.likelihood.scales.iter_mut().zip(&problem.maps.maps) {
-        *scale = fraction * map.robust_peak();
+    for (scale, peak) in problem.likelihood.scales.iter_mut().zip(peaks) {
+        *scale = fraction * peak;
     }
 }

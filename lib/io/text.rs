@@ -71,15 +71,9 @@ pub fn write_map(maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
     let header = provenance.iter().cloned().chain(known).chain(["u v power".to_string()]);
     let mut text: String =
         header.map(|line| format!("# {}\n", line.replace(['\n', '\r'], " "))).collect();
-    let mut line = |u: f64, v: f64, power: f64| text += &format!("{u:?} {v:?} {power:?}\n");
-    match &map.sampling {
-        Sampling::Raster { u, v } => {
-            let places = v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v)));
-            places.zip(&map.power).for_each(|((u, v), &power)| line(u, v, power));
-        }
-        Sampling::Scattered { u, v } => {
-            u.iter().zip(v).zip(&map.power).for_each(|((&u, &v), &power)| line(u, v, power));
-        }
+    let (u, v) = map.sampling.points();
+    for ((u, v), power) in u.iter().zip(&v).zip(&map.power) {
+        text += &format!("{u:?} {v:?} {power:?}\n");
     }
     Ok(text.into_bytes())
 }

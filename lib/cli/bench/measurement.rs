@@ -152,13 +152,13 @@ fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
     let x = vec![0.0; which.len()];
     let record = || problem.function(&which, &problem.start);
     let mut function = record();
-    // As a minimiser does.
+    // With threads at hand, as a minimiser has them.
     let threads = rayon::current_num_threads();
     let forward = with_team(threads, || median_seconds(|| function.value(&x)));
     drop(function);
     function = record();
     let mut gradient = x.clone();
-    let both = with_team(threads, || {
+    let both = function.with_team(|function| {
         median_seconds(|| function.value_and_gradient_into(&x, &mut gradient))
     });
     Ok((forward, both))

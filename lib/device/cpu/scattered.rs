@@ -24,7 +24,8 @@ use windows::{gather, spread};
 const BANDS: usize = 64;
 /// Rows of a product that a thread takes at a time.
 const ROWS: usize = 16;
-/// What a transform is made of, one after the other: to or from the pixels, two products, to or from the samples.
+/// What a transform is made of, one after the other: to or from the pixels, two products, to or from the
+/// samples.
 const STAGES: usize = 4;
 
 /// A transform, prepared for one precision.
@@ -124,7 +125,8 @@ impl<T: Real> Scatter<T> {
         let (x, y) = (&self.plan.x, &self.plan.y);
         let [of_pixels, of_folded, of_half, of_grid] = self.lengths();
         let Buffers { pixels, folded, half, grid } = buffers;
-        // SAFETY: a stage writes what no other part of it writes or reads, and reads what the stage before wrote.
+        // SAFETY: a stage writes what no other part of it writes or reads, and reads what the stage before
+        // wrote.
         unsafe {
             match stage {
                 0 => {
@@ -208,8 +210,8 @@ impl<T: Real> Buffers<T> {
     }
 }
 
-/// Some rows, number `part`, of the product of `left`, whose rows are `inner` long, and `right`: they are those of
-/// the first `len` numbers of `out`.
+/// Some rows, number `part`, of the product of `left`, whose rows are `inner` long, and `right`: they are those
+/// of the first `len` numbers of `out`.
 ///
 /// # Safety
 /// Nobody else uses these rows of `out`.

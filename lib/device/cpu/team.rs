@@ -354,12 +354,19 @@ mod tests {
         on(2, || {
             let mut team = Team::new(2);
             for bad in 0..40 {
+                let went_on = AtomicUsize::new(0);
                 let result = catch_unwind(AssertUnwindSafe(|| {
                     in_crew(&mut team, |crew| {
-                        crew.each(40, |_, part| assert_ne!(part, bad, "on purpose"));
+                        crew.each(40, |_, part| {
+                            // Long enough for the other to come.
+                            std::thread::sleep(Duration::from_micros(20));
+                            assert_ne!(part, bad, "on purpose");
+                        });
+                        went_on.fetch_add(1, Ordering::Relaxed);
                     });
                 }));
                 assert!(result.is_err());
+                assert_eq!(went_on.into_inner(), 0, "after a job of which a part was not done");
                 let sum = AtomicUsize::new(0);
                 in_crew(&mut team, |crew| {
                     crew.each(40, |_, part| {

@@ -6,7 +6,7 @@
 //! simulation: truth, noise but for OOF's `UFNU`, illumination and aperture; pyoof's has no noise at all.
 
 use super::memory::{Values, Writer};
-use super::output::{check_map, points, write_provenance};
+use super::output::{check_map, write_provenance};
 use crate::error::{Error, Result};
 use crate::io::power;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
@@ -119,7 +119,7 @@ fn name_of(map: &BeamMap) -> &'static str {
 }
 
 fn write_pyoof(writer: &mut Writer, map: &BeamMap) -> Result<()> {
-    let (u, v) = points(&map.sampling);
+    let (u, v) = map.sampling.points();
     let columns = [
         ("U", "rad", Values::Numbers(&u)),
         ("V", "rad", Values::Numbers(&v)),
@@ -130,7 +130,7 @@ fn write_pyoof(writer: &mut Writer, map: &BeamMap) -> Result<()> {
 
 /// OOF's positions are the pointing minus the source.
 fn write_gbt(writer: &mut Writer, map: &BeamMap, name: &str) -> Result<()> {
-    let (mut u, mut v) = points(&map.sampling);
+    let (mut u, mut v) = map.sampling.points();
     u.iter_mut().chain(&mut v).for_each(|x| *x = -*x);
     let sigma = match &map.sigma {
         Sigma::Unknown => None,

@@ -192,7 +192,7 @@ pub(in crate::io) fn write_map(
             writer.text("WCSNAME", "OFFSET", "offsets from the pointing centre")?;
         }
         (sampling, _) => {
-            let (u, v) = points(sampling);
+            let (u, v) = sampling.points();
             let power = match single {
                 true => Values::Singles(&map.power),
                 false => Values::Numbers(&map.power),
@@ -225,14 +225,6 @@ fn write_axis(writer: &mut Writer, axis: u8, name: &str, linear: LinearAxis) -> 
     writer.number(&key("CDELT"), linear.step.to_degrees(), "[deg]")?;
     writer.number(&format!("{name}0"), linear.start, "[rad] at CRPIX")?;
     writer.number(&format!("D{name}"), linear.step, "[rad] step")
-}
-
-/// One `(u, v)` a sample, radians.
-pub(super) fn points(sampling: &Sampling) -> (Vec<f64>, Vec<f64>) {
-    match sampling {
-        Sampling::Scattered { u, v } => (u.clone(), v.clone()),
-        Sampling::Raster { u, v } => v.iter().flat_map(|&v| u.iter().map(move |&u| (u, v))).unzip(),
-    }
 }
 
 /// Refuses a map whose parts do not belong together.
