@@ -1,10 +1,11 @@
 //! A recorded function, ready to be called.
 
 use super::dot;
-use super::graph::{Graph, Id};
+use super::graph::{Graph, Id, Shape};
 use super::plan::plan;
 use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision, with_team};
+use ndarray::Array2;
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
 const DIRECTIONS: usize = 4;
@@ -165,6 +166,21 @@ impl Function {
         self.outputs[0]
     }
 
+    /// Makes the value and the gradient ready to be asked for.
+    pub fn prepare(&mut self) {
+        self.run_of(What::Gradient);
+    }
+
+    /// Makes the arrays ready to be asked for.
+    pub fn prepare_arrays(&mut self) {
+        self.run_of(What::Arrays);
+    }
+
+    /// Makes the arrays' derivatives in so many directions ready to be asked for.
+    pub fn prepare_tangents(&mut self, directions: usize) {
+        self.run_of(What::Tangents(at_once(directions)));
+    }
+
     /// Calls `work`, which asks for many values and gradients one after the other, and meanwhile keeps threads
     /// at hand for them.
     pub fn with_team<R: Send>(&mut self, work: impl FnOnce(&mut Function) -> R + Send) -> R {
@@ -194,26 +210,36 @@ impl Function {
         (0..count).map(|i| run.array(i)).collect()
     }
 
-    /// The derivatives of the arrays at `x` in several directions, `(direction, array, value)`. Some directions
-    /// are taken at once, and share what does not depend on them.
-    pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
+    /// The derivatives of the arrays at `x` in several directions: for each array `(direction, value)`. Some
+    /// directions are taken at once, and share what does not depend on them.
+    pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Array2<f64>> {
+        let of_array = |&array: &Id| match self.graph.shape(array) {
+            Shape::Array(space) => self.graph.spaces[space],
+            _ => unreachable!("recorded as arrays"),
+        };
+        let lengths = self.arrays.iter().map(of_array);
+        let mut products: Vec<_> = lengths.map(|n| Array2::zeros((directions.len(), n))).collect();
         if directions.is_empty() {
-            return Vec::new();
+            return products;
         }
-        // As even as can be, so that few directions are computed for nothing.
-        let runs = directions.len().div_ceil(DIRECTIONS);
-        let at_once = directions.len().div_ceil(runs);
+        let at_once = at_once(directions.len());
         let (count, parameters) = (self.arrays.len(), self.count * (1 + at_once));
         let run = self.run_of(What::Tangents(at_once));
-        let mut products = Vec::new();
-        for some in directions.chunks(at_once) {
-            let mut at = x.to_vec();
-            some.iter().for_each(|v| at.extend(v));
-            at.resize(parameters, 0.0);
-            run.run(&at, &mut []);
-            let arrays = |d: usize| (d * count..(d + 1) * count).map(|i| run.array(i)).collect();
-            products.extend((0..some.len()).map(arrays));
-        }
+        with_team(run.threads(), || {
+            for (first, some) in (0..).step_by(at_once).zip(directions.chunks(at_once)) {
+                let mut at = x.to_vec();
+                some.iter().for_each(|v| at.extend(v));
+                at.resize(parameters, 0.0);
+                run.run(&at, &mut []);
+                for d in 0..some.len() {
+                    for (i, products) in products.iter_mut().enumerate() {
+                        let mut row = products.row_mut(first + d);
+                        let row = row.as_slice_mut().expect("rows are whole");
+                        run.array_into(d * count + i, row);
+                    }
+                }
+            }
+        });
         products
     }
 
@@ -221,4 +247,9 @@ impl Function {
     pub fn graphviz(&self) -> String {
         dot::graphviz(&self.graph, &[self.value])
     }
+}
+
+/// How many of so many directions are taken at once: as even as can be, so that few are computed for nothing.
+fn at_once(directions: usize) -> usize {
+    directions.div_ceil(directions.div_ceil(DIRECTIONS).max(1))
 }

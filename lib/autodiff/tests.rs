@@ -104,7 +104,7 @@ proptest! {
             prop_assert!((difference - product).abs() < TOLERANCE * size, "{difference} {product}");
         }
         // Forward mode, against differences of the arrays.
-        let tangent = f.tangents(&x, &[v.to_vec()]).remove(0);
+        let tangent = f.tangents(&x, &[v.to_vec()]);
         let size = tangent[0].iter().fold(1.0f64, |a, g| a.max(g.abs()));
         for (i, tangent) in tangent[0].iter().enumerate() {
             let difference = derivative(|s| f.arrays(&shifted(s))[0][i]);
@@ -114,7 +114,7 @@ proptest! {
         let unit = |i: usize| (0..5).map(|j| if i == j { v[i] } else { 0.0 }).collect();
         let each = f.tangents(&x, &(0..5).map(unit).collect::<Vec<Vec<f64>>>());
         for (i, tangent) in tangent[0].iter().enumerate() {
-            let sum: f64 = each.iter().map(|arrays| arrays[0][i]).sum();
+            let sum = each[0].column(i).sum();
             prop_assert!((sum - tangent).abs() < 1e-12 * size, "{sum} {tangent}");
         }
     }
@@ -385,9 +385,9 @@ fn check_device(
         for (a, b) in cpu.arrays(&x).iter().zip(&host.arrays(&x)) {
             close("array", a, b);
         }
-        let tangents = |f: &mut Function| f.tangents(&x, std::slice::from_ref(&v)).remove(0);
+        let tangents = |f: &mut Function| f.tangents(&x, std::slice::from_ref(&v));
         for (a, b) in tangents(&mut cpu).iter().zip(&tangents(&mut host)) {
-            close("tangent", a, b);
+            close("tangent", a.as_slice().unwrap(), b.as_slice().unwrap());
         }
     }
 }

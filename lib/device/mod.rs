@@ -10,7 +10,6 @@
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
 //! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
 //! * [`values`]: numbers that are given once;
-//! * [`allocator`]: huge pages for large arrays, for programs that want them;
 //! * [`cpu`]: runs programs on the cores of this machine;
 //! * [`cuda`]: runs programs on an NVIDIA GPU.
 
@@ -112,4 +111,12 @@ pub trait Executable: Send {
 
     /// A copy of array output `index` as the last run left it.
     fn array(&self, index: usize) -> Vec<f64>;
+
+    /// The same, written to `out`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    fn array_into(&self, index: usize, out: &mut [f64]) {
+        out.copy_from_slice(&self.array(index));
+    }
 }

@@ -88,6 +88,17 @@ pub fn inside<'a>(of: &'a Sampling, other: &'a Sampling) -> impl Iterator<Item =
 }
 
 impl Level {
+    /// As many of a level's samples as tell all that the noise lets through, where that is fewer.
+    pub fn sparse(&self, telescope: &Telescope, wavelength: f64) -> Option<Level> {
+        let beam = wavelength / (2.0 * telescope.radius);
+        let thin = Thin { stride: nyquist(&self.maps, beam), one_in: spare(&self.maps, beam) };
+        let cut = |map: &BeamMap| part(map, (0.0, 0.0), f64::INFINITY, thin);
+        let cut: Vec<BeamMap> = self.maps.maps.iter().map(cut).collect::<Option<_>>()?;
+        let (share, options) = (self.share * thin.share(), &self.options);
+        let sparse = Level::new(cut, &self.maps, share, telescope, wavelength, options);
+        (2 * sparse.maps.samples() <= self.maps.samples()).then_some(sparse)
+    }
+
     /// A `share` of the samples of some part of `whole`.
     fn new(
         maps: Vec<BeamMap>,
@@ -165,9 +176,10 @@ fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
         let thin = Thin { stride: stride.max(1), one_in: (stride * stride).max(1) };
         part(map, (0.0, 0.0), f64::INFINITY, thin)
     };
-    let places = maps.maps.iter().filter_map(rough);
-    let places = places.map(|map| centroid(&map));
-    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
+    let places = maps.maps.par_iter().filter_map(rough);
+    let places: Vec<_> = places.map(|map| centroid(&map)).collect();
+    let (u, v) =
+        places.iter().fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
     if u.hypot(v) > near { (u, v) } else { (0.0, 0.0) }
 }
 

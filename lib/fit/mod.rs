@@ -1,21 +1,24 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
-//! Order of reading: [`options`] (what can be asked for), [`likelihood`] and [`problem`] (the function to minimise),
-//! [`mod@minimise`] and [`stage`] (how, from a point), [`level`], [`exploration`] and [`search`] (how, from
-//! nothing), [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
-//! (the same by drawing), [`prior`] (what was known before), [`quality`] (whether to believe it),
-//! [`flags`] (what to look at), [`mod@order`] (which order),
+//! Order of reading: [`options`] (what can be asked for), [`likelihood`], [`problem`] and [`models`] (the function
+//! to minimise), [`mod@minimise`] and [`stage`] (how, from a point), [`level`], [`exploration`], [`course`] and
+//! [`search`] (how, from nothing), [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure),
+//! [`posterior`], [`chains`] and [`sampling`] (the same by drawing), [`prior`] (what was known before),
+//! [`quality`] (whether to believe it), [`flags`] (what to look at), [`mod@order`] (which order),
 //! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
 
 pub mod chains;
+pub mod course;
 pub mod covariance;
 pub mod degenerate;
 pub mod exploration;
 pub mod flags;
 pub mod gradient;
+pub mod information;
 pub mod level;
 pub mod likelihood;
 pub mod minimise;
+pub mod models;
 pub mod options;
 pub mod order;
 pub mod posterior;

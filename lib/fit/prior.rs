@@ -7,7 +7,7 @@
 //! likelihood is, so that their proportion is that of the maps' noise. A likelihood whose scale is fitted is
 //! the noise's own, and so is the steepness of its priors.
 
-use super::covariance::Information;
+use super::information::Information;
 use super::likelihood::Likelihood;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;

@@ -4,6 +4,7 @@
 //! and the likelihood is the proper density of the residuals, whose norm depends on the scale.
 
 use super::likelihood::{Likelihood, typical};
+use super::models::Kept;
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use crate::autodiff::{Function, Tape, Var};
 use crate::device::{Precision, Values};
@@ -13,8 +14,6 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
 /// not be explained away.
@@ -25,9 +24,6 @@ const REFOCUSED: f64 = 0.4;
 
 /// The largest coefficient of an amplitude's logarithm: a factor of 20 at the rim.
 const MOST_AMPLITUDE: f64 = 3.0;
-
-/// Models of more samples than this are not held together but map by map.
-const SAMPLES_HELD: usize = 1_000_000;
 
 /// The parameter of a fitted scale: the natural logarithm of what multiplies the scales of all maps.
 pub const LN_SCALE: &str = "ln_scale";
@@ -51,6 +47,8 @@ pub struct Problem<'a> {
     pub bounds: Vec<(f64, f64)>,
     pub free: Vec<bool>,
     pub likelihood: Likelihood,
+    /// Models of all maps that were asked for and may be again.
+    pub(super) kept: Kept,
 }
 
 impl<'a> Problem<'a> {
@@ -74,6 +72,7 @@ impl<'a> Problem<'a> {
             bounds: vec![(f64::NEG_INFINITY, f64::INFINITY); start.len()],
             free: vec![false; start.len()],
             likelihood: Likelihood::of(maps, options),
+            kept: Kept::default(),
             telescope,
             wavelength,
             maps,
@@ -108,7 +107,15 @@ impl<'a> Problem<'a> {
             bounds: self.bounds.clone(),
             free: self.free.clone(),
             likelihood: self.likelihood.clone(),
+            kept: Kept::default(),
         })
+    }
+
+    /// Whether the likelihood's scales come from what is left of the maps on the way: they are not given, and
+    /// the noise is not known.
+    pub fn adapts(&self) -> bool {
+        let unknown = |map: &BeamMap| matches!(map.sigma, Sigma::Unknown);
+        self.options.scale.is_none() && self.maps.maps.iter().any(unknown)
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -379,44 +386,6 @@ impl<'a> Problem<'a> {
             return None;
         }
         Some(power.iter().enumerate().map(known).collect())
-    }
-
-    /// The model of some maps, as arrays of a function like [`function`](Problem::function).
-    pub fn modelled(&self, which: &[usize], origin: &[f64], maps: Range<usize>) -> Function {
-        Function::with_arrays(which.len(), |tape, x| {
-            let all = self.variables(tape, which, origin, x);
-            let all = &all[..self.model.parameters.len()];
-            let models = self.model.record(tape, all, &self.model.spaces(tape));
-            (tape.constant(0.0), models[maps].to_vec())
-        })
-        .backend(self.options.backend)
-    }
-
-    /// What `each` makes of every map's number and its model at some values of all parameters, samples in the
-    /// order of the map's.
-    pub fn models<R: Send>(
-        &self,
-        all: &[f64],
-        each: impl Fn(usize, Vec<f64>) -> R + Sync,
-    ) -> Vec<R> {
-        let count = self.maps.maps.len();
-        // Large maps one by one, which takes a third of the memory.
-        let together = if self.maps.samples() <= SAMPLES_HELD { count.max(1) } else { 1 };
-        let mut results = Vec::new();
-        for first in (0..count).step_by(together) {
-            let maps = first..(first + together).min(count);
-            let mut model = self.modelled(&[], all, maps.clone()).precision(self.options.precision);
-            let arrays = model.arrays(&[]);
-            drop(model);
-            let one = |(k, array): (usize, Vec<f64>)| {
-                let model = self.model.restore(k, &array);
-                drop(array);
-                each(k, model)
-            };
-            let models: Vec<(usize, Vec<f64>)> = maps.zip(arrays).collect();
-            results.par_extend(models.into_par_iter().map(one));
-        }
-        results
     }
 
     /// The free parameters with radial order at most `order`.

@@ -1,5 +1,6 @@
 //! The way from nothing to the optimum: an exploration on few samples, then more and more of them.
 
+use super::course::{self, Leg};
 use super::covariance;
 use super::exploration::{Exploration, NEAR};
 use super::level::Level;
@@ -9,10 +10,10 @@ use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use super::quality::{self, Misfit};
 use super::result::Evaluations;
-use super::stage::{Objective, Report, Stage};
+use super::stage::{Report, Stage};
 use crate::device::Precision;
 use crate::error::Result;
-use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::telescope::Telescope;
 
 /// What a search ends with.
@@ -20,16 +21,23 @@ pub struct Found<'a> {
     pub problem: Problem<'a>,
     /// The free parameters.
     pub which: Vec<usize>,
-    /// All parameters at the optimum.
+    pub optimum: Optimum,
+    pub evaluations: Evaluations,
+}
+
+/// An optimum of the whole maps.
+pub struct Optimum {
+    /// All parameters.
     pub at: Vec<f64>,
     pub minimum: Minimum,
     /// What the model leaves of every map there.
     pub misfits: Vec<Misfit>,
     /// The models of the maps, where these are asked for.
     pub models: Vec<Vec<f64>>,
-    /// Whether the optimum can be trusted.
+    /// Whether it can be trusted.
     pub trusted: bool,
-    pub evaluations: Evaluations,
+    /// What was minimised, with the scales that were right there.
+    likelihood: Likelihood,
 }
 
 /// How near the optimum of the whole maps is near enough, in log-likelihood.
@@ -51,24 +59,27 @@ pub fn search<'a>(
     let mut evaluations = Evaluations::default();
     let mut exploration = Exploration::new(maps, options);
     let rough = Likelihood::rough(maps);
-    let mut best: Option<Found> = None;
+    let (smallest, its_options) =
+        levels.first().map_or((maps, options), |level| (&level.maps, &level.options));
+    let mut first = Problem::new(telescope, wavelength, smallest, its_options)?;
+    // The likelihood's scales are those of the whole maps at every level.
+    first.likelihood = Likelihood::of(maps, options);
+    let which = first.free_up_to(options.order);
+    let explore = |first: &Problem| exploration.run(first, &rough, report);
+    let (mut better, mut legs) = course::meanwhile(first, levels, maps, options, explore)?;
+    let mut best: Option<Optimum> = None;
     loop {
-        let mut problem = match levels.first() {
-            Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options)?,
-            None => Problem::new(telescope, wavelength, maps, options)?,
-        };
-        // The likelihood's scales are those of the whole maps at every level.
-        problem.likelihood = Likelihood::of(maps, options);
-        let better = exploration.run(&problem, &rough, report)?;
         if better || best.is_none() {
-            let at = exploration.best.as_ref().map_or(&problem.start, |best| &best.at).clone();
-            let found = settle(problem, at, maps, options, levels, &mut evaluations, report)?;
-            let ahead = |other: &Found| other.minimum.value < found.minimum.value;
+            let start = &legs[0].problem.start;
+            let at = exploration.best.as_ref().map_or(start, |best| &best.at).clone();
+            let found = settle(&mut legs, &which, at, levels, &mut evaluations, report)?;
+            let ahead = |other: &Optimum| other.minimum.value < found.minimum.value;
             let done = found.minimum.converged && found.trusted;
             if !best.as_ref().is_some_and(ahead) {
                 best = Some(found);
             }
             if !done && exploration.goes_on() {
+                better = exploration.run(&legs[0].problem, &rough, report)?;
                 continue;
             }
         }
@@ -76,65 +87,62 @@ pub fn search<'a>(
             [] => evaluations.full += exploration.evaluations,
             _ => evaluations.coarse += exploration.evaluations,
         }
-        return Ok(Found { evaluations, ..best.expect("an optimum") });
+        let optimum = best.expect("an optimum");
+        let mut problem = legs.pop().expect("a leg of the whole maps").problem;
+        problem.likelihood = optimum.likelihood.clone();
+        return Ok(Found { problem, which, optimum, evaluations });
     }
 }
 
-/// Goes from the optimum `at` of the first level through the others to the whole maps.
-fn settle<'a>(
-    mut problem: Problem<'a>,
+/// Goes from the optimum `at` of the first leg to that of the last, the whole maps.
+fn settle(
+    legs: &mut [Leg],
+    which: &[usize],
     mut at: Vec<f64>,
-    maps: &'a MapSet,
-    options: &'a FitOptions,
-    levels: &'a [Level],
+    levels: &[Level],
     evaluations: &mut Evaluations,
     report: &mut Report,
-) -> Result<Found<'a>> {
-    let which = problem.free_up_to(options.order);
-    adapt_scales(&mut problem, &at);
+) -> Result<Optimum> {
+    let whole = &legs[legs.len() - 1].problem;
+    let (options, likelihood) = (whole.options, Likelihood::of(whole.maps, whole.options));
+    let first = &mut legs[0].problem;
+    first.likelihood = likelihood;
+    adapt_scales(first, &at);
     // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
     // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
     let mut inverse = match levels {
         // The scale is told far better than anything else.
         [] if !options.fit_scale => None,
-        _ => covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at),
+        _ => covariance::inverse_curvature(first, &first.likelihood, which, &at),
     };
     for (i, level) in levels.iter().enumerate() {
         let stage = Stage {
-            which: &which,
+            which,
             tolerance: NEAR,
             inverse: inverse.as_deref(),
-            name: &format!("all parameters, level {} of {}", i + 1, levels.len() + 1),
+            name: &format!("all parameters, level {} of {}", i + 1, legs.len()),
             full: false,
         };
-        let mut objective = Objective::new(&problem, &problem.likelihood, &which, &at);
-        let minimum = stage.descend(&mut objective, &mut at, report)?;
+        let minimum = stage.descend(&mut legs[i].objective(), &mut at, report)?;
         evaluations.coarse += minimum.evaluations;
-        let next = levels.get(i + 1);
-        let ahead = next.map_or(maps, |next| &next.maps).samples();
-        // The curvature taken afresh is better than what the minimiser learned. It costs about half an
-        // evaluation of this level for each parameter, and spares some of the next level's, the more the more
-        // this one needed.
-        let worth = minimum.evaluations * ahead > 2 * which.len() * level.maps.samples();
-        let fresh = worth
-            .then(|| covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at));
-        let curved = fresh.flatten().unwrap_or(minimum.inverse);
+        let [leg, next] = &mut legs[i..i + 2] else { unreachable!("the whole maps come last") };
+        let ahead = next.problem.maps.samples() * minimum.evaluations;
+        let fresh = fresh_curvature(&leg.problem, level, ahead, which, &at)?;
+        let curved = fresh.unwrap_or(minimum.inverse);
         // More samples have so much more curvature.
-        let share = level.share / next.map_or(1.0, |next| next.share);
+        let share = level.share / levels.get(i + 1).map_or(1.0, |next| next.share);
         inverse = Some(curved.iter().map(|v| v * share).collect());
-        problem = match next {
-            Some(next) => problem.with_maps(&next.maps, &next.options)?,
-            None => problem.with_maps(maps, options)?,
-        };
+        next.problem.likelihood = leg.problem.likelihood.clone();
         // A fitted scale is relative to these.
         if !options.fit_scale {
-            adapt_scales(&mut problem, &at);
+            adapt_scales(&mut next.problem, &at);
         }
     }
+    let whole = legs.last_mut().expect("a leg of the whole maps");
+    let mut objective = whole.objective();
     // A second start, with fresh curvature, where the first did not settle.
-    let mut objective = Objective::new(&problem, &problem.likelihood, &which, &at);
     let mut descend = |inverse: Option<&[f64]>, name| {
-        let stage = Stage { which: &which, tolerance: SETTLED, inverse, name, full: true };
+        let stage = Stage { which, tolerance: SETTLED, inverse, name, full: true };
         let minimum = stage.descend(&mut objective, &mut at, report)?;
         evaluations.full += minimum.evaluations;
         Ok(minimum)
@@ -144,17 +152,42 @@ fn settle<'a>(
         minimum = descend(None, "all parameters again")?;
     }
     drop(objective);
-    let (misfits, models) = quality::misfits(&problem, &at, options.models);
-    let trusted = quality::trusts(maps, &misfits);
-    let evaluations = *evaluations;
-    Ok(Found { problem, which, at, minimum, misfits, models, trusted, evaluations })
+    let problem = &whole.problem;
+    let (misfits, models) = quality::misfits(problem, &at, problem.options.models);
+    let trusted = quality::trusts(problem.maps, &misfits);
+    let likelihood = problem.likelihood.clone();
+    Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
+}
+
+/// The inverse curvature of a level taken afresh, which is better than what the minimiser learned. It costs about
+/// an evaluation of the samples it is taken of for every two parameters, and spares some of the next level's, the
+/// more the more this one needed: `None` unless it costs less than the samples `ahead` so many times.
+fn fresh_curvature(
+    problem: &Problem,
+    level: &Level,
+    ahead: usize,
+    which: &[usize],
+    at: &[f64],
+) -> Result<Option<Vec<f64>>> {
+    let cost = |maps: &MapSet| 8 * which.len() * maps.samples();
+    let sparse = level.sparse(problem.telescope, problem.wavelength);
+    let of =
+        |problem: &Problem| covariance::inverse_curvature(problem, &problem.likelihood, which, at);
+    match sparse {
+        Some(sparse) if cost(&sparse.maps) < ahead => {
+            let share = sparse.share / level.share;
+            let inverse = of(&problem.with_maps(&sparse.maps, &sparse.options)?);
+            Ok(inverse.map(|inverse| inverse.iter().map(|v| v * share).collect()))
+        }
+        None if cost(&level.maps) < ahead => Ok(of(problem)),
+        _ => Ok(None),
+    }
 }
 
 /// Where the noise is not known, the scale comes from what the least-squares fit left: the same
 /// fraction of the peak for every map.
 fn adapt_scales(problem: &mut Problem, at: &[f64]) {
-    let unknown = problem.maps.maps.iter().any(|m| matches!(m.sigma, Sigma::Unknown));
-    if problem.options.scale.is_some() || !unknown {
+    if !problem.adapts() {
         return;
     }
     let maps = &problem.maps.maps;

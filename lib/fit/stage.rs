@@ -45,6 +45,12 @@ impl<'p> Objective<'p> {
         }
     }
 
+    /// Of the problem's likelihood as a `function` of the parameters from its start.
+    pub fn with(problem: &'p Problem<'p>, parameters: &[usize], function: Function) -> Self {
+        let (parameters, origin) = (parameters.to_vec(), problem.start.clone());
+        Objective { problem, parameters, origin, function }
+    }
+
     /// The same in another precision.
     pub fn precision(self, precision: Precision) -> Self {
         Objective { function: self.function.precision(precision), ..self }

@@ -6,7 +6,7 @@ use super::prior;
 use super::problem::Problem;
 use super::quality::Misfit;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
-use super::search::Found;
+use super::search::{Found, Optimum};
 use super::surface;
 use crate::error::Result;
 use crate::optics::beam_map::BeamMap;
@@ -18,8 +18,9 @@ use ndarray::Array2;
 /// # Errors
 /// Maps that the model cannot describe.
 pub fn summarise(mut found: Found) -> Result<FitResult> {
-    let models = std::mem::take(&mut found.models);
-    let Found { problem, which, at, minimum, misfits, evaluations, .. } = &found;
+    let models = std::mem::take(&mut found.optimum.models);
+    let Found { problem, which, optimum, evaluations } = &found;
+    let Optimum { at, minimum, misfits, .. } = optimum;
     let (options, maps) = (problem.options, &problem.maps.maps);
     let (covariance, flat) = match options.errors {
         true => covariance::covariance(problem, which, at)?,
@@ -119,7 +120,7 @@ fn at_bound(problem: &Problem, at: &[f64], i: usize) -> bool {
 
 /// Why an optimum should not be trusted, if there is a reason.
 fn doubt(found: &Found, covariance: Option<&Array2<f64>>, flat: &[Vec<usize>]) -> Option<String> {
-    let (problem, which, at) = (&found.problem, &found.which, &found.at);
+    let (problem, which, at) = (&found.problem, &found.which, &found.optimum.at);
     let name = |i: usize| problem.parameters[i].name.as_str();
     let gains = (0..problem.maps.maps.len()).map(|k| problem.model.of_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
@@ -179,7 +180,7 @@ fn doubt(found: &Found, covariance: Option<&Array2<f64>>, flat: &[Vec<usize>]) -
             ));
         }
     }
-    (!found.trusted).then(|| {
+    (!found.optimum.trusted).then(|| {
         "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
     })
 }

@@ -1,4 +1,4 @@
-//! Whole fits as CUDA source, run on the host, against the CPU device.
+//! Whole fits as CUDA source, run on the host, against the CPU device; and maps for the tests of this room.
 
 use super::fit;
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
@@ -13,10 +13,20 @@ use crate::optics::beam_map::{MapSet, Noise, Sampling};
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
 
-fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
+/// Maps of order 3 with some noise, on a grid of so many points.
+pub(super) fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
+    let telescope = Telescope::named("nikolic2018").unwrap();
     let mut grid = telescope.aperture;
     grid.points = points;
-    let options = SimulateOptions {
+    let noise = Noise { additive: 0.02, ..Noise::default() };
+    let options = SimulateOptions { order: 3, seed: 3, noise, ..options(&telescope, grid) };
+    let maps = simulate(&telescope, &options).unwrap();
+    (telescope, maps, grid)
+}
+
+/// A simulation of order 5.
+fn options(telescope: &Telescope, grid: ApertureGrid) -> SimulateOptions {
+    SimulateOptions {
         wavelength: telescope.wavelength,
         defocus: telescope.defocus.clone(),
         grid,
@@ -26,13 +36,18 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
         seed: 1,
         noise: Noise { additive: 0.02, multiplicative: 0.01, ..Noise::default() },
         precision: Precision::F64,
-        backend,
+        backend: Backend::Cpu,
         chop: None,
         blur: Default::default(),
         samplings: Vec::new(),
         shift: Vec::new(),
-    };
-    simulate(telescope, &options).unwrap()
+    }
+}
+
+fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
+    let mut grid = telescope.aperture;
+    grid.points = points;
+    simulate(telescope, &SimulateOptions { backend, ..options(telescope, grid) }).unwrap()
 }
 
 /// Value and gradient of one fit on both devices, to a part `most` of the largest.
