@@ -1,5 +1,6 @@
 //! A program's frame: parse, run, report.
 
+use crate::device::allocator;
 use crate::error::{Error, Result};
 use crate::io::sink::Destination;
 use clap::parser::ValueSource;
@@ -30,6 +31,7 @@ const OF_NO_INFLUENCE: [&str; 12] = [
 /// `oof-fit: message` on standard error. `run` is given the options, and the same as text, a line an
 /// option, for the header of the output.
 pub fn main_with<A: Parser>(run: fn(A, &[String]) -> Result<()>) -> ExitCode {
+    allocator::settle();
     let mut command = A::command();
     let name = command.get_name().to_string();
     let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {

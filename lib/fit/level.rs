@@ -176,10 +176,9 @@ fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
         let thin = Thin { stride: stride.max(1), one_in: (stride * stride).max(1) };
         part(map, (0.0, 0.0), f64::INFINITY, thin)
     };
-    let places = maps.maps.par_iter().filter_map(rough);
-    let places: Vec<_> = places.map(|map| centroid(&map)).collect();
-    let (u, v) =
-        places.iter().fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
+    let places = maps.maps.iter().filter_map(rough);
+    let places = places.map(|map| centroid(&map));
+    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
     if u.hypot(v) > near { (u, v) } else { (0.0, 0.0) }
 }
 
