@@ -12,6 +12,7 @@ use stopwatch::{median, words};
 static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;
 
 fn main() {
+    oof::device::allocator::settle();
     let words = words();
     let precision = match words.iter().any(|w| w == "f32") {
         true => Precision::F32,

@@ -17,6 +17,7 @@ type Times = [f64; 4];
 static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;
 
 fn main() {
+    oof::device::allocator::settle();
     // As the programs do: a thread that is not of the pool would wait for it at every evaluation.
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
     pool.install(run);

@@ -10,6 +10,7 @@
 //! * [`fourier`]: two-dimensional Fourier sums from listed pixels to a full rectangle, and back;
 //! * [`scattered`]: the same from listed pixels to samples anywhere, by way of a [`window`];
 //! * [`values`]: numbers that are given once;
+//! * [`allocator`]: huge pages, for programs that want them;
 //! * [`cpu`]: runs programs on the cores of this machine;
 //! * [`cuda`]: runs programs on an NVIDIA GPU.
 

@@ -93,6 +93,12 @@ impl Level {
         let beam = wavelength / (2.0 * telescope.radius);
         let thin = Thin { stride: nyquist(&self.maps, beam), one_in: spare(&self.maps, beam) };
         let cut = |map: &BeamMap| part(map, (0.0, 0.0), f64::INFINITY, thin);
+        // Rasters and scattered samples are not thinned alike.
+        let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
+        let rasters = self.maps.maps.iter().filter(|map| raster(map)).count();
+        if rasters != 0 && rasters != self.maps.maps.len() {
+            return None;
+        }
         let cut: Vec<BeamMap> = self.maps.maps.iter().map(cut).collect::<Option<_>>()?;
         let (share, options) = (self.share * thin.share(), &self.options);
         let sparse = Level::new(cut, &self.maps, share, telescope, wavelength, options);

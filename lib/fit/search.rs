@@ -40,6 +40,16 @@ pub struct Optimum {
     likelihood: Likelihood,
 }
 
+impl Optimum {
+    /// The negative logarithm of the density of the residuals, but for a constant: minima of likelihoods with other
+    /// scales compare in it.
+    fn density(&self, maps: &MapSet) -> f64 {
+        let known = |map: &BeamMap| (map.power.len() - map.blanks()) as f64;
+        let norms = maps.maps.iter().zip(&self.likelihood.scales).map(|(m, s)| known(m) * s.ln());
+        self.minimum.value + norms.sum::<f64>()
+    }
+}
+
 /// How near the optimum of the whole maps is near enough, in log-likelihood.
 const SETTLED: f64 = 1e-4;
 
@@ -73,7 +83,7 @@ pub fn search<'a>(
             let start = &legs[0].problem.start;
             let at = exploration.best.as_ref().map_or(start, |best| &best.at).clone();
             let found = settle(&mut legs, &which, at, levels, &mut evaluations, report)?;
-            let ahead = |other: &Optimum| other.minimum.value < found.minimum.value;
+            let ahead = |other: &Optimum| other.density(maps) < found.density(maps);
             let done = found.minimum.converged && found.trusted;
             if !best.as_ref().is_some_and(ahead) {
                 best = Some(found);
@@ -159,9 +169,9 @@ fn settle(
     Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
 }
 
-/// The inverse curvature of a level taken afresh, which is better than what the minimiser learned. It costs about
-/// an evaluation of the samples it is taken of for every two parameters, and spares some of the next level's, the
-/// more the more this one needed: `None` unless it costs less than the samples `ahead` so many times.
+/// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
+/// is not worth its time. It spares some of the evaluations of the samples `ahead`, as many times as they are
+/// counted there at most; what it must spare to be worth it was measured.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -169,19 +179,18 @@ fn fresh_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Result<Option<Vec<f64>>> {
-    let cost = |maps: &MapSet| 8 * which.len() * maps.samples();
-    let sparse = level.sparse(problem.telescope, problem.wavelength);
+    if ahead <= 2 * which.len() * level.maps.samples() {
+        return Ok(None);
+    }
     let of =
         |problem: &Problem| covariance::inverse_curvature(problem, &problem.likelihood, which, at);
-    match sparse {
-        Some(sparse) if cost(&sparse.maps) < ahead => {
-            let share = sparse.share / level.share;
-            let inverse = of(&problem.with_maps(&sparse.maps, &sparse.options)?);
-            Ok(inverse.map(|inverse| inverse.iter().map(|v| v * share).collect()))
-        }
-        None if cost(&level.maps) < ahead => Ok(of(problem)),
-        _ => Ok(None),
-    }
+    // Fewer samples tell it as well. (A prior counts for less beside fewer of them, which does not matter here.)
+    let Some(sparse) = level.sparse(problem.telescope, problem.wavelength) else {
+        return Ok(of(problem));
+    };
+    let inverse = of(&problem.with_maps(&sparse.maps, &sparse.options)?);
+    let share = sparse.share / level.share;
+    Ok(inverse.map(|inverse| inverse.iter().map(|v| v * share).collect()))
 }
 
 /// Where the noise is not known, the scale comes from what the least-squares fit left: the same
@@ -214,5 +223,40 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     let fraction = fraction.max(least);
     for (scale, peak) in problem.likelihood.scales.iter_mut().zip(peaks) {
         *scale = fraction * peak;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::level::levels;
+    use crate::fit::tests::simulated;
+
+    /// To what a quarter of the samples' noise makes of the second derivatives of a robust likelihood.
+    #[test]
+    fn a_fresh_curvature_of_fewer_samples_is_that_of_all() {
+        let (telescope, maps, _) = simulated(128);
+        let options = FitOptions { order: 3, ..FitOptions::default() };
+        let wavelength = telescope.wavelength;
+        let levels = levels(&telescope, wavelength, &maps, &options);
+        let level = levels.last().unwrap();
+        let mut problem =
+            Problem::new(&telescope, wavelength, &level.maps, &level.options).unwrap();
+        problem.likelihood = Likelihood::of(&maps, &options);
+        let which = problem.free_up_to(3);
+        let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
+        let value = |i: usize| truth(&problem.parameters[i].name).unwrap_or(problem.start[i]);
+        let at: Vec<f64> = (0..problem.start.len()).map(value).collect();
+        assert!(fresh_curvature(&problem, level, 0, &which, &at).unwrap().is_none());
+        let sparse = level.sparse(&telescope, wavelength).expect("fewer samples");
+        assert!(4 * sparse.maps.samples() <= level.maps.samples());
+        let fresh = fresh_curvature(&problem, level, usize::MAX, &which, &at).unwrap().unwrap();
+        let all = covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at);
+        let (all, n) = (all.unwrap(), which.len());
+        for j in 0..n {
+            let ratio = fresh[j * n + j] / all[j * n + j];
+            let name = &problem.parameters[which[j]].name;
+            assert!((ratio - 1.0).abs() < 0.2, "{name}: {ratio}");
+        }
     }
 }
