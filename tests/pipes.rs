@@ -132,3 +132,47 @@ fn data_go_to_standard_output_and_words_to_standard_error() {
     );
     assert_silent_success(&quiet, "--quiet");
 }
+
+/// The flags of the mappings of a process's heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn heap(process: u32) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/smaps")).unwrap_or_default();
+    let (mut inside, mut flags) = (false, Vec::new());
+    for line in maps.lines() {
+        match line.strip_prefix("VmFlags:") {
+            Some(of) if inside => flags.push(of.to_string()),
+            Some(_) => {}
+            // A mapping begins with its addresses, `from-to`.
+            None if line.split(' ').next().is_some_and(|first| first.contains('-')) => {
+                inside = line.ends_with("[heap]");
+            }
+            None => {}
+        }
+    }
+    flags
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_program_begins_with_a_heap_on_huge_pages() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        eprintln!("skipped: this kernel has no huge pages");
+        return;
+    }
+    // It waits for its maps.
+    let mut waiting = std::process::Command::new(env!("CARGO_BIN_EXE_oof-fit"))
+        .args(["--order", "2"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let advised = || heap(waiting.id()).iter().any(|f| f.split_whitespace().any(|f| f == "hg"));
+    let found = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        advised()
+    });
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert!(found, "no part of the heap is on huge pages");
+}

@@ -32,11 +32,8 @@ impl<'a> Leg<'a> {
     pub fn objective(&mut self) -> Objective<'_> {
         let which = self.problem.free_up_to(self.problem.options.order);
         match self.function.take() {
-            Some(function) => Objective::with(&self.problem, &which, function),
-            None => {
-                let (problem, likelihood) = (&self.problem, &self.problem.likelihood);
-                Objective::new(problem, likelihood, &which, &problem.start)
-            }
+            Some(function) => Objective::with(&self.problem, which, function),
+            None => Objective::new(&self.problem, &self.problem.likelihood, which),
         }
     }
 }

@@ -196,7 +196,7 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
     let mut at = nudged(problem, start);
     // One function serves all orders: those that are not in yet stand still.
     let all = free_up_to(problem, order);
-    let mut objective = Objective::new(problem, rough, &all, &problem.start);
+    let mut objective = Objective::new(problem, rough, all);
     let quick = start < QUICK;
     if quick {
         objective = objective.precision(Precision::F32);
@@ -242,7 +242,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
         own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
     };
     let all = free_up_to(problem, problem.options.order);
-    let mut objective = Objective::new(problem, rough, &all, &problem.start);
+    let mut objective = Objective::new(problem, rough, all.clone());
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
     let mut end = End { value: f64::INFINITY, at: problem.start.clone(), evaluations: 0 };
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {

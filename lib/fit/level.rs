@@ -34,7 +34,7 @@ pub fn levels(
     options: &FitOptions,
 ) -> Vec<Level> {
     let Window { beam, half, centre } = window(telescope, wavelength, maps);
-    let thin = Thin { stride: nyquist(maps, beam), one_in: spare(maps, beam) };
+    let thin = Thin::of(maps, beam);
     let samples = |maps: &MapSet| maps.samples() as f64;
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
@@ -91,15 +91,15 @@ impl Level {
     /// As many of a level's samples as tell all that the noise lets through, where that is fewer.
     pub fn sparse(&self, telescope: &Telescope, wavelength: f64) -> Option<Level> {
         let beam = wavelength / (2.0 * telescope.radius);
-        let thin = Thin { stride: nyquist(&self.maps, beam), one_in: spare(&self.maps, beam) };
-        let cut = |map: &BeamMap| part(map, (0.0, 0.0), f64::INFINITY, thin);
-        // Rasters and scattered samples are not thinned alike.
+        let thin = Thin::of(&self.maps, beam);
+        let maps = &self.maps.maps;
         let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
-        let rasters = self.maps.maps.iter().filter(|map| raster(map)).count();
-        if rasters != 0 && rasters != self.maps.maps.len() {
+        if maps.iter().any(raster) && !maps.iter().all(raster) {
+            // They are not thinned alike.
             return None;
         }
-        let cut: Vec<BeamMap> = self.maps.maps.iter().map(cut).collect::<Option<_>>()?;
+        let cut = |map: &BeamMap| part(map, (0.0, 0.0), f64::INFINITY, thin);
+        let cut: Vec<BeamMap> = maps.iter().map(cut).collect::<Option<_>>()?;
         let (share, options) = (self.share * thin.share(), &self.options);
         let sparse = Level::new(cut, &self.maps, share, telescope, wavelength, options);
         (2 * sparse.maps.samples() <= self.maps.samples()).then_some(sparse)
@@ -142,6 +142,11 @@ struct Thin {
 
 impl Thin {
     const NONE: Thin = Thin { stride: 1, one_in: 1 };
+
+    /// To what beams of this width need.
+    fn of(maps: &MapSet, beam: f64) -> Thin {
+        Thin { stride: nyquist(maps, beam), one_in: spare(maps, beam) }
+    }
 
     /// The part of the samples that is left; maps of both kinds together are not worth more thought.
     fn share(self) -> f64 {

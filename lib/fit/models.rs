@@ -28,8 +28,11 @@ impl Kept {
         Some(kept.swap_remove(at).1)
     }
 
+    /// Those of other parameters in the same precision go.
     fn put(&self, known: Known, function: Function) {
-        self.0.lock().expect("no thread panics here").push((known, function));
+        let mut kept = self.0.lock().expect("no thread panics here");
+        kept.retain(|(other, _)| other.0 != known.0 || *other == known);
+        kept.push((known, function));
     }
 }
 
@@ -130,6 +133,10 @@ mod tests {
                 assert!(most < 1e-12 * peak, "step {step}, map {k}: {most} of {peak}");
             }
         }
-        assert_eq!(problem.kept.0.lock().unwrap().len(), 2, "one for each value of the constant");
+        assert_eq!(
+            problem.kept.0.lock().unwrap().len(),
+            1,
+            "that of the last value of the constant"
+        );
     }
 }

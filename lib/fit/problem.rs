@@ -83,13 +83,7 @@ impl<'a> Problem<'a> {
         };
         problem.free_by_default();
         problem.guess();
-        let (free, start) = (problem.free.clone(), problem.start.clone());
         problem.edit()?;
-        let fixed = |i: usize| free[i] || start[i] == problem.start[i];
-        if problem.free != free || !(0..start.len()).all(fixed) {
-            // What was kept is a function of other parameters.
-            problem.kept = Kept::default();
-        }
         Ok(problem)
     }
 

@@ -43,10 +43,9 @@ pub struct Optimum {
 impl Optimum {
     /// The negative logarithm of the density of the residuals, but for a constant: minima of likelihoods with other
     /// scales compare in it.
-    fn density(&self, maps: &MapSet) -> f64 {
-        let known = |map: &BeamMap| (map.power.len() - map.blanks()) as f64;
-        let norms = maps.maps.iter().zip(&self.likelihood.scales).map(|(m, s)| known(m) * s.ln());
-        self.minimum.value + norms.sum::<f64>()
+    fn density(&self) -> f64 {
+        let maps = self.misfits.iter().zip(&self.likelihood.scales);
+        self.minimum.value + maps.map(|(left, scale)| left.samples as f64 * scale.ln()).sum::<f64>()
     }
 }
 
@@ -83,7 +82,7 @@ pub fn search<'a>(
             let start = &legs[0].problem.start;
             let at = exploration.best.as_ref().map_or(start, |best| &best.at).clone();
             let found = settle(&mut legs, &which, at, levels, &mut evaluations, report)?;
-            let ahead = |other: &Optimum| other.density(maps) < found.density(maps);
+            let ahead = |other: &Optimum| other.density() < found.density();
             let done = found.minimum.converged && found.trusted;
             if !best.as_ref().is_some_and(ahead) {
                 best = Some(found);
@@ -170,8 +169,8 @@ fn settle(
 }
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
-/// is not worth its time. It spares some of the evaluations of the samples `ahead`, as many times as they are
-/// counted there at most; what it must spare to be worth it was measured.
+/// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
+/// do; it spares a part of what is `ahead`, which is the next level's samples as often as this one was evaluated.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -184,7 +183,7 @@ fn fresh_curvature(
     }
     let of =
         |problem: &Problem| covariance::inverse_curvature(problem, &problem.likelihood, which, at);
-    // Fewer samples tell it as well. (A prior counts for less beside fewer of them, which does not matter here.)
+    // (A prior counts for less beside fewer of them, which does not matter here.)
     let Some(sparse) = level.sparse(problem.telescope, problem.wavelength) else {
         return Ok(of(problem));
     };

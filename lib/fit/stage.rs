@@ -22,33 +22,22 @@ pub struct Progress {
 /// Is told of progress once an iteration, by one thread at a time, and may stop a fit with an error.
 pub type Report<'r> = dyn FnMut(&Progress) -> Result<()> + Send + 'r;
 
-/// The negative log-likelihood of some parameters, in units of their lengths from an origin.
+/// The negative log-likelihood of some parameters, in units of their lengths from the problem's start.
 pub struct Objective<'p> {
     problem: &'p Problem<'p>,
     pub parameters: Vec<usize>,
-    origin: Vec<f64>,
     function: Function,
 }
 
 impl<'p> Objective<'p> {
-    pub fn new(
-        problem: &'p Problem<'p>,
-        likelihood: &Likelihood,
-        parameters: &[usize],
-        origin: &[f64],
-    ) -> Self {
-        Objective {
-            problem,
-            parameters: parameters.to_vec(),
-            origin: origin.to_vec(),
-            function: problem.function_of(likelihood, parameters, origin),
-        }
+    pub fn new(problem: &'p Problem<'p>, likelihood: &Likelihood, parameters: Vec<usize>) -> Self {
+        let function = problem.function_of(likelihood, &parameters, &problem.start);
+        Objective::with(problem, parameters, function)
     }
 
-    /// Of the problem's likelihood as a `function` of the parameters from its start.
-    pub fn with(problem: &'p Problem<'p>, parameters: &[usize], function: Function) -> Self {
-        let (parameters, origin) = (parameters.to_vec(), problem.start.clone());
-        Objective { problem, parameters, origin, function }
+    /// Of a `function` of the parameters that is there already.
+    pub fn with(problem: &'p Problem<'p>, parameters: Vec<usize>, function: Function) -> Self {
+        Objective { problem, parameters, function }
     }
 
     /// The same in another precision.
@@ -79,7 +68,8 @@ impl Stage<'_> {
         at: &mut [f64],
         report: &mut Report,
     ) -> Result<Minimum> {
-        let Objective { problem, parameters, origin, function } = objective;
+        let Objective { problem, parameters, function } = objective;
+        let origin = &problem.start;
         let scaled = |i: usize, value: f64| (value - origin[i]) / problem.lengths[i];
         let bounds = self.which.iter().map(|&i| {
             let (low, high) = problem.bounds[i];

@@ -16,6 +16,7 @@ mod line;
 mod matrix;
 mod narrow;
 mod pass;
+mod prepared;
 mod product;
 mod real;
 mod reduction;
@@ -31,11 +32,10 @@ mod vector;
 pub use real::Real;
 pub use team::Team;
 
-use super::program::{Array, ArrayId, Code, Operand, Program, Region, Step, Stream};
+use super::program::{Array, Code, Program, Region, Step, Stream};
 use super::{Basis, Executable, Fourier, Values};
-use chain::Chains;
 use fourier::Transform;
-use layout::Layout;
+use prepared::Prepared;
 use round::rounds;
 use rustfft::num_complex::Complex;
 use scattered::Scatters;
@@ -391,6 +391,12 @@ impl<T: Real> Cpu<T> {
         }
     }
 
+    /// What the last run left of an array.
+    fn output(&self, index: usize) -> &[T] {
+        // SAFETY: nothing runs.
+        unsafe { self.arrays[self.program.array_outputs[index]].read() }
+    }
+
     /// Adds the sums of the tiles, in their order.
     fn add_partials(&mut self, region: &Region, number: usize) {
         let (prepared, sums) = (&self.prepared[number], region.sum_count());
@@ -437,39 +443,6 @@ fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
     })
 }
 
-/// A region as this device runs it.
-struct Prepared {
-    chains: Chains,
-    /// The data that the code reads.
-    reads: Vec<ArrayId>,
-    layout: Layout,
-    /// Where its spectra and its sums are among those of its round.
-    spectra: usize,
-    partials: usize,
-}
-
-impl Prepared {
-    fn new<T: Real>(
-        region: &Region,
-        program: &Program,
-        transforms: &[(Arc<Fourier>, Transform<T>)],
-    ) -> Self {
-        let operands = region.code.iter().flat_map(|code| match code {
-            Code::Map { a, b, .. } => vec![*a, *b],
-            _ => Vec::new(),
-        });
-        let data = |operand: Operand| match operand {
-            Operand::Array(id) => matches!(program.arrays[id], Array::Data(_)).then_some(id),
-            _ => None,
-        };
-        let mut reads: Vec<ArrayId> = operands.filter_map(data).collect();
-        reads.sort_unstable();
-        reads.dedup();
-        let layout = Layout::new(region, transforms);
-        Prepared { chains: Chains::new(region), reads, layout, spectra: 0, partials: 0 }
-    }
-}
-
 impl<T: Real> Executable for Cpu<T> {
     fn run(&mut self, parameters: &[f64], outputs: &mut [f64]) {
         assert_eq!(parameters.len(), self.program.parameters, "parameters");
@@ -488,16 +461,11 @@ impl<T: Real> Executable for Cpu<T> {
     }
 
     fn array(&self, index: usize) -> Vec<f64> {
-        let array = self.program.array_outputs[index];
-        // SAFETY: nothing runs.
-        let values = unsafe { self.arrays[array].read() };
-        values.iter().map(|v| v.wide()).collect()
+        self.output(index).iter().map(|v| v.wide()).collect()
     }
 
     fn array_into(&self, index: usize, out: &mut [f64]) {
-        let array = self.program.array_outputs[index];
-        // SAFETY: nothing runs.
-        let values = unsafe { self.arrays[array].read() };
+        let values = self.output(index);
         assert_eq!(out.len(), values.len(), "the array's length");
         out.iter_mut().zip(values).for_each(|(out, value)| *out = value.wide());
     }

@@ -1,0 +1,42 @@
+//! A region of a program, prepared for running.
+
+use super::chain::Chains;
+use super::fourier::Transform;
+use super::layout::Layout;
+use super::real::Real;
+use crate::device::Fourier;
+use crate::device::program::{Array, ArrayId, Code, Operand, Program, Region};
+use std::sync::Arc;
+
+/// A region as this device runs it.
+pub struct Prepared {
+    pub chains: Chains,
+    /// The data that the code reads.
+    pub reads: Vec<ArrayId>,
+    pub layout: Layout,
+    /// Where its spectra and its sums are among those of its round.
+    pub spectra: usize,
+    pub partials: usize,
+}
+
+impl Prepared {
+    pub fn new<T: Real>(
+        region: &Region,
+        program: &Program,
+        transforms: &[(Arc<Fourier>, Transform<T>)],
+    ) -> Self {
+        let operands = region.code.iter().flat_map(|code| match code {
+            Code::Map { a, b, .. } => vec![*a, *b],
+            _ => Vec::new(),
+        });
+        let data = |operand: Operand| match operand {
+            Operand::Array(id) => matches!(program.arrays[id], Array::Data(_)).then_some(id),
+            _ => None,
+        };
+        let mut reads: Vec<ArrayId> = operands.filter_map(data).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let layout = Layout::new(region, transforms);
+        Prepared { chains: Chains::new(region), reads, layout, spectra: 0, partials: 0 }
+    }
+}
