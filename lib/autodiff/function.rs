@@ -6,6 +6,7 @@ use super::plan::plan;
 use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision, with_team};
 use ndarray::Array2;
+use std::borrow::Cow;
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
 const DIRECTIONS: usize = 4;
@@ -202,8 +203,8 @@ impl Function {
         product
     }
 
-    /// The arrays at `x`, one after the other.
-    pub fn arrays(&mut self, x: &[f64]) -> Vec<Vec<f64>> {
+    /// The arrays at `x`, one after the other: where they lie, or copies.
+    pub fn arrays(&mut self, x: &[f64]) -> Vec<Cow<'_, [f64]>> {
         let count = self.arrays.len();
         let run = self.run_of(What::Arrays);
         run.run(x, &mut []);

@@ -1,6 +1,18 @@
 //! A basis: a few functions sampled at many points, combined by coefficients.
 
-use ndarray::Array2;
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayViewMut2};
+use rayon::prelude::*;
+
+/// Runs that one thread makes.
+const RUNS_AT_ONCE: usize = 64;
+
+/// What there is of one run.
+struct Part<'a> {
+    positions: &'a [f64],
+    abscissa: &'a mut [f64],
+    chebyshev: &'a mut [f64],
+}
 
 /// `count` functions sampled at `len` points. [`combine`](Basis::combine) spreads coefficients over
 /// the points; [`project`](Basis::project) is its adjoint.
@@ -56,42 +68,48 @@ impl Basis {
         degree: usize,
         runs: Vec<Run>,
         position: &[f64],
-        mut values: impl FnMut(usize, &[f64]) -> Array2<f64>,
+        values: impl Fn(usize, &[f64]) -> Array2<f64> + Sync,
     ) -> Self {
         let terms = degree + 1;
-        let mut abscissa = vec![0.0; position.len()];
-        let mut chebyshev = Vec::with_capacity(runs.len() * terms * count);
         let angle = |i: usize| std::f64::consts::PI * (i as f64 + 0.5) / terms as f64;
-        // Term k at node i is cos(k angle(i)).
-        let cosines: Vec<f64> = (0..terms * terms)
-            .map(|place| ((place / terms) as f64 * angle(place % terms)).cos())
-            .collect();
-        let mut next = 0;
-        for (index, run) in runs.iter().enumerate() {
-            assert_eq!(run.start, next, "runs must cover the points in order");
-            next += run.len;
-            let points = &position[run.start..next];
+        // Term k at node i is cos(k angle(i)); its coefficient the mean over the nodes, but for term 0 twice.
+        let weights = Array2::from_shape_fn((terms, terms), |(k, i)| {
+            let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
+            scale * (k as f64 * angle(i)).cos()
+        });
+        let mut abscissa = vec![0.0; position.len()];
+        let mut chebyshev = vec![0.0; runs.len() * terms * count];
+        let covered =
+            runs.iter().try_fold(0, |next, run| (run.start == next).then_some(next + run.len));
+        assert_eq!(covered, Some(position.len()), "runs must cover the points in order");
+        let mut rest = (position, &mut abscissa[..]);
+        let own = chebyshev.chunks_exact_mut((terms * count).max(1));
+        let part = |(run, chebyshev): (&Run, _)| {
+            let (positions, after) = rest.0.split_at(run.len);
+            let (abscissa, abscissa_after) = std::mem::take(&mut rest.1).split_at_mut(run.len);
+            rest = (after, abscissa_after);
+            Part { positions, abscissa, chebyshev }
+        };
+        let parts: Vec<Part> = runs.iter().zip(own).map(part).collect();
+        let one = |(index, part): (usize, Part)| {
+            let Part { positions: points, abscissa, chebyshev } = part;
             let low = points.iter().copied().fold(f64::INFINITY, f64::min);
             let high = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let (centre, half) = (0.5 * (low + high), (0.5 * (high - low)).max(f64::MIN_POSITIVE));
-            for (s, p) in abscissa[run.start..next].iter_mut().zip(points) {
+            for (s, p) in abscissa.iter_mut().zip(points) {
                 *s = (p - centre) / half;
             }
             // A run of one point has no width: any will do, so long as it is finite.
             let half = if high > low { half } else { 0.0 };
             let nodes: Vec<f64> = (0..terms).map(|i| centre + half * angle(i).cos()).collect();
             let at_nodes = values(index, &nodes);
-            for k in 0..terms {
-                let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
-                let cosines = &cosines[k * terms..(k + 1) * terms];
-                for function in at_nodes.rows() {
-                    let sum: f64 = function.iter().zip(cosines).map(|(f, c)| f * c).sum();
-                    chebyshev.push(scale * sum);
-                }
-            }
-        }
-        assert_eq!(next, position.len(), "runs must cover the points in order");
-        Basis { count, len: next, runs, abscissa, dense: Vec::new(), terms, chebyshev }
+            let mut chebyshev = ArrayViewMut2::from_shape((terms, count), chebyshev)
+                .expect("so many coefficients a run");
+            general_mat_mul(1.0, &weights, &at_nodes.t(), 0.0, &mut chebyshev);
+        };
+        parts.into_par_iter().enumerate().with_min_len(RUNS_AT_ONCE).for_each(one);
+        let (dense, len) = (Vec::new(), position.len());
+        Basis { count, len, runs, abscissa, dense, terms, chebyshev }
     }
 
     /// The number of functions.

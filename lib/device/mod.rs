@@ -33,6 +33,7 @@ pub use scattered::Scattered;
 pub use values::Values;
 
 use crate::error::Result;
+use std::borrow::Cow;
 
 /// The floating-point type that arrays are computed in. Scalars and sums are always `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,8 +111,8 @@ pub trait Executable: Send {
         1
     }
 
-    /// A copy of array output `index` as the last run left it.
-    fn array(&self, index: usize) -> Vec<f64>;
+    /// Array output `index` as the last run left it: where it lies, or a copy.
+    fn array(&self, index: usize) -> Cow<'_, [f64]>;
 
     /// The same, written to `out`.
     ///

@@ -11,6 +11,7 @@ use crate::device::Precision;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What samples tell of parameters, in the parameters' lengths: `psi` is the derivative of a sample's negative
@@ -186,15 +187,19 @@ fn models(
     };
     if maps.len() == problem.maps.maps.len() {
         let free = problem.free_up_to(problem.options.order);
-        let models = problem.with_models(FINE, at, |models, x| models.arrays(x));
+        let models = problem.with_models(FINE, at, |models, x| owned(models.arrays(x)));
         let directions = directions(&free);
         let tangents = problem.with_models(COARSE, at, |models, x| models.tangents(x, &directions));
         return (models, tangents);
     }
-    let models = problem.modelled(&[], at, maps.clone()).arrays(&[]);
+    let models = owned(problem.modelled(&[], at, maps.clone()).arrays(&[]));
     let mut function = problem.modelled(which, at, maps).precision(COARSE);
     let x: Vec<f64> = which.iter().map(|&i| at[i]).collect();
     (models, function.tangents(&x, &directions(which)))
+}
+
+fn owned(arrays: Vec<Cow<[f64]>>) -> Vec<Vec<f64>> {
+    arrays.into_iter().map(Cow::into_owned).collect()
 }
 
 /// `A W A'` of a matrix `(parameter, sample)` and the samples' weights.

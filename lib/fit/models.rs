@@ -4,6 +4,7 @@ use super::problem::Problem;
 use crate::autodiff::{Function, Var};
 use crate::device::Precision;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -86,19 +87,17 @@ impl Problem<'_> {
         let mut results = Vec::new();
         for first in (0..count).step_by(together) {
             let maps = first..(first + together).min(count);
+            let of = |function: &mut Function, x: &[f64]| -> Vec<R> {
+                let arrays: Vec<(usize, Cow<[f64]>)> =
+                    maps.clone().zip(function.arrays(x)).collect();
+                let one = |(k, array): (usize, Cow<[f64]>)| each(k, self.model.restore(k, &array));
+                arrays.into_par_iter().map(one).collect()
+            };
             let precision = self.options.precision;
-            let arrays = if together == count {
-                self.with_models(precision, all, |models, x| models.arrays(x))
-            } else {
-                self.modelled(&[], all, maps.clone()).precision(precision).arrays(&[])
-            };
-            let one = |(k, array): (usize, Vec<f64>)| {
-                let model = self.model.restore(k, &array);
-                drop(array);
-                each(k, model)
-            };
-            let models: Vec<(usize, Vec<f64>)> = maps.zip(arrays).collect();
-            results.par_extend(models.into_par_iter().map(one));
+            results.extend(match together == count {
+                true => self.with_models(precision, all, of),
+                false => of(&mut self.modelled(&[], all, maps.clone()).precision(precision), &[]),
+            });
         }
         results
     }
@@ -126,8 +125,8 @@ mod tests {
             }
             let kept = problem.models(&at, |_, model| model);
             for (k, kept) in kept.iter().enumerate() {
-                let new = &problem.modelled(&[], &at, k..k + 1).arrays(&[])[0];
-                let new = problem.model.restore(k, new);
+                let mut new = problem.modelled(&[], &at, k..k + 1);
+                let new = problem.model.restore(k, &new.arrays(&[])[0]);
                 let peak = new.iter().copied().fold(0.0, f64::max);
                 let most = kept.iter().zip(&new).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(most < 1e-12 * peak, "step {step}, map {k}: {most} of {peak}");

@@ -79,7 +79,8 @@ fn arrays(model: &Model) -> Function {
 }
 
 fn maps(model: &Model, x: &[f64]) -> Vec<f64> {
-    let arrays = arrays(model).arrays(x);
+    let mut function = arrays(model);
+    let arrays = function.arrays(x);
     arrays.iter().enumerate().flat_map(|(i, map)| model.restore(i, map)).collect()
 }
 

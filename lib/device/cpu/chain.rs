@@ -326,7 +326,8 @@ mod tests {
                 }
                 let mut cpu = Cpu::<f64>::new(program.clone());
                 cpu.run(&[], &mut []);
-                let got: Vec<Vec<f64>> = (0..SLOTS).map(|slot| cpu.array(slot)).collect();
+                let got: Vec<Vec<f64>> =
+                    (0..SLOTS).map(|slot| cpu.array(slot).into_owned()).collect();
                 for i in 0..len {
                     for (slot, expected) in oracle(&program, i).into_iter().enumerate() {
                         let got = got[slot][i];

@@ -29,6 +29,7 @@ mod tile;
 mod turn;
 mod vector;
 
+pub use elementwise::sines_and_cosines;
 pub use real::Real;
 pub use team::Team;
 
@@ -40,6 +41,7 @@ use round::rounds;
 use rustfft::num_complex::Complex;
 use scattered::Scatters;
 use shared::Shared;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use team::Crew;
@@ -154,9 +156,8 @@ impl<T: Real> Cpu<T> {
         let arrays = program.arrays.iter().map(|array| match array {
             Array::Data(Values::Double(values)) => Held::Data(T::adopt(values)),
             Array::Data(Values::Single(values)) => Held::Data(T::adopt_single(values)),
-            Array::Work(len) => Held::Work(Shared::new(T::zero(), *len)),
+            Array::Work(len) => Held::Work(Shared::zeros(*len)),
         });
-        let zeros = |n: usize| Shared::new(Complex::default(), n);
         let mut prepared: Vec<Prepared> =
             regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
         let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
@@ -191,9 +192,9 @@ impl<T: Real> Cpu<T> {
         Cpu {
             scalars: program.scalars.clone(),
             arrays: arrays.collect(),
-            fields: program.fields.iter().map(|&n| zeros(n)).collect(),
-            spectra: spectra.into_iter().map(|len| Shared::new(Batch::default(), len)).collect(),
-            partials: Shared::new(0.0, partials),
+            fields: program.fields.iter().map(|&n| Shared::zeros(n)).collect(),
+            spectra: spectra.into_iter().map(Shared::zeros).collect(),
+            partials: Shared::zeros(partials),
             rounds,
             totals: vec![0.0; most(&Region::sum_count)],
             workspaces: Workspaces::new(threads, needs),
@@ -460,8 +461,8 @@ impl<T: Real> Executable for Cpu<T> {
         self.workspaces.count()
     }
 
-    fn array(&self, index: usize) -> Vec<f64> {
-        self.output(index).iter().map(|v| v.wide()).collect()
+    fn array(&self, index: usize) -> Cow<'_, [f64]> {
+        T::all_wide(self.output(index))
     }
 
     fn array_into(&self, index: usize, out: &mut [f64]) {

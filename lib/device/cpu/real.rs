@@ -2,14 +2,23 @@
 
 use super::isa::Machine;
 use super::vector::Vector;
+use bytemuck::Zeroable;
 use rustfft::FftNum;
 use rustfft::num_traits::Float;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// `f64` or `f32`.
-pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
+pub trait Real: FftNum + Float + Default + Zeroable + super::elementary::Elementary {
     /// 64 bytes of it.
-    type Wide: Copy + Default + AsRef<[Self]> + AsMut<[Self]> + Send + Sync + std::fmt::Debug;
+    type Wide: Copy
+        + Default
+        + Zeroable
+        + AsRef<[Self]>
+        + AsMut<[Self]>
+        + Send
+        + Sync
+        + std::fmt::Debug;
     /// The same in the registers of a machine.
     type Vector<M: Machine>: Vector<Self>;
     /// The number of lanes of a vector.
@@ -18,6 +27,8 @@ pub trait Real: FftNum + Float + Default + super::elementary::Elementary {
     fn fused(self, a: Self, b: Self) -> Self;
     fn of(value: f64) -> Self;
     fn wide(self) -> f64;
+    /// Numbers in double precision; where they lie if they are that already.
+    fn all_wide(values: &[Self]) -> Cow<'_, [f64]>;
     /// Data in this type; shared where it is that already.
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>>;
     fn adopt_single(values: &Arc<Vec<f32>>) -> Arc<Vec<Self>>;
@@ -39,6 +50,9 @@ impl Real for f64 {
     #[inline(always)]
     fn wide(self) -> f64 {
         self
+    }
+    fn all_wide(values: &[f64]) -> Cow<'_, [f64]> {
+        values.into()
     }
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {
         values.clone()
@@ -64,6 +78,9 @@ impl Real for f32 {
     #[inline(always)]
     fn wide(self) -> f64 {
         self.into()
+    }
+    fn all_wide(values: &[f32]) -> Cow<'_, [f64]> {
+        values.iter().map(|&v| v.into()).collect::<Vec<f64>>().into()
     }
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {
         Arc::new(values.iter().map(|&v| v as f32).collect())

@@ -205,7 +205,7 @@ impl<T: Real> Scatter<T> {
 
 impl<T: Real> Buffers<T> {
     fn new(lengths: [usize; 4]) -> Self {
-        let [pixels, folded, half, grid] = lengths.map(|len| Shared::new(T::zero(), len));
+        let [pixels, folded, half, grid] = lengths.map(Shared::zeros);
         Buffers { pixels, folded, half, grid }
     }
 }

@@ -1,6 +1,7 @@
 //! Buffers that several threads fill, each its own part, and that all read afterwards.
 
 use super::vector::prefetch;
+use bytemuck::Zeroable;
 use std::cell::UnsafeCell;
 
 /// A buffer of fixed length. Who writes which part, and when nobody writes, is for the caller to say:
@@ -18,7 +19,16 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T: Zeroable> Shared<T> {
+    /// A buffer of zeros, whose pages nobody has touched: the kernel clears those of a large one for the threads that
+    /// use it first.
+    pub fn zeros(len: usize) -> Self {
+        Shared(bytemuck::zeroed_slice_box(len))
+    }
+}
+
 impl<T: Copy> Shared<T> {
+    #[cfg(test)]
     pub fn new(value: T, len: usize) -> Self {
         Shared((0..len).map(|_| UnsafeCell::new(value)).collect())
     }

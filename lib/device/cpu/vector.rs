@@ -2,6 +2,7 @@
 //! by itself there, and what makes them three times as fast.
 
 use super::Real;
+use bytemuck::Zeroable;
 use rustfft::num_complex::Complex;
 
 /// One vector in memory, and a complex number a lane in two of them.
@@ -11,6 +12,9 @@ pub struct Batch<T: Real> {
     pub re: T::Wide,
     pub im: T::Wide,
 }
+
+// SAFETY: zero bits are a vector of zeros.
+unsafe impl<T: Real> Zeroable for Batch<T> {}
 
 impl<T: Real> Batch<T> {
     /// Exchanges real and imaginary parts.

@@ -16,6 +16,7 @@ use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaStream, DriverError, LaunchConfig, PushKernelArg,
     result,
 };
+use std::borrow::Cow;
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -373,7 +374,7 @@ impl Executable for Cuda {
         outputs.copy_from_slice(&self.staging.numbers()[count..]);
     }
 
-    fn array(&self, index: usize) -> Vec<f64> {
-        self.download(index).unwrap_or_else(|error| resume_unwind(Box::new(error)))
+    fn array(&self, index: usize) -> Cow<'_, [f64]> {
+        self.download(index).unwrap_or_else(|error| resume_unwind(Box::new(error))).into()
     }
 }

@@ -8,6 +8,7 @@ use super::source::Argument;
 use crate::device::{Backend, Executable, Precision, Program};
 use num_complex::Complex;
 use rustfft::{FftNum, FftPlanner};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -264,11 +265,11 @@ impl Executable for Host {
         }
     }
 
-    fn array(&self, index: usize) -> Vec<f64> {
+    fn array(&self, index: usize) -> Cow<'_, [f64]> {
         let (numbers, command) = &self.schedule.array_outputs[index];
         command.iter().for_each(|command| self.carry_out(command));
         let size = self.schedule.memory.reals(1);
         let bytes = self.read(numbers.at, size * numbers.count);
-        super::memory::numbers(&bytes, self.schedule.memory.precision)
+        super::memory::numbers(&bytes, self.schedule.memory.precision).into()
     }
 }
