@@ -4,6 +4,7 @@ use super::beam_map::Sampling;
 use super::blockage::Opening;
 use super::telescope::Telescope;
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How a grid of aperture samples is laid out, and how a pixel on the rim is weighted.
@@ -29,6 +30,9 @@ pub struct ApertureGrid {
 
 /// The most samples a side; it keeps a mistyped number from taking all the memory.
 const MOST_POINTS: usize = 1 << 15;
+
+/// Pixels whose paths one thread computes.
+const PIXELS_AT_ONCE: usize = 8192;
 
 impl ApertureGrid {
     /// A grid across a dish of `radius` metres, fine enough that the far field repeats only well outside
@@ -141,14 +145,16 @@ impl Aperture {
         let first = coordinates.partition_point(|&c| c < -reach);
         let last = coordinates.partition_point(|&c| c <= reach);
         let near = &coordinates[first..last];
+        // A disc's part of a square, and its rim.
+        let room = (0.8 * near.len().pow(2) as f64) as usize + 4 * near.len();
         let mut aperture = Aperture {
             grid,
             radius,
             step,
-            pixels: Vec::new(),
-            x: Vec::new(),
-            y: Vec::new(),
-            weight: Vec::new(),
+            pixels: Vec::with_capacity(room),
+            x: Vec::with_capacity(room),
+            y: Vec::with_capacity(room),
+            weight: Vec::with_capacity(room),
         };
         let mut weights = vec![0.0; near.len()];
         for (row, &y) in near.iter().enumerate() {
@@ -199,7 +205,7 @@ impl Aperture {
 
     /// Path difference per metre of sub-reflector displacement along the axis, metres a metre, at each pixel.
     pub fn path_per_metre(&self, telescope: &Telescope) -> Vec<f64> {
-        let pairs = self.x.iter().zip(&self.y);
+        let pairs = self.x.par_iter().zip(&self.y).with_min_len(PIXELS_AT_ONCE);
         pairs.map(|(&x, &y)| telescope.path.per_metre(x, y)).collect()
     }
 

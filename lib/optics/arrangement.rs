@@ -1,41 +1,51 @@
 //! From a map's samples in their own order to the order in which a transform makes them, and back.
 //!
 //! A far field comes in the order that is fastest to make (see [`Fourier::place`]), so data are brought into
-//! it once, before a fit. Large maps are moved by all threads, row by row, so that what is read and what is
-//! written both come in whole cache lines.
+//! it once, before a fit. What is read and what is written both come in runs of some kilobytes, by way of a few
+//! rows that stay in the cache: lines of a large map that are a power of two apart are in each other's way.
 
 use crate::device::Fourier;
-use crate::device::fourier::GROUP;
+use crate::device::fourier::{Axis, GROUP, split};
 use rayon::prelude::*;
 
 /// The order of a transform's outputs.
 pub enum Arrangement {
     /// For every output the sample that it is.
     Listed(Vec<u32>),
-    /// The samples of a raster `(v, u)`, u fastest.
-    Raster {
-        /// The raster's column and row of every place along x and y.
-        columns: Vec<usize>,
-        rows: Vec<usize>,
-    },
+    Raster(Raster),
 }
 
-/// Groups of columns, and rows, that one thread moves together.
-const ROWS_AT_ONCE: usize = 64;
+/// The order of a raster `(v, u)`, u fastest.
+pub struct Raster {
+    /// The raster's column and row of every place along x and y.
+    columns: Vec<u32>,
+    rows: Vec<u32>,
+    /// Every so many groups of columns lie next to each other in the raster.
+    stride: usize,
+}
+
+/// Rows that one thread moves together; they fit the second cache.
+const ROWS_AT_ONCE: usize = 32;
+/// Numbers between rows there, so that a column of them is not in each other's way.
+const PADDING: usize = 8;
 
 impl Arrangement {
     /// That of a transform whose frequencies `a` and `b` are the raster's column and row `sample(a)` and
     /// `sample(b)`.
     pub fn raster(transform: &Fourier, sample: impl Fn(usize) -> usize) -> Self {
-        let of = |order: Vec<usize>| order.into_iter().map(&sample).collect();
-        Arrangement::Raster { columns: of(transform.x.order()), rows: of(transform.y.order()) }
+        let of = |axis: &Axis| axis.order().into_iter().map(|k| sample(k) as u32).collect();
+        let stride = match &transform.x {
+            Axis::Fft { points } => (split(*points).1 / GROUP).max(1),
+            Axis::Matrix(_) => 1,
+        };
+        Arrangement::Raster(Raster { columns: of(&transform.x), rows: of(&transform.y), stride })
     }
 
     /// The number of samples.
     pub fn count(&self) -> usize {
         match self {
             Arrangement::Listed(samples) => samples.len(),
-            Arrangement::Raster { columns, rows } => columns.len() * rows.len(),
+            Arrangement::Raster(raster) => raster.columns.len() * raster.rows.len(),
         }
     }
 
@@ -45,52 +55,103 @@ impl Arrangement {
         values: &[f64],
         each: impl Fn(f64) -> T + Sync,
     ) -> Vec<T> {
-        let (columns, rows) = match self {
+        match self {
             Arrangement::Listed(samples) => {
-                return samples.iter().map(|&i| each(values[i as usize])).collect();
+                samples.iter().map(|&i| each(values[i as usize])).collect()
             }
-            Arrangement::Raster { columns, rows } => (columns, rows),
-        };
-        let mut out = vec![T::default(); self.count()];
-        let size = ROWS_AT_ONCE * GROUP;
-        let chunks = out.par_chunks_mut(size * rows.len().max(1)).zip(columns.par_chunks(size));
-        chunks.for_each(|(out, chosen)| {
-            for (b, &row) in rows.iter().enumerate() {
-                let line = &values[row * columns.len()..(row + 1) * columns.len()];
-                for (group, chosen) in chosen.chunks(GROUP).enumerate() {
-                    let at = group * GROUP * rows.len() + b * chosen.len();
-                    for (out, &column) in out[at..at + chosen.len()].iter_mut().zip(chosen) {
-                        *out = each(line[column]);
-                    }
-                }
-            }
-        });
-        out
+            Arrangement::Raster(raster) => raster.arrange(values, each),
+        }
     }
 
     /// The inverse of [`arrange`](Arrangement::arrange).
     pub fn restore(&self, values: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; values.len()];
-        let (columns, rows) = match self {
+        match self {
             Arrangement::Listed(samples) => {
+                let mut out = vec![0.0; values.len()];
                 for (&i, &value) in samples.iter().zip(values) {
                     out[i as usize] = value;
                 }
-                return out;
+                out
             }
-            Arrangement::Raster { columns, rows } => (columns, rows),
-        };
-        let mut place = vec![0; rows.len()];
-        rows.iter().enumerate().for_each(|(b, &row)| place[row] = b);
-        let chunks = out.par_chunks_mut(columns.len().max(1)).zip(place.par_iter());
-        chunks.with_min_len(ROWS_AT_ONCE).for_each(|(out, &b)| {
-            for (group, chosen) in columns.chunks(GROUP).enumerate() {
-                let at = group * GROUP * rows.len() + b * chosen.len();
-                for (&column, &value) in chosen.iter().zip(&values[at..at + chosen.len()]) {
-                    out[column] = value;
+            Arrangement::Raster(raster) => raster.restore(values),
+        }
+    }
+}
+
+impl Raster {
+    /// The distance of rows in the cache.
+    fn pitch(&self) -> usize {
+        self.columns.len() + PADDING
+    }
+
+    /// The groups of columns with their numbers, those that lie next to each other in the raster one after the other.
+    fn groups(&self) -> impl Iterator<Item = (usize, &[u32])> {
+        let groups = move || self.columns.chunks(GROUP).enumerate();
+        (0..self.stride).flat_map(move |first| groups().skip(first).step_by(self.stride))
+    }
+
+    fn arrange<T: Copy + Default + Send>(
+        &self,
+        values: &[f64],
+        each: impl Fn(f64) -> T + Sync,
+    ) -> Vec<T> {
+        let (width, height) = (self.columns.len(), self.rows.len());
+        let mut out = vec![T::default(); width * height];
+        // The part of every group that some rows fill.
+        let mut parts: Vec<Vec<&mut [T]>> = Vec::new();
+        parts.resize_with(height.div_ceil(ROWS_AT_ONCE), Vec::new);
+        for (group, columns) in
+            out.chunks_mut((GROUP * height).max(1)).zip(self.columns.chunks(GROUP))
+        {
+            let of_rows = group.chunks_mut(ROWS_AT_ONCE * columns.len());
+            parts.iter_mut().zip(of_rows).for_each(|(part, of_rows)| part.push(of_rows));
+        }
+        let one = |(mut part, rows): (Vec<&mut [T]>, &[u32])| {
+            let mut near = vec![T::default(); rows.len() * self.pitch()];
+            for (near, &row) in near.chunks_exact_mut(self.pitch()).zip(rows) {
+                let line = &values[row as usize * width..][..width];
+                near.iter_mut().zip(line).for_each(|(near, &value)| *near = each(value));
+            }
+            for (group, columns) in self.groups() {
+                let lines = part[group].chunks_exact_mut(columns.len());
+                for (out, near) in lines.zip(near.chunks_exact(self.pitch())) {
+                    for (out, &column) in out.iter_mut().zip(columns) {
+                        *out = near[column as usize];
+                    }
                 }
             }
-        });
+        };
+        parts.into_par_iter().zip(self.rows.par_chunks(ROWS_AT_ONCE)).for_each(one);
+        out
+    }
+
+    fn restore(&self, values: &[f64]) -> Vec<f64> {
+        let (width, height) = (self.columns.len(), self.rows.len());
+        let mut out = vec![0.0; values.len()];
+        let mut lines: Vec<Option<&mut [f64]>> = out.chunks_mut(width.max(1)).map(Some).collect();
+        let mut in_order =
+            self.rows.iter().map(|&row| lines[row as usize].take().expect("one place"));
+        let mut parts: Vec<(usize, Vec<&mut [f64]>)> = Vec::new();
+        for first in (0..height).step_by(ROWS_AT_ONCE) {
+            parts.push((first, in_order.by_ref().take(ROWS_AT_ONCE).collect()));
+        }
+        let one = |(first, lines): (usize, Vec<&mut [f64]>)| {
+            let mut near = vec![0.0; lines.len() * self.pitch()];
+            for (group, columns) in self.groups() {
+                let at = group * GROUP * height + first * columns.len();
+                let of_rows =
+                    values[at..at + lines.len() * columns.len()].chunks_exact(columns.len());
+                for (near, of_row) in near.chunks_exact_mut(self.pitch()).zip(of_rows) {
+                    for (&column, &value) in columns.iter().zip(of_row) {
+                        near[column as usize] = value;
+                    }
+                }
+            }
+            for (line, near) in lines.into_iter().zip(near.chunks_exact(self.pitch())) {
+                line.copy_from_slice(&near[..width]);
+            }
+        };
+        parts.into_par_iter().for_each(one);
         out
     }
 }
@@ -98,7 +159,6 @@ impl Arrangement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::fourier::Axis;
     use ndarray::Array2;
 
     #[test]

@@ -18,6 +18,7 @@ use super::zernike::{self, Mode};
 use crate::autodiff::{Complex, Space, Tape, Transform, Var};
 use crate::device::Basis;
 use crate::device::basis::Run;
+use crate::device::cpu::sines_and_cosines;
 use crate::device::scattered::TOLERANCE;
 use crate::error::Result;
 use crate::units::SPEED_OF_LIGHT;
@@ -140,8 +141,11 @@ impl Model {
         let aperture = Aperture::new(telescope, grid)?;
         let path_per_metre = aperture.path_per_metre(telescope);
         let fraction = blur.bandwidth * wavelength / SPEED_OF_LIGHT;
-        let band =
-            band::nodes(fraction, turns(maps, &aperture, &path_per_metre, wavelength, apart));
+        let turns = match fraction > 0.0 {
+            true => turns(maps, &aperture, &path_per_metre, wavelength, apart),
+            false => 0.0,
+        };
+        let band = band::nodes(fraction, turns);
         let disc = (blur.radius > 0.0).then(|| {
             let lags = Lags::new(&aperture);
             let weights = |node: &Node| lags.weights(blur.radius, wavelength / node.ratio);
@@ -364,13 +368,10 @@ impl Model {
                 let powers =
                     self.band.iter().zip(&fields).enumerate().map(|(k, (node, &field))| {
                         let turns = TAU / self.wavelength * node.ratio;
-                        let of_path = |part: fn(f64) -> f64| -> Vec<f64> {
-                            path.iter().map(|&path| part(turns * path)).collect()
-                        };
-                        let defocus = Complex {
-                            re: tape.data_in(dish, of_path(f64::cos)),
-                            im: tape.data_in(dish, of_path(f64::sin)),
-                        };
+                        let phases: Vec<f64> = path.iter().map(|path| turns * path).collect();
+                        let (im, re) = sines_and_cosines(&phases);
+                        let defocus =
+                            Complex { re: tape.data_in(dish, re), im: tape.data_in(dish, im) };
                         let pointed = field * defocus * Complex::cis(node.ratio * moved);
                         node.weight * self.power(tape, k, pointed, &view)
                     });

@@ -80,16 +80,16 @@ pub fn table(order: u32, points: &[(f64, f64)]) -> Array2<f64> {
         for (t, &(x, y)) in t.iter_mut().zip(points) {
             *t = 2.0 * (x * x + y * y) - 1.0;
         }
-        cos.fill(1.0);
-        sin.fill(0.0);
+        cos[..len].fill(1.0);
+        sin[..len].fill(0.0);
         for m in 0..=order {
             if m > 0 {
                 for ((c, s), &(x, y)) in cos.iter_mut().zip(&mut sin).zip(points) {
                     (*c, *s) = (*c * x - *s * y, *c * y + *s * x);
                 }
             }
-            before.fill(0.0);
-            radial.fill(1.0);
+            before[..len].fill(0.0);
+            radial[..len].fill(1.0);
             for k in 0..=(order - m) / 2 {
                 if k > 0 {
                     let [a, b, c] = jacobi(k, m);
