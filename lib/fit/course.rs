@@ -1,4 +1,4 @@
-//! The way from the smallest level to the whole maps, made ready while the smallest is explored.
+//! The legs of the way from the smallest level to the whole maps, which are made ready before they are needed.
 //!
 //! Recording a likelihood, planning it and bringing large maps into the order of a transform takes as long as
 //! some evaluations, and depends on nothing that the exploration finds, if the noise is known.
@@ -12,6 +12,9 @@ use crate::autodiff::Function;
 use crate::device::Backend;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
+use crate::optics::model::Model;
+use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A level, or the whole maps.
 pub struct Leg<'a> {
@@ -21,11 +24,23 @@ pub struct Leg<'a> {
 }
 
 impl<'a> Leg<'a> {
-    /// The same parameters as those of `first`, with other samples.
-    fn of(first: &Problem<'a>, maps: &'a MapSet, options: &'a FitOptions) -> Result<Self> {
-        let problem = first.with_maps(maps, options)?;
-        let function = ready(&problem);
-        Ok(Leg { problem, function })
+    /// The same parameters as those of `first`, with other samples, whose `model` is there already.
+    pub fn of(
+        first: &Problem<'a>,
+        maps: &'a MapSet,
+        options: &'a FitOptions,
+        model: Arc<Model>,
+    ) -> Self {
+        let problem = first.with_samples(maps, options, model);
+        // Not where its scales are not known yet, nor where the device is not this machine.
+        let known = !problem.adapts() && options.backend == Backend::Cpu;
+        let function = known.then(|| {
+            let which = problem.free_up_to(options.order);
+            let mut function = problem.function(&which, &problem.start);
+            function.prepare();
+            function
+        });
+        Leg { problem, function }
     }
 
     /// What is to be minimised, with the problem's likelihood as it is now.
@@ -38,45 +53,24 @@ impl<'a> Leg<'a> {
     }
 }
 
-/// The likelihood of a problem's free parameters, planned and loaded; `None` where its scales are not known yet,
-/// and where the device is not this machine.
-fn ready(problem: &Problem) -> Option<Function> {
-    let known = !problem.adapts() && problem.options.backend == Backend::Cpu;
-    let which = problem.free_up_to(problem.options.order);
-    known.then(|| {
-        let mut function = problem.function(&which, &problem.start);
-        function.prepare();
-        function
-    })
-}
-
-/// Does `work`, which is about the problem `first`, and makes its leg and those of the other `levels` and the
-/// whole `maps` ready meanwhile, by threads that have nothing else to do.
+/// The legs of the levels, of which `first` is the problem of the first.
 ///
 /// # Errors
-/// Those of `work`, and maps that the model cannot describe.
-pub fn meanwhile<'a, R: Send>(
-    first: Problem<'a>,
-    levels: &'a [Level],
-    maps: &'a MapSet,
-    options: &'a FitOptions,
-    work: impl FnOnce(&Problem<'a>) -> Result<R> + Send,
-) -> Result<(R, Vec<Leg<'a>>)> {
-    let whole = || (!levels.is_empty()).then(|| Leg::of(&first, maps, options)).transpose();
-    let smaller = || {
-        if !levels.is_empty() && options.backend == Backend::Cpu {
-            information::prepare(&first);
+/// Maps that the model cannot describe.
+pub fn legs<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Result<Vec<Leg<'a>>> {
+    let leg = |(i, level): (usize, &'a Level)| {
+        let Level { maps, options, .. } = level;
+        if i > 0 {
+            let model = Problem::model(first.telescope, first.wavelength, maps, options)?;
+            return Ok(Leg::of(first, maps, options, model));
         }
-        let function = ready(&first);
-        let legs = levels.iter().skip(1).map(|level| Leg::of(&first, &level.maps, &level.options));
-        Ok((function, legs.collect::<Result<Vec<_>>>()?))
+        let leg = Leg::of(first, maps, options, first.model.clone());
+        if options.backend == Backend::Cpu {
+            information::prepare(&leg.problem);
+        }
+        Ok(leg)
     };
-    let ((done, smaller), whole) = rayon::join(|| rayon::join(|| work(&first), smaller), whole);
-    let (done, whole): (R, Option<Leg>) = (done?, whole?);
-    let (function, mut legs): (Option<Function>, Vec<Leg>) = smaller?;
-    legs.insert(0, Leg { problem: first, function });
-    legs.extend(whole);
-    Ok((done, legs))
+    levels.par_iter().enumerate().map(leg).collect()
 }
 
 #[cfg(test)]
@@ -100,10 +94,11 @@ mod tests {
             let wavelength = telescope.wavelength;
             let first = Problem::new(&telescope, wavelength, maps_of_first, options_of_first);
             let start = first.as_ref().unwrap().start.clone();
-            let work = |_: &Problem| Ok(7);
-            let done = meanwhile(first.unwrap(), &levels, &maps, &options, work);
-            let (seven, mut legs) = done.unwrap();
-            assert_eq!((seven, legs.len()), (7, levels.len() + 1));
+            let first = first.unwrap();
+            let mut legs = legs(&first, &levels).unwrap();
+            assert_eq!(legs.len(), levels.len());
+            let model = Problem::model(&telescope, wavelength, &maps, &options).unwrap();
+            legs.push(Leg::of(&first, &maps, &options, model));
             let samples: Vec<usize> = legs.iter().map(|leg| leg.problem.maps.samples()).collect();
             assert!(samples.is_sorted() && samples[legs.len() - 1] == maps.samples());
             for leg in &mut legs {
@@ -117,15 +112,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn what_the_work_says_of_an_error_comes_out() {
-        let (telescope, maps, _) = simulated(48);
-        let options = FitOptions { order: 2, ..FitOptions::default() };
-        let first = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
-        let work = |_: &Problem| -> Result<()> { Err(crate::Error::failed("stopped")) };
-        let done = meanwhile(first, &[], &maps, &options, work);
-        assert_eq!(done.err().unwrap().to_string(), "stopped");
     }
 }

@@ -13,7 +13,7 @@ use super::quality;
 use super::stage::{Objective, Progress, Report, Stage};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
-use crate::optics::beam_map::MapSet;
+use crate::optics::beam_map::{MapSet, Sigma};
 use crate::optics::zernike;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,9 +23,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
-pub const NEAR: f64 = 0.01;
+const NEAR: f64 = 0.01;
 /// How near, as a part of what is left, is near enough to let the next order in.
 const ON_THE_WAY: f64 = 1e-2;
+/// How near, as a part of what is left, is near enough to see whether the noise is all that is left.
+const IN_SIGHT: f64 = 1e-3;
 
 /// The rms of what a start after the first adds to each coefficient of orders 2 and 3, radians; they take
 /// turns, as what helps one surface does not help another.
@@ -52,6 +54,8 @@ pub struct End {
     /// All parameters.
     pub at: Vec<f64>,
     evaluations: usize,
+    /// Whether the noise is known and no more than that is left.
+    explains: bool,
 }
 
 /// How far an exploration has come.
@@ -60,7 +64,7 @@ pub struct Exploration {
     next: u64,
     starts: u64,
     /// The least value reached, and the parameters there.
-    pub best: Option<End>,
+    best: Option<End>,
     /// Of the ways that counted.
     pub evaluations: usize,
 }
@@ -70,6 +74,11 @@ impl Exploration {
     pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
         let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
         Exploration { next: 0, starts: starts.max(1), best: None, evaluations: 0 }
+    }
+
+    /// The best place so far; where the problem starts if there is none.
+    pub fn place(&self, problem: &Problem) -> Vec<f64> {
+        self.best.as_ref().map_or(&problem.start, |best| &best.at).clone()
     }
 
     /// Whether there are starts left.
@@ -113,10 +122,7 @@ impl Exploration {
                     false => Err(Error::failed("another way has ended well")),
                 };
                 let end = go(problem, rough, start, &mut report)?;
-                // Before the lock: a thread that waited for others under it might take another way
-                // meanwhile, and that one come to the same lock.
-                let explains = quality::explains(problem, &end.at);
-                tally.lock().expect("no tally panics").count(start, end, explains);
+                tally.lock().expect("no tally panics").count(start, end);
                 Ok(())
             };
             let ways: Vec<Result<()>> = starts.par_iter().map(way).collect();
@@ -150,22 +156,23 @@ struct Tally<'e> {
     refused: Option<f64>,
     /// The first start whose end is good enough, or [`NONE`].
     enough: &'e AtomicU64,
-    /// Ends that came before that of an earlier start, and whether they explain the maps.
-    early: Vec<(u64, End, bool)>,
+    /// Ends that came before that of an earlier start.
+    early: Vec<(u64, End)>,
 }
 
 impl Tally<'_> {
     /// Counts an end when all before it are counted, and those that wait for it, up to the first that is
     /// good enough.
-    fn count(&mut self, start: u64, end: End, explains: bool) {
+    fn count(&mut self, start: u64, end: End) {
         let Tally { exploration, refused, enough, early } = self;
-        early.push((start, end, explains));
+        early.push((start, end));
         while enough.load(Ordering::Relaxed) == NONE
             && let Some(i) = early.iter().position(|end| end.0 == exploration.next)
         {
-            let (start, end, explains) = early.swap_remove(i);
+            let (start, end) = early.swap_remove(i);
             exploration.next += 1;
             exploration.evaluations += end.evaluations;
+            let explains = end.explains;
             let (value, least) = (end.value, exploration.best.as_ref().map(|best| best.value));
             let better = least.is_none_or(|least| value < least);
             if better {
@@ -203,7 +210,13 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
     }
     let (mut value, mut evaluations) = (0.0, 0);
     let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
-    for upto in 1..=order {
+    // Where the noise is known an end can be judged before it is one; the levels go on from it.
+    let judged = problem.maps.maps.iter().all(|map| !matches!(map.sigma, Sigma::Unknown));
+    let mut stages: Vec<(u32, f64)> = (1..order).map(|upto| (upto, ON_THE_WAY)).collect();
+    stages.extend(judged.then_some((order, IN_SIGHT)));
+    stages.push((order, 0.0));
+    let mut explains = false;
+    for (upto, part) in stages {
         let which = free_up_to(problem, upto);
         let inverse = match known {
             // Most of the way of the first order is along what the maps have for themselves, if anything,
@@ -217,7 +230,7 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
         let stage = Stage {
             which: &which,
             // On the way to the next order nobody needs the optimum of this one.
-            tolerance: if upto < order { f64::max(NEAR, ON_THE_WAY * value) } else { NEAR },
+            tolerance: f64::max(NEAR, part * value),
             inverse: inverse.as_deref(),
             name: &match start {
                 0 => format!("order {upto} of {order}"),
@@ -229,8 +242,12 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
         evaluations += minimum.evaluations;
         value = minimum.value;
         known = Some((which, minimum.inverse));
+        explains = judged && upto == order && quality::explains(problem, &at);
+        if explains {
+            break;
+        }
     }
-    Ok(End { value, at, evaluations })
+    Ok(End { value, at, evaluations, explains })
 }
 
 /// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
@@ -244,7 +261,8 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
     let all = free_up_to(problem, problem.options.order);
     let mut objective = Objective::new(problem, rough, all.clone());
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
-    let mut end = End { value: f64::INFINITY, at: problem.start.clone(), evaluations: 0 };
+    let (value, at) = (f64::INFINITY, problem.start.clone());
+    let mut end = End { value, at, evaluations: 0, explains: false };
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
         let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
         if !which.is_empty() {
@@ -308,6 +326,29 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::tests::simulated;
+
+    #[test]
+    fn a_way_ends_sooner_where_the_noise_tells_that_it_has_arrived() {
+        let (telescope, mut maps, grid) = simulated(64);
+        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
+        let rough = Likelihood::rough(&maps);
+        let mut ends = Vec::new();
+        for known in [true, false] {
+            if !known {
+                maps.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
+            }
+            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let end = go(&problem, &rough, 0, &mut |_| Ok(())).unwrap();
+            assert_eq!(end.explains, known);
+            ends.push(end);
+        }
+        let [judged, optimum] = &ends[..] else { unreachable!("two ways") };
+        assert!(judged.evaluations < optimum.evaluations);
+        // Not an optimum, but in sight of one.
+        assert!(judged.value > optimum.value);
+        assert!(judged.value < (1.0 + 10.0 * IN_SIGHT) * optimum.value);
+    }
 
     #[test]
     fn an_exploration_ends_with_what_explains_the_maps_or_is_reached_twice() {

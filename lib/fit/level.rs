@@ -17,6 +17,8 @@ pub struct Level {
     pub options: FitOptions,
     /// Which part of the samples of its window a level has: 1 for all, 1/4 for every second either way.
     pub share: f64,
+    /// How near its optimum is near enough, in log-likelihood, for what follows.
+    pub tolerance: f64,
 }
 
 /// What half the smallest window has beyond the spread of the defocus, in beam widths `lambda / D`.
@@ -25,6 +27,14 @@ const MARGIN: f64 = 4.0;
 const LEAST: f64 = 8.0;
 /// How much smaller a level has to be than the next, in samples.
 const RATIO: f64 = 2.0;
+/// How much smaller than the whole maps a level has to be whose optimum is theirs but for a few thousandths of their
+/// log-likelihood: so much that it spares them more than it takes.
+const RATIO_OF_LARGEST: f64 = 16.0;
+
+/// The tolerance of that one: the whole maps are to begin where they might end.
+const NEARLY: f64 = 1e-3;
+/// That of the others, whose optima lie farther from each other.
+const ROUGHLY: f64 = 1e-2;
 
 /// The levels below the whole maps, smallest first; none where the maps are small already.
 pub fn levels(
@@ -35,19 +45,26 @@ pub fn levels(
 ) -> Vec<Level> {
     let Window { beam, half, centre } = window(telescope, wavelength, maps);
     let thin = Thin::of(maps, beam);
-    let samples = |maps: &MapSet| maps.samples() as f64;
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
-    for (half, thin) in [(2.0 * half, Thin::NONE), (half, Thin::NONE), (half, thin)] {
+    for (half, thin, ratio, tolerance) in [
+        (4.0 * half, Thin::NONE, RATIO_OF_LARGEST, NEARLY),
+        (2.0 * half, Thin::NONE, RATIO, ROUGHLY),
+        (half, Thin::NONE, RATIO, ROUGHLY),
+        (half, thin, RATIO, ROUGHLY),
+    ] {
         let above = levels.last().map_or(maps, |level| &level.maps);
+        let count: usize = maps.maps.iter().map(|map| samples(map, centre, half, thin)).sum();
+        if count as f64 * ratio > above.samples() as f64 {
+            continue;
+        }
         let cut: Option<Vec<BeamMap>> =
             maps.maps.iter().map(|map| part(map, centre, half, thin)).collect();
         let Some(mut cut) = cut else { continue };
         cut.iter_mut().for_each(BeamMap::blank_spikes);
-        let level = Level::new(cut, maps, thin.share(), telescope, wavelength, options);
-        if samples(&level.maps) * RATIO <= samples(above) {
-            levels.push(level);
-        }
+        let mut level = Level::new(cut, maps, thin.share(), telescope, wavelength, options);
+        level.tolerance = tolerance;
+        levels.push(level);
     }
     levels.reverse();
     levels
@@ -120,6 +137,7 @@ impl Level {
                 ..options.roughly()
             },
             share,
+            tolerance: ROUGHLY,
             maps: MapSet {
                 maps,
                 noise: whole.noise,
@@ -268,6 +286,17 @@ fn step(sampling: &Sampling) -> f64 {
     of(u).max(of(v))
 }
 
+/// How many samples [`part`] takes.
+fn samples(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> usize {
+    match &map.sampling {
+        Sampling::Raster { u, v } => {
+            chosen(u, centre.0, half, thin.stride).len()
+                * chosen(v, centre.1, half, thin.stride).len()
+        }
+        Sampling::Scattered { u, v } => near((u, v), centre, half).step_by(thin.one_in).count(),
+    }
+}
+
 /// The samples of a raster within `half` radians of `centre` either way, every `stride`-th of them.
 /// `None` where most of the samples are blank.
 fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<BeamMap> {
@@ -305,6 +334,17 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<Beam
     (2 * known >= part.power.len() && part.peak() > 0.0).then_some(part)
 }
 
+/// Which of samples that lie anywhere are within `half` radians of `centre` either way.
+fn near<'s>(
+    (u, v): (&'s [f64], &'s [f64]),
+    centre: (f64, f64),
+    half: f64,
+) -> impl Iterator<Item = usize> + 's {
+    let inside =
+        move |&i: &usize| (u[i] - centre.0).abs() <= half && (v[i] - centre.1).abs() <= half;
+    (0..u.len()).filter(inside)
+}
+
 fn scattered_part(
     map: &BeamMap,
     (u, v): (&[f64], &[f64]),
@@ -312,8 +352,7 @@ fn scattered_part(
     half: f64,
     one_in: usize,
 ) -> Option<BeamMap> {
-    let inside = |&i: &usize| (u[i] - centre.0).abs() <= half && (v[i] - centre.1).abs() <= half;
-    let chosen: Vec<usize> = (0..u.len()).filter(inside).step_by(one_in).collect();
+    let chosen: Vec<usize> = near((u, v), centre, half).step_by(one_in).collect();
     let of = |values: &[f64]| chosen.iter().map(|&i| values[i]).collect::<Vec<_>>();
     let part = BeamMap {
         name: map.name.clone(),
@@ -375,6 +414,35 @@ mod tests {
             power: u.iter().zip(&v).map(power).collect(),
             sampling: Sampling::Scattered { u, v },
             sigma: Sigma::Unknown,
+        }
+    }
+
+    #[test]
+    fn maps_that_are_large_enough_have_a_level_that_ends_near_their_own_optimum() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let (wavelength, options) = (1.1e-3, FitOptions::default());
+        let beam = wavelength / (2.0 * telescope.radius);
+        // The smallest window is 16 beams wide: 64 samples, and the largest 256, of 512 and of 1040 (or 1024 and
+        // some, as a window has its own middle).
+        for (points, large) in [(512usize, false), (1040, true)] {
+            let axis: Vec<f64> =
+                (0..points).map(|i| 0.25 * beam * (i as f64 - (points / 2) as f64)).collect();
+            let power = |u: f64, v: f64| (-(u * u + v * v) / (beam * beam)).exp();
+            let map = BeamMap {
+                name: "MAP0".into(),
+                defocus: 0.0,
+                power: axis.iter().flat_map(|&v| axis.iter().map(move |&u| power(u, v))).collect(),
+                sampling: Sampling::Raster { u: axis.clone(), v: axis },
+                sigma: Sigma::Unknown,
+            };
+            let maps = MapSet { maps: vec![map], ..MapSet::default() };
+            let levels = levels(&telescope, wavelength, &maps, &options);
+            let counts: Vec<usize> = levels.iter().map(|l| l.maps.samples()).collect();
+            assert!(counts.windows(2).all(|pair| 2 * pair[0] <= pair[1]), "{counts:?}");
+            let last = levels.last().unwrap();
+            assert_eq!(last.tolerance == NEARLY, large, "{counts:?}");
+            assert!(!large || 16 * last.maps.samples() <= maps.samples());
+            assert!(levels[..levels.len() - 1].iter().all(|level| level.tolerance == ROUGHLY));
         }
     }
 

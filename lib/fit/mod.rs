@@ -39,6 +39,7 @@ pub use stage::{Progress, Report};
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
+use problem::Problem;
 
 /// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may
 /// stop the fit with an error; it may be called from another thread, and must not wait for threads of the pool.
@@ -61,8 +62,11 @@ pub fn fit(
     if options.choose_order {
         return order::choose(telescope, wavelength, maps, options, progress);
     }
-    let levels = level::levels(telescope, wavelength, maps, options);
-    let found = search::search(telescope, wavelength, maps, options, &levels, progress)?;
+    let (levels, model) = rayon::join(
+        || level::levels(telescope, wavelength, maps, options),
+        || Problem::model(telescope, wavelength, maps, options),
+    );
+    let found = search::search(telescope, wavelength, maps, options, &levels, model?, progress)?;
     let mut result = summary::summarise(found)?;
     result.flags = flags::flags(&result);
     Ok(result)

@@ -14,6 +14,8 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The lowest gain of a map, as a part of that which gives an unaberrated beam the map's peak: a map must
 /// not be explained away.
@@ -37,7 +39,7 @@ pub struct Problem<'a> {
     pub wavelength: f64,
     pub maps: &'a MapSet,
     pub options: &'a FitOptions,
-    pub model: Model,
+    pub model: Arc<Model>,
     /// The model's, and after them the likelihood's own.
     pub parameters: Vec<Parameter>,
     /// Start values of all parameters.
@@ -62,7 +64,21 @@ impl<'a> Problem<'a> {
         maps: &'a MapSet,
         options: &'a FitOptions,
     ) -> Result<Self> {
-        let model = model_of(telescope, wavelength, maps, options)?;
+        let model = Problem::model(telescope, wavelength, maps, options)?;
+        Problem::with_model(telescope, wavelength, maps, options, model)
+    }
+
+    /// The same with a model that is there already, [`Problem::model`] of the same.
+    ///
+    /// # Errors
+    /// Unknown parameters.
+    pub fn with_model(
+        telescope: &'a Telescope,
+        wavelength: f64,
+        maps: &'a MapSet,
+        options: &'a FitOptions,
+        model: Arc<Model>,
+    ) -> Result<Self> {
         let mut parameters = model.parameters.clone();
         let scale = || Parameter { name: LN_SCALE.into(), unit: "", default: 0.0 };
         parameters.extend(options.fit_scale.then(scale));
@@ -87,6 +103,25 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
+    /// The model of `maps`, on the aperture of `options` or one that suits them.
+    ///
+    /// # Errors
+    /// Maps that the model cannot describe.
+    pub fn model(
+        telescope: &Telescope,
+        wavelength: f64,
+        maps: &MapSet,
+        options: &FitOptions,
+    ) -> Result<Arc<Model>> {
+        let grid = options.aperture.unwrap_or_else(|| {
+            let samplings = maps.maps.iter().map(|m| &m.sampling);
+            ApertureGrid::suitable(telescope.radius, wavelength, samplings)
+        });
+        let model = Model::of(telescope, wavelength, options.order, maps, grid, options.tolerance)?;
+        let model = model.weighted(options.amplitude_order);
+        Ok(Arc::new(model.shifted(&maps.shift, options.names(&LATERAL))?))
+    }
+
     /// The same parameters and scales with other samples, on the aperture of `options`.
     ///
     /// # Errors
@@ -95,12 +130,26 @@ impl<'a> Problem<'a> {
     where
         'a: 'b,
     {
-        Ok(Problem {
+        let model = Problem::model(self.telescope, self.wavelength, maps, options)?;
+        Ok(self.with_samples(maps, options, model))
+    }
+
+    /// The same with a model that is there already.
+    pub fn with_samples<'b>(
+        &self,
+        maps: &'b MapSet,
+        options: &'b FitOptions,
+        model: Arc<Model>,
+    ) -> Problem<'b>
+    where
+        'a: 'b,
+    {
+        Problem {
             telescope: self.telescope,
             wavelength: self.wavelength,
             maps,
             options,
-            model: model_of(self.telescope, self.wavelength, maps, options)?,
+            model,
             parameters: self.parameters.clone(),
             start: self.start.clone(),
             lengths: self.lengths.clone(),
@@ -108,7 +157,7 @@ impl<'a> Problem<'a> {
             free: self.free.clone(),
             likelihood: self.likelihood.clone(),
             kept: Kept::default(),
-        })
+        }
     }
 
     /// Whether the likelihood's scales come from what is left of the maps on the way: they are not given, and
@@ -328,12 +377,18 @@ impl<'a> Problem<'a> {
             let scale = self.scale_among(which).map(|k| all[which[k]]);
             let inverse = scale.map(|scale| (-scale).exp());
             let terms = maps.iter().enumerate().map(|(k, &modelled)| {
-                // Blanks have no weight.
-                let data =
-                    self.arrange(k, &self.maps.maps[k].power, |p| if p.is_nan() { 0.0 } else { p });
+                // Blanks have no weight. (To look for them before would take as long as a look at all samples.)
+                let blanks = AtomicBool::new(false);
+                let data = self.arrange(k, &self.maps.maps[k].power, |p| {
+                    if p.is_nan() {
+                        blanks.store(true, Ordering::Relaxed);
+                        return 0.0;
+                    }
+                    p
+                });
                 let mut residual =
                     (modelled - tape.data_in(spaces[k], data)) / likelihood.scales[k];
-                if let Some(weights) = self.weights(k) {
+                if let Some(weights) = self.weights_among(k, blanks.into_inner()) {
                     residual = residual * tape.data_in(spaces[k], self.arrange(k, &weights, |w| w));
                 }
                 if let Some(inverse) = inverse {
@@ -371,6 +426,11 @@ impl<'a> Problem<'a> {
     /// What the residuals of a map are multiplied by, in the order of the map's samples: 0 for blanks, and
     /// the typical sigma over a sample's own. `None` where that is 1 for all.
     pub fn weights(&self, map: usize) -> Option<Vec<f64>> {
+        self.weights_among(map, self.maps.maps[map].power.iter().any(|p| p.is_nan()))
+    }
+
+    /// The same of a map that has `blanks` or has none.
+    fn weights_among(&self, map: usize, blanks: bool) -> Option<Vec<f64>> {
         let BeamMap { power, sigma, .. } = &self.maps.maps[map];
         let middle = match sigma {
             Sigma::PerSample(each) => typical(each),
@@ -382,7 +442,7 @@ impl<'a> Problem<'a> {
             Sigma::Constant(_) | Sigma::Unknown => 1.0,
         };
         let uniform = !matches!(sigma, Sigma::PerSample(_));
-        if uniform && !power.iter().any(|p| p.is_nan()) {
+        if uniform && !blanks {
             return None;
         }
         Some(power.iter().enumerate().map(known).collect())
@@ -426,20 +486,4 @@ fn quantile(map: &BeamMap, share: usize) -> f64 {
         true => 0.0,
         false => *known.select_nth_unstable_by(at, f64::total_cmp).1,
     }
-}
-
-/// The model of `maps`, on the aperture of `options` or one that suits them.
-fn model_of(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-) -> Result<Model> {
-    let grid = options.aperture.unwrap_or_else(|| {
-        let samplings = maps.maps.iter().map(|m| &m.sampling);
-        ApertureGrid::suitable(telescope.radius, wavelength, samplings)
-    });
-    let model = Model::of(telescope, wavelength, options.order, maps, grid, options.tolerance)?;
-    let model = model.weighted(options.amplitude_order);
-    model.shifted(&maps.shift, options.names(&LATERAL))
 }

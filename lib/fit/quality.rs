@@ -79,31 +79,54 @@ impl Misfit {
 
     /// Of the samples from `first` on.
     fn of_block(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Self {
+        let power = &map.power[first..first + model.len()];
+        let of_own = |power: f64| (noise.multiplicative * power).powi(2);
+        match &map.sigma {
+            Sigma::Constant(sigma) => {
+                let square = sigma * sigma;
+                Misfit::with_variances(power, model, |_, model| Some(square + of_own(model)))
+            }
+            Sigma::PerSample(sigma) => {
+                let sigma = &sigma[first..first + model.len()];
+                let variance = |i: usize, model| Some(sigma[i] * sigma[i] + of_own(model));
+                Misfit::with_variances(power, model, variance)
+            }
+            Sigma::Unknown => Misfit::with_variances(power, model, |_, _| None),
+        }
+    }
+
+    /// Of samples with the variances of their noise, which are not known where that is 0. Without branches that
+    /// noise would take now this way and now that: large maps have millions of samples.
+    #[inline(always)]
+    fn with_variances(
+        power: &[f64],
+        model: &[f64],
+        variance: impl Fn(usize, f64) -> Option<f64>,
+    ) -> Self {
+        let one_if = |yes: bool| f64::from(u8::from(yes));
         let mut sum = Misfit::NOTHING;
-        for (i, m) in (first..).zip(model) {
-            let p = map.power[i];
+        let (mut chi2, mut known) = (0.0, true);
+        for (i, (&p, &m)) in power.iter().zip(model).enumerate() {
             if p.is_nan() {
                 continue;
             }
             sum.samples += 1;
             let square = (p - m) * (p - m);
             sum.square += square;
-            let Some(variance) = variance(map, noise, i, *m) else {
-                sum.chi2 = None;
+            let Some(variance) = variance(i, m).filter(|variance| *variance > 0.0) else {
+                known = false;
                 continue;
             };
-            sum.chi2 = sum.chi2.map(|chi2| chi2 + square / variance);
-            let clipped = (square / variance).min(CLIP);
-            sum.whole.add(clipped);
-            if m * m > CLIP * variance {
-                sum.bright.add(clipped);
-            }
-            if p > 0.0 && p * p > CERTAIN * variance {
-                sum.certain += 1.0;
-                sum.missed += if clipped == CLIP { 1.0 } else { 0.0 };
-            }
+            let over = square / variance;
+            chi2 += over;
+            let clipped = over.min(CLIP);
+            sum.whole.add(1.0, clipped);
+            sum.bright.add(one_if(m * m > CLIP * variance), clipped);
+            let certain = one_if((p > 0.0) & (p * p > CERTAIN * variance));
+            sum.certain += certain;
+            sum.missed += certain * one_if(clipped == CLIP);
         }
-        sum
+        Misfit { chi2: known.then_some(chi2), ..sum }
     }
 
     /// Those of more samples of the same map.
@@ -131,8 +154,10 @@ struct Sum {
 impl Sum {
     const NOTHING: Sum = Sum { total: 0.0, count: 0.0 };
 
-    fn add(&mut self, value: f64) {
-        *self = self.and(Sum { total: value, count: 1.0 });
+    /// Adds a value so many times: 1 or 0.
+    fn add(&mut self, times: f64, value: f64) {
+        self.total += times * value;
+        self.count += times;
     }
 
     fn and(self, other: Sum) -> Sum {

@@ -2,7 +2,7 @@
 
 use super::course::{self, Leg};
 use super::covariance;
-use super::exploration::{Exploration, NEAR};
+use super::exploration::Exploration;
 use super::level::Level;
 use super::likelihood::Likelihood;
 use super::minimise::Minimum;
@@ -14,7 +14,9 @@ use super::stage::{Report, Stage};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::beam_map::{BeamMap, MapSet};
+use crate::optics::model::Model;
 use crate::optics::telescope::Telescope;
+use std::sync::Arc;
 
 /// What a search ends with.
 pub struct Found<'a> {
@@ -52,8 +54,9 @@ impl Optimum {
 /// How near the optimum of the whole maps is near enough, in log-likelihood.
 const SETTLED: f64 = 1e-4;
 
-/// Searches for the optimum of `maps`, by way of `levels`. An optimum of the whole maps that should not be
-/// trusted sends it out again, as long as there are starts left and one of them leads to a better place.
+/// Searches for the optimum of `maps`, whose `model` is there already, by way of `levels`. An optimum of the whole
+/// maps that should not be trusted sends it out again, as long as there are starts left and one of them leads to a
+/// better place.
 ///
 /// # Errors
 /// Maps that the model cannot describe, and what `progress` returns.
@@ -63,114 +66,155 @@ pub fn search<'a>(
     maps: &'a MapSet,
     options: &'a FitOptions,
     levels: &'a [Level],
+    model: Arc<Model>,
     report: &mut Report,
 ) -> Result<Found<'a>> {
-    let mut evaluations = Evaluations::default();
-    let mut exploration = Exploration::new(maps, options);
-    let rough = Likelihood::rough(maps);
-    let (smallest, its_options) =
-        levels.first().map_or((maps, options), |level| (&level.maps, &level.options));
-    let mut first = Problem::new(telescope, wavelength, smallest, its_options)?;
-    // The likelihood's scales are those of the whole maps at every level.
+    let mut first = match levels.first() {
+        Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options),
+        None => Problem::with_model(telescope, wavelength, maps, options, model.clone()),
+    }?;
+    // The likelihood's scales are those of the whole maps at every level. The rough ones are of peaks, which the
+    // largest level has too.
     first.likelihood = Likelihood::of(maps, options);
+    let rough = Likelihood::rough(levels.last().map_or(maps, |level| &level.maps));
+    let mut exploration = Exploration::new(maps, options);
     let which = first.free_up_to(options.order);
-    let explore = |first: &Problem| exploration.run(first, &rough, report);
-    let (mut better, mut legs) = course::meanwhile(first, levels, maps, options, explore)?;
+    let mut route =
+        Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
+    // The legs are made ready by threads that have nothing else to do.
+    let coarse = || {
+        let explore = || exploration.run(&first, &rough, route.report);
+        let (explored, legs) = rayon::join(explore, || course::legs(&first, levels));
+        explored?;
+        let mut legs = legs?;
+        let near = route.approach(&mut legs, exploration.place(&first))?;
+        Ok((legs, near))
+    };
+    let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
+    let (mut legs, mut near) = coarse?;
     let mut best: Option<Optimum> = None;
     loop {
-        if better || best.is_none() {
-            let start = &legs[0].problem.start;
-            let at = exploration.best.as_ref().map_or(start, |best| &best.at).clone();
-            let found = settle(&mut legs, &which, at, levels, &mut evaluations, report)?;
-            let ahead = |other: &Optimum| other.density() < found.density();
-            let done = found.minimum.converged && found.trusted;
-            if !best.as_ref().is_some_and(ahead) {
-                best = Some(found);
-            }
-            if !done && exploration.goes_on() {
-                better = exploration.run(&legs[0].problem, &rough, report)?;
-                continue;
-            }
+        let found = route.settle(&mut whole, near)?;
+        let ahead = |other: &Optimum| other.density() < found.density();
+        let done = found.minimum.converged && found.trusted;
+        if !best.as_ref().is_some_and(ahead) {
+            best = Some(found);
         }
-        match levels {
-            [] => evaluations.full += exploration.evaluations,
-            _ => evaluations.coarse += exploration.evaluations,
+        if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
+            break;
         }
-        let optimum = best.expect("an optimum");
-        let mut problem = legs.pop().expect("a leg of the whole maps").problem;
-        problem.likelihood = optimum.likelihood.clone();
-        return Ok(Found { problem, which, optimum, evaluations });
+        near = route.approach(&mut legs, exploration.place(&first))?;
     }
+    let Route { which, mut evaluations, .. } = route;
+    match levels {
+        [] => evaluations.full += exploration.evaluations,
+        _ => evaluations.coarse += exploration.evaluations,
+    }
+    let optimum = best.expect("an optimum");
+    let mut problem = whole.problem;
+    problem.likelihood = optimum.likelihood.clone();
+    Ok(Found { problem, which, optimum, evaluations })
 }
 
-/// Goes from the optimum `at` of the first leg to that of the last, the whole maps.
-fn settle(
-    legs: &mut [Leg],
-    which: &[usize],
-    mut at: Vec<f64>,
-    levels: &[Level],
-    evaluations: &mut Evaluations,
-    report: &mut Report,
-) -> Result<Optimum> {
-    let whole = &legs[legs.len() - 1].problem;
-    let (options, likelihood) = (whole.options, Likelihood::of(whole.maps, whole.options));
-    let first = &mut legs[0].problem;
-    first.likelihood = likelihood;
-    adapt_scales(first, &at);
-    // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
-    // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
-    let mut inverse = match levels {
-        // The scale is told far better than anything else.
-        [] if !options.fit_scale => None,
-        _ => covariance::inverse_curvature(first, &first.likelihood, which, &at),
-    };
-    for (i, level) in levels.iter().enumerate() {
-        let stage = Stage {
-            which,
-            tolerance: NEAR,
-            inverse: inverse.as_deref(),
-            name: &format!("all parameters, level {} of {}", i + 1, legs.len()),
-            full: false,
-        };
-        let minimum = stage.descend(&mut legs[i].objective(), &mut at, report)?;
-        evaluations.coarse += minimum.evaluations;
-        let [leg, next] = &mut legs[i..i + 2] else { unreachable!("the whole maps come last") };
-        let ahead = next.problem.maps.samples() * minimum.evaluations;
-        let fresh = fresh_curvature(&leg.problem, level, ahead, which, &at)?;
-        let curved = fresh.unwrap_or(minimum.inverse);
-        // More samples have so much more curvature.
-        let share = level.share / levels.get(i + 1).map_or(1.0, |next| next.share);
-        inverse = Some(curved.iter().map(|v| v * share).collect());
-        next.problem.likelihood = leg.problem.likelihood.clone();
-        // A fitted scale is relative to these.
-        if !options.fit_scale {
-            adapt_scales(&mut next.problem, &at);
+/// The route from where an exploration ended to the optimum of the whole maps.
+struct Route<'w, 'r> {
+    levels: &'w [Level],
+    /// The whole maps.
+    maps: &'w MapSet,
+    options: &'w FitOptions,
+    /// The free parameters.
+    which: Vec<usize>,
+    /// Of the legs so far.
+    evaluations: Evaluations,
+    report: &'w mut Report<'r>,
+}
+
+/// Where a leg begins.
+struct Near {
+    /// All parameters.
+    at: Vec<f64>,
+    /// The inverse curvature there, if it is known.
+    inverse: Option<Vec<f64>>,
+    likelihood: Likelihood,
+}
+
+impl Route<'_, '_> {
+    /// Goes from `at`, where an exploration ended, by way of all levels to the neighbourhood of the optimum of the
+    /// whole maps.
+    fn approach(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Near> {
+        let (mut inverse, which) = (None, &self.which);
+        let mut likelihood = Likelihood::of(self.maps, self.options);
+        let count = legs.len();
+        for (i, leg) in legs.iter_mut().enumerate() {
+            leg.problem.likelihood = likelihood;
+            // A fitted scale is relative to the first ones.
+            if i == 0 || !self.options.fit_scale {
+                adapt_scales(&mut leg.problem, &at);
+            }
+            if i == 0 {
+                // Gauss and Newton's curvature, which each level hands to the next with what it learned. (What the
+                // minimiser learned on the way through the orders is no substitute: it takes many more evaluations.)
+                let problem = &leg.problem;
+                inverse = covariance::inverse_curvature(problem, &problem.likelihood, which, &at);
+            }
+            let next = self.levels.get(i + 1);
+            let stage = Stage {
+                which,
+                tolerance: self.levels[i].tolerance,
+                inverse: inverse.as_deref(),
+                name: &format!("all parameters, level {} of {}", i + 1, count + 1),
+                full: false,
+            };
+            let minimum = stage.descend(&mut leg.objective(), &mut at, self.report)?;
+            self.evaluations.coarse += minimum.evaluations;
+            let ahead = next.map_or(self.maps, |next| &next.maps).samples();
+            let fresh = fresh_curvature(&leg.problem, &self.levels[i], ahead, which, &at)?;
+            // More samples have so much more curvature.
+            let share = self.levels[i].share / next.map_or(1.0, |next| next.share);
+            let curved = fresh.unwrap_or(minimum.inverse);
+            inverse = Some(curved.iter().map(|v| v * share).collect());
+            likelihood = leg.problem.likelihood.clone();
         }
+        Ok(Near { at, inverse, likelihood })
     }
-    let whole = legs.last_mut().expect("a leg of the whole maps");
-    let mut objective = whole.objective();
-    // A second start, with fresh curvature, where the first did not settle.
-    let mut descend = |inverse: Option<&[f64]>, name| {
-        let stage = Stage { which, tolerance: SETTLED, inverse, name, full: true };
-        let minimum = stage.descend(&mut objective, &mut at, report)?;
-        evaluations.full += minimum.evaluations;
-        Ok(minimum)
-    };
-    let mut minimum = descend(inverse.as_deref(), "all parameters")?;
-    if !minimum.converged {
-        minimum = descend(None, "all parameters again")?;
+
+    /// Goes to the optimum of the `whole` maps.
+    fn settle(&mut self, whole: &mut Leg, near: Near) -> Result<Optimum> {
+        let Near { mut at, mut inverse, likelihood } = near;
+        let which = &self.which;
+        whole.problem.likelihood = likelihood;
+        if self.levels.is_empty() || !self.options.fit_scale {
+            adapt_scales(&mut whole.problem, &at);
+        }
+        if self.levels.is_empty() && self.options.fit_scale {
+            // The scale is told far better than anything else.
+            let problem = &whole.problem;
+            inverse = covariance::inverse_curvature(problem, &problem.likelihood, which, &at);
+        }
+        let mut objective = whole.objective();
+        // A second start, with fresh curvature, where the first did not settle.
+        let mut descend = |inverse: Option<&[f64]>, name| {
+            let stage = Stage { which, tolerance: SETTLED, inverse, name, full: true };
+            let minimum = stage.descend(&mut objective, &mut at, self.report)?;
+            self.evaluations.full += minimum.evaluations;
+            Ok(minimum)
+        };
+        let mut minimum = descend(inverse.as_deref(), "all parameters")?;
+        if !minimum.converged {
+            minimum = descend(None, "all parameters again")?;
+        }
+        drop(objective);
+        let problem = &whole.problem;
+        let (misfits, models) = quality::misfits(problem, &at, problem.options.models);
+        let trusted = quality::trusts(problem.maps, &misfits);
+        let likelihood = problem.likelihood.clone();
+        Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
     }
-    drop(objective);
-    let problem = &whole.problem;
-    let (misfits, models) = quality::misfits(problem, &at, problem.options.models);
-    let trusted = quality::trusts(problem.maps, &misfits);
-    let likelihood = problem.likelihood.clone();
-    Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
 }
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
-/// do; it spares a part of what is `ahead`, which is the next level's samples as often as this one was evaluated.
+/// do; it spares about one of the samples that are `ahead`, the next level's.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -178,7 +222,7 @@ fn fresh_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Result<Option<Vec<f64>>> {
-    if ahead <= 2 * which.len() * level.maps.samples() {
+    if 2 * ahead <= which.len() * level.maps.samples() {
         return Ok(None);
     }
     let of =

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::result::{Images, SurfaceSummary};
 use crate::optics::zernike;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rayon::prelude::*;
 use std::f64::consts::PI;
 
 /// The error of a surface as a function of the place on the dish.
@@ -81,12 +82,18 @@ impl Weighed {
         let total: f64 = amplitude.iter().sum();
         let (mut means, mut products) = (Array1::zeros(count), Array2::zeros((count, count)));
         let mut phase = Vec::with_capacity(points.len());
-        for (points, weights) in points.chunks(BLOCK).zip(amplitude.chunks(BLOCK)) {
+        let block = |(points, weights): (&[(f64, f64)], &[f64])| {
             let table = zernike::table(problem.options.order, points);
             let weighted = &table * &ArrayView1::from(weights);
-            means += &(weighted.sum_axis(Axis(1)) / total);
-            products += &(weighted.dot(&table.t()) / total);
-            phase.extend(ArrayView1::from(&coefficients).dot(&table));
+            let (mean, product) = (weighted.sum_axis(Axis(1)), weighted.dot(&table.t()));
+            (mean / total, product / total, ArrayView1::from(&coefficients).dot(&table))
+        };
+        let blocks = points.par_chunks(BLOCK).zip(amplitude.par_chunks(BLOCK)).map(block);
+        // Added in their order.
+        for (mean, product, phases) in blocks.collect::<Vec<_>>() {
+            means += &mean;
+            products += &product;
+            phase.extend(phases);
         }
         // About the means: <(a - <a>) (b - <b>)> = <a b> - <a> <b>.
         products -= &(&means * &means.view().insert_axis(Axis(1)));

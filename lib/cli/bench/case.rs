@@ -155,6 +155,8 @@ impl Loaded {
         for map in &mut maps.maps {
             map.sigma = Sigma::Constant(case.noise_sigma);
         }
+        // As `oof-fit` takes it for an array of this telescope's.
+        maps.noise = Some(telescope.noise);
         Ok(Loaded { case, telescope, maps })
     }
 
