@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2};
 use rayon::prelude::*;
 
-/// Runs that one thread makes.
+/// At least so many runs one thread makes.
 const RUNS_AT_ONCE: usize = 64;
 
 /// What there is of one run.
@@ -72,7 +72,7 @@ impl Basis {
     ) -> Self {
         let terms = degree + 1;
         let angle = |i: usize| std::f64::consts::PI * (i as f64 + 0.5) / terms as f64;
-        // Term k at node i is cos(k angle(i)); its coefficient the mean over the nodes, but for term 0 twice.
+        // Term k at node i is cos(k angle(i)); its coefficient is twice the mean over the nodes, that of term 0 the mean.
         let weights = Array2::from_shape_fn((terms, terms), |(k, i)| {
             let scale = if k == 0 { 1.0 } else { 2.0 } / terms as f64;
             scale * (k as f64 * angle(i)).cos()

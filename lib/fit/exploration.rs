@@ -48,11 +48,11 @@ const LARGE: usize = 50_000;
 const NONE: u64 = u64::MAX;
 
 /// Where a way ended.
-pub struct End {
+struct End {
     /// Of the rough likelihood.
     value: f64,
     /// All parameters.
-    pub at: Vec<f64>,
+    at: Vec<f64>,
     evaluations: usize,
     /// Whether the noise is known and no more than that is left.
     explains: bool,
@@ -189,11 +189,12 @@ impl Tally<'_> {
 /// first time if it explains the maps or agrees with the best, later if it is clearly better than what was
 /// `refused`.
 fn is_enough(value: f64, least: Option<f64>, refused: Option<f64>, explains: bool) -> bool {
-    // Both stopped within a small part of the way to the same optimum.
-    let alike = |other: f64| (value - other).abs() < 10.0 * NEAR + 1e-3 * other.abs();
+    // Both stopped within a small part of the way to the same optimum, or, where they were judged before their ends,
+    // a few times farther from it.
+    let alike = |other: f64, part: f64| (value - other).abs() < 10.0 * NEAR + part * other.abs();
     match refused {
-        None => explains || least.is_some_and(alike),
-        Some(refused) => value < refused && !alike(refused),
+        None => explains || least.is_some_and(|least| alike(least, 1e-3)),
+        Some(refused) => value < refused && !alike(refused, 3.0 * IN_SIGHT),
     }
 }
 
@@ -210,7 +211,9 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
     }
     let (mut value, mut evaluations) = (0.0, 0);
     let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
-    // Where the noise is known an end can be judged before it is one; the levels go on from it.
+    // The orders, and which part of what is left is near enough: on the way to the next order nobody needs the optimum
+    // of this one. The last goes to its end, unless the noise is known: then it can be judged before that whether the
+    // way has arrived, and the levels go on from there.
     let judged = problem.maps.maps.iter().all(|map| !matches!(map.sigma, Sigma::Unknown));
     let mut stages: Vec<(u32, f64)> = (1..order).map(|upto| (upto, ON_THE_WAY)).collect();
     stages.extend(judged.then_some((order, IN_SIGHT)));
@@ -229,7 +232,6 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
         };
         let stage = Stage {
             which: &which,
-            // On the way to the next order nobody needs the optimum of this one.
             tolerance: f64::max(NEAR, part * value),
             inverse: inverse.as_deref(),
             name: &match start {

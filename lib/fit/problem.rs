@@ -50,7 +50,7 @@ pub struct Problem<'a> {
     pub free: Vec<bool>,
     pub likelihood: Likelihood,
     /// Models of all maps that were asked for and may be again.
-    pub(super) kept: Kept,
+    pub(super) kept: Arc<Kept>,
 }
 
 impl<'a> Problem<'a> {
@@ -88,7 +88,7 @@ impl<'a> Problem<'a> {
             bounds: vec![(f64::NEG_INFINITY, f64::INFINITY); start.len()],
             free: vec![false; start.len()],
             likelihood: Likelihood::of(maps, options),
-            kept: Kept::default(),
+            kept: Arc::default(),
             telescope,
             wavelength,
             maps,
@@ -134,7 +134,7 @@ impl<'a> Problem<'a> {
         Ok(self.with_samples(maps, options, model))
     }
 
-    /// The same with a model that is there already.
+    /// The same with a model that is there already; with this problem's own, it shares what is kept.
     pub fn with_samples<'b>(
         &self,
         maps: &'b MapSet,
@@ -144,6 +144,10 @@ impl<'a> Problem<'a> {
     where
         'a: 'b,
     {
+        let kept = match Arc::ptr_eq(&model, &self.model) {
+            true => self.kept.clone(),
+            false => Arc::default(),
+        };
         Problem {
             telescope: self.telescope,
             wavelength: self.wavelength,
@@ -156,7 +160,7 @@ impl<'a> Problem<'a> {
             bounds: self.bounds.clone(),
             free: self.free.clone(),
             likelihood: self.likelihood.clone(),
-            kept: Kept::default(),
+            kept,
         }
     }
 

@@ -29,8 +29,12 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
         Sigma::PerSample(sigma) => sigma[i],
         Sigma::Unknown => return None,
     };
-    let variance = sigma * sigma + (noise.multiplicative * power).powi(2);
+    let variance = total_variance(sigma, noise, power);
     (variance > 0.0).then_some(variance)
+}
+
+fn total_variance(sigma: f64, noise: Noise, power: f64) -> f64 {
+    sigma * sigma + (noise.multiplicative * power).powi(2)
 }
 
 /// What a model leaves of a map.
@@ -80,15 +84,14 @@ impl Misfit {
     /// Of the samples from `first` on.
     fn of_block(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Self {
         let power = &map.power[first..first + model.len()];
-        let of_own = |power: f64| (noise.multiplicative * power).powi(2);
         match &map.sigma {
             Sigma::Constant(sigma) => {
-                let square = sigma * sigma;
-                Misfit::with_variances(power, model, |_, model| Some(square + of_own(model)))
+                let variance = |_, model| Some(total_variance(*sigma, noise, model));
+                Misfit::with_variances(power, model, variance)
             }
             Sigma::PerSample(sigma) => {
                 let sigma = &sigma[first..first + model.len()];
-                let variance = |i: usize, model| Some(sigma[i] * sigma[i] + of_own(model));
+                let variance = |i: usize, model| Some(total_variance(sigma[i], noise, model));
                 Misfit::with_variances(power, model, variance)
             }
             Sigma::Unknown => Misfit::with_variances(power, model, |_, _| None),
@@ -301,6 +304,30 @@ mod tests {
             (sum.bright.total, known.bright.total),
         ];
         assert!(pairs.iter().all(|(a, b)| (a - b).abs() < most * b && *b > 1.0), "{pairs:?}");
+    }
+
+    #[test]
+    fn each_sample_counts_by_its_own_sigma_and_blanks_do_not() {
+        let noise = Noise { multiplicative: 0.1, ..Noise::default() };
+        let mut sigma: Vec<f64> = (0..41 * 41).map(|i| 0.01 + 1e-5 * i as f64).collect();
+        let (mut map, model) = beam(1.02, Sigma::PerSample(sigma.clone()));
+        (map.power[7], map.power[800]) = (f64::NAN, f64::NAN);
+        let found = Misfit::of(&map, Some(noise), &model);
+        let known: Vec<usize> = (0..41 * 41).filter(|i| ![7, 800].contains(i)).collect();
+        let over = |i: &usize| {
+            (map.power[*i] - model[*i]).powi(2) / variance(&map, noise, *i, model[*i]).unwrap()
+        };
+        let chi2: f64 = known.iter().map(over).sum();
+        let clipped: f64 = known.iter().map(|i| over(i).min(CLIP)).sum();
+        let most = 2.0 * 41.0 * 41.0 * f64::EPSILON * chi2;
+        assert_eq!((found.samples, found.whole.count), (known.len(), known.len() as f64));
+        assert!((found.chi2.unwrap() - chi2).abs() < most);
+        assert!((found.whole.total - clipped).abs() < most);
+        // A sample of which nothing is known leaves chi-square unknown, and the squares.
+        sigma[900] = 0.0;
+        map.sigma = Sigma::PerSample(sigma);
+        let exact = Misfit::of(&map, Some(Noise::default()), &model);
+        assert_eq!((exact.chi2, exact.samples, exact.square), (None, known.len(), found.square));
     }
 
     #[test]

@@ -74,9 +74,10 @@ pub fn search<'a>(
         None => Problem::with_model(telescope, wavelength, maps, options, model.clone()),
     }?;
     // The likelihood's scales are those of the whole maps at every level. The rough ones are of peaks, which the
-    // largest level has too.
+    // largest level has too unless it is thinned.
     first.likelihood = Likelihood::of(maps, options);
-    let rough = Likelihood::rough(levels.last().map_or(maps, |level| &level.maps));
+    let largest = levels.last().filter(|level| level.share == 1.0);
+    let rough = Likelihood::rough(largest.map_or(maps, |level| &level.maps));
     let mut exploration = Exploration::new(maps, options);
     let which = first.free_up_to(options.order);
     let mut route =
@@ -214,7 +215,7 @@ impl Route<'_, '_> {
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
-/// do; it spares about one of the samples that are `ahead`, the next level's.
+/// do; it spares about one of the next level, whose samples are `ahead`.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -222,7 +223,7 @@ fn fresh_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Result<Option<Vec<f64>>> {
-    if 2 * ahead <= which.len() * level.maps.samples() {
+    if ahead <= which.len() * level.maps.samples() / 2 {
         return Ok(None);
     }
     let of =

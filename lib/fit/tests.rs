@@ -1,13 +1,14 @@
 //! Whole fits as CUDA source, run on the host, against the CPU device; and maps for the tests of this room.
 
-use super::fit;
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use super::prior::Prior;
 use super::problem::Problem;
+use super::{Progress, fit};
 use crate::device::cuda::host::{
     compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
 };
 use crate::device::{Backend, Precision};
+use crate::error::Error;
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{MapSet, Noise, Sampling};
 use crate::optics::simulate::{SimulateOptions, simulate};
@@ -220,4 +221,27 @@ fn nvrtc_compiles_the_kernels_of_fits_to_ptx() {
     });
     assert!(sources.len() >= 4, "{}", sources.len());
     compile_to_ptx(&sources);
+}
+
+#[test]
+fn what_a_report_says_of_an_error_ends_a_fit_wherever_it_is() {
+    let (telescope, maps, grid) = simulated(128);
+    let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
+    // With the number of reports that were taken.
+    let stopped_after = |most: usize| {
+        let mut reports = 0;
+        let mut report = |_: &Progress| {
+            reports += 1;
+            if reports > most { Err(Error::failed("enough")) } else { Ok(()) }
+        };
+        let result = fit(&telescope, telescope.wavelength, &maps, &options, &mut report);
+        (result, reports)
+    };
+    let (finished, reports) = stopped_after(usize::MAX);
+    assert_eq!(finished.unwrap().status, "converged");
+    // While the levels are explored and gone through, and at the end of the whole maps.
+    for most in (0..reports).step_by(reports / 10 + 1).chain([reports - 1]) {
+        let (result, _) = stopped_after(most);
+        assert_eq!(result.err().unwrap().to_string(), "enough", "{most} of {reports}");
+    }
 }

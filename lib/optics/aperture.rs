@@ -31,7 +31,7 @@ pub struct ApertureGrid {
 /// The most samples a side; it keeps a mistyped number from taking all the memory.
 const MOST_POINTS: usize = 1 << 15;
 
-/// Pixels whose paths one thread computes.
+/// At least so many pixels' paths one thread computes.
 const PIXELS_AT_ONCE: usize = 8192;
 
 impl ApertureGrid {

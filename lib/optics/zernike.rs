@@ -93,7 +93,8 @@ pub fn table(order: u32, points: &[(f64, f64)]) -> Array2<f64> {
             for k in 0..=(order - m) / 2 {
                 if k > 0 {
                     let [a, b, c] = jacobi(k, m);
-                    for ((r, p), &t) in radial.iter_mut().zip(&mut before).zip(&t) {
+                    let of_points = radial[..len].iter_mut().zip(&mut before).zip(&t);
+                    for ((r, p), &t) in of_points {
                         (*p, *r) = (*r, (a * t + b) * *r - c * *p);
                     }
                 }

@@ -20,8 +20,8 @@ impl<T> Shared<T> {
 }
 
 impl<T: Zeroable> Shared<T> {
-    /// A buffer of zeros, whose pages nobody has touched: the kernel clears those of a large one for the threads that
-    /// use it first.
+    /// A buffer of zeros. With the programs' allocator ([`crate::device::allocator`]) nobody has touched the pages of a
+    /// large one: the kernel clears them for the threads that use them first.
     pub fn zeros(len: usize) -> Self {
         Shared(bytemuck::zeroed_slice_box(len))
     }

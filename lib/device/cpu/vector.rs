@@ -13,7 +13,7 @@ pub struct Batch<T: Real> {
     pub im: T::Wide,
 }
 
-// SAFETY: zero bits are a vector of zeros.
+// SAFETY: both parts are `T::Wide`, of which zero bits are a value.
 unsafe impl<T: Real> Zeroable for Batch<T> {}
 
 impl<T: Real> Batch<T> {
