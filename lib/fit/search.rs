@@ -53,6 +53,10 @@ impl Optimum {
 
 /// How near the optimum of the whole maps is near enough, in log-likelihood.
 const SETTLED: f64 = 1e-4;
+/// The same of maps of few samples, which gain more than they lose: where many parameters are told by few samples,
+/// steps are predicted to gain less than they do.
+const SETTLED_FEW: f64 = 1e-6;
+const FEW: usize = 5_000;
 
 /// Searches for the optimum of `maps`, whose `model` is there already, by way of `levels`. An optimum of the whole
 /// maps that should not be trusted sends it out again, as long as there are starts left and one of them leads to a
@@ -168,7 +172,7 @@ impl Route<'_, '_> {
             };
             let minimum = stage.descend(&mut leg.objective(), &mut at, self.report)?;
             self.evaluations.coarse += minimum.evaluations;
-            let ahead = next.map_or(self.maps, |next| &next.maps).samples();
+            let ahead = next.map_or(self.maps, |next| &next.maps).samples() * minimum.evaluations;
             let fresh = fresh_curvature(&leg.problem, &self.levels[i], ahead, which, &at)?;
             // More samples have so much more curvature.
             let share = self.levels[i].share / next.map_or(1.0, |next| next.share);
@@ -192,10 +196,11 @@ impl Route<'_, '_> {
             let problem = &whole.problem;
             inverse = covariance::inverse_curvature(problem, &problem.likelihood, which, &at);
         }
+        let tolerance = if self.maps.samples() <= FEW { SETTLED_FEW } else { SETTLED };
         let mut objective = whole.objective();
         // A second start, with fresh curvature, where the first did not settle.
         let mut descend = |inverse: Option<&[f64]>, name| {
-            let stage = Stage { which, tolerance: SETTLED, inverse, name, full: true };
+            let stage = Stage { which, tolerance, inverse, name, full: true };
             let minimum = stage.descend(&mut objective, &mut at, self.report)?;
             self.evaluations.full += minimum.evaluations;
             Ok(minimum)
@@ -215,7 +220,8 @@ impl Route<'_, '_> {
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
-/// do; it spares about one of the next level, whose samples are `ahead`.
+/// do, and a function to record; it spares a part of what is `ahead`, which is the next level's samples as often as
+/// this one was evaluated.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -223,7 +229,7 @@ fn fresh_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Result<Option<Vec<f64>>> {
-    if ahead <= which.len() * level.maps.samples() / 2 {
+    if ahead / 3 <= which.len() * level.maps.samples() {
         return Ok(None);
     }
     let of =
