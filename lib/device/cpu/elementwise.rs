@@ -44,7 +44,7 @@ vectorised!(
 );
 
 /// The sines and the cosines of many angles, in radians: as exact as the library's to two units in the last place (but
-/// near a zero other than 0, see [`elementary`](super::elementary)), and several times as fast.
+/// near a zero other than 0, see `elementary`), and several times as fast.
 pub fn sines_and_cosines(angles: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let of = |op| {
         let mut out = vec![0.0; angles.len()];
