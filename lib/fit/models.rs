@@ -90,7 +90,12 @@ impl Problem<'_> {
             let of = |function: &mut Function, x: &[f64]| -> Vec<R> {
                 let arrays: Vec<(usize, Cow<[f64]>)> =
                     maps.clone().zip(function.arrays(x)).collect();
-                let one = |(k, array): (usize, Cow<[f64]>)| each(k, self.model.restore(k, &array));
+                let one = |(k, array): (usize, Cow<[f64]>)| {
+                    let model = self.model.restore(k, &array);
+                    // A copy, where it is one, takes as much memory as the model.
+                    drop(array);
+                    each(k, model)
+                };
                 arrays.into_par_iter().map(one).collect()
             };
             let precision = self.options.precision;
