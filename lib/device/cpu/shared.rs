@@ -2,6 +2,7 @@
 
 use super::vector::prefetch;
 use bytemuck::Zeroable;
+use std::alloc::{Layout, handle_alloc_error};
 use std::cell::UnsafeCell;
 
 /// A buffer of fixed length. Who writes which part, and when nobody writes, is for the caller to say:
@@ -23,7 +24,10 @@ impl<T: Zeroable> Shared<T> {
     /// A buffer of zeros. With the programs' allocator ([`crate::device::allocator`]) nobody has touched the pages of a
     /// large one: the kernel clears them for the threads that use them first.
     pub fn zeros(len: usize) -> Self {
-        Shared(bytemuck::zeroed_slice_box(len))
+        let zeros = bytemuck::allocation::try_zeroed_slice_box(len);
+        // Memory that there is not ends a program as it does everywhere else, not by a panic.
+        let none = || Layout::array::<T>(len).unwrap_or(Layout::new::<T>());
+        Shared(zeros.unwrap_or_else(|()| handle_alloc_error(none())))
     }
 }
 
