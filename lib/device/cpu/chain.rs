@@ -5,7 +5,8 @@
 //! a few vectors at a time through all of them: a result stays in the processor's registers for the next link
 //! and is written only where somebody else reads it. There are three such places: a tile register, where an
 //! instruction outside the chain reads it (it is *kept*); a scratch row, where a link reads it that is not the
-//! next (*saved*); and the slab, where it is a *cotangent*.
+//! next (*saved*); and the slab, where it is a *cotangent*. Of results for later links one at a time need not be
+//! saved: it is put *aside* in registers of its own.
 //!
 //! A slab (see [`super::fourier`]) is read where it lies, and a cotangent written over the number that it
 //! belongs to, where a region's chains can work so *directly*: every number of a slab is read by links only,
@@ -37,8 +38,10 @@ pub struct Link {
     /// The tile register of the result, and whether somebody reads it there.
     out: usize,
     kept: bool,
-    /// Whether a later link reads it, other than the next.
+    /// Whether a later link reads it, other than the next, in its place there.
     saved: bool,
+    /// Whether a later link reads it in the registers that are put aside.
+    aside: bool,
     /// The cotangent that the result is a part of.
     cotangent: Option<Part>,
 }
@@ -57,6 +60,8 @@ enum Input {
     Last,
     /// That of an earlier link.
     Saved(usize),
+    /// The same, in the registers that are put aside.
+    Aside,
     Operand(Operand),
     /// A number of a slab, which a copy in a tile register stands for where slabs are not read directly.
     Slab(Part, usize),
@@ -169,8 +174,10 @@ impl Chains {
             let a = input(*a);
             let b = if op.arity() == 2 { input(*b) } else { a };
             let kept = is_read(region, i + 1, range.end, *out);
-            chain.push(Link { op: *op, a, b, out: *out, kept, saved: false, cotangent: None });
+            let (saved, aside) = (false, false);
+            chain.push(Link { op: *op, a, b, out: *out, kept, saved, aside, cotangent: None });
         }
+        put_aside(&mut chain);
         Instruction::Chain(chain)
     }
 
@@ -195,6 +202,23 @@ impl Chains {
             }
         }
         self.direct = false;
+    }
+}
+
+/// Has results that later links read put aside in registers, one at a time, instead of saved.
+fn put_aside(chain: &mut [Link]) {
+    let mut free = 0;
+    for i in 0..chain.len() {
+        let reads = |link: &Link| [link.a, link.b].contains(&Input::Saved(i));
+        let Some(last) = chain.iter().rposition(reads).filter(|_| i >= free) else { continue };
+        (chain[i].saved, chain[i].aside, free) = (false, true, last);
+        for link in &mut chain[i + 1..=last] {
+            for input in [&mut link.a, &mut link.b] {
+                if *input == Input::Saved(i) {
+                    *input = Input::Aside;
+                }
+            }
+        }
     }
 }
 
@@ -372,9 +396,14 @@ mod tests {
         let kept: Vec<bool> = chain.iter().map(|link| link.kept).collect();
         let saved: Vec<bool> = chain.iter().map(|link| link.saved).collect();
         assert_eq!(kept, [false, false, false, false, false, false, true]);
-        assert_eq!(saved, [false, true, true, true, false, false, false]);
+        // The registers that are put aside hold the residual from the second link to the fourth, and then the
+        // fourth's result, to the sixth.
+        let aside: Vec<bool> = chain.iter().map(|link| link.aside).collect();
+        assert_eq!(saved, [false, false, true, false, false, false, false]);
+        assert_eq!(aside, [false, true, false, true, false, false, false]);
         assert_eq!(chain[2].a, Input::Last);
-        assert_eq!((chain[3].a, chain[3].b), (Input::Saved(1), Input::Last));
+        assert_eq!((chain[3].a, chain[3].b), (Input::Aside, Input::Last));
+        assert_eq!((chain[6].a, chain[5].b), (Input::Saved(2), Input::Aside));
         assert_eq!(chain[4].a, Input::Slab(Part { stream: 0, imaginary: false }, 0));
         assert_eq!(chain[4].cotangent, Some(Part { stream: 0, imaginary: false }));
         assert_eq!(chain[5].cotangent, Some(Part { stream: 0, imaginary: true }));

@@ -84,19 +84,29 @@ fn forward_inline<T: Real, M: Machine>(
             for n2 in 0..inner {
                 let low = narrow.low(n2);
                 let first = (low * inner + n2).wrapping_sub(narrow.used.start);
-                let state = &mut state[places.of(n2)..];
+                let place = places.of(n2);
+                // What the butterflies of all `b` have in common.
+                let mut values = [Complexes::<T::Vector<M>>::zero(); $radix];
+                let mut twiddles = [&narrow.twiddles[..apart]; $radix];
+                for i in 0..$radix {
+                    if let Some(value) = input.get(first + i * inner) {
+                        values[i] = Complexes::load(value);
+                        twiddles[i] = &narrow.twiddles[(low + i) * apart..][..apart];
+                    }
+                }
+                let mut rows = state.chunks_exact_mut(apart * pitch);
+                let rows: [_; $radix] =
+                    std::array::from_fn(|_| rows.next().expect("a row for every output"));
                 for b in 0..apart {
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for i in 0..$radix {
-                        if let Some(value) = input.get(first + i * inner) {
-                            let value = Complexes::<T::Vector<M>>::load(value);
-                            let twiddle = narrow.twiddles[(low + i) * apart + b];
-                            x[i] = if b == 0 { value } else { value.times(twiddle) };
+                    let mut x = values;
+                    if b > 0 {
+                        for i in 0..$radix {
+                            x[i] = x[i].times(twiddles[i][b]);
                         }
                     }
                     let y = $butterfly(x, &narrow.roots);
                     for a in 0..$radix {
-                        y[a].store(&mut state[(b + apart * a) * pitch]);
+                        y[a].store(&mut rows[a][b * pitch + place]);
                     }
                 }
             }

@@ -35,41 +35,69 @@ fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     *sum = lanes.iter().sum::<f64>() + rest;
 }
 
-/// Numbers that share a logarithm.
-const FACTORS: usize = 8;
+/// Twice as many lanes as usual, because each factor of a product waits for the one before.
+const WIDE: usize = 2 * LANES;
+/// Numbers that share a logarithm, and what they must not exceed lest their product does.
+const FACTORS: usize = 16;
+const LARGEST: f64 = 1e19;
+/// The same for two products that share one.
+const LARGEST_OF_TWO: f64 = 1e9;
 
 /// `sum ln(1 + x)`, with `(1 + p)(1 + x) = 1 + (p (1 + x) + x)`: the product less 1 keeps the digits of
-/// small `x`, and one logarithm serves eight numbers. Where the product could overflow or change its
+/// small `x`, and one logarithm serves 16 or 32 numbers. Where the product could overflow or change its
 /// sign every number has its own.
 #[inline(always)]
 fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
-    // Twice as many lanes as usual, because each factor waits for the one before.
-    const WIDE: usize = 2 * LANES;
     let mut lanes = [0.0; WIDE];
-    // What a number that is no number compares as does not matter: it makes the sum one too.
-    let (mut least, mut most) = ([0.0; WIDE], [0.0; WIDE]);
-    let chunks = values.chunks_exact(FACTORS * WIDE);
-    let rest = chunks.remainder().iter().map(|x| x.wide().ln_1p());
-    let rest: f64 = rest.sum();
-    for chunk in chunks {
-        let mut product = [0.0; WIDE];
-        for x in chunk.chunks_exact(WIDE) {
+    let mut extremes = Extremes::default();
+    let (whole, rest) = values.split_at(values.len() / WIDE * WIDE);
+    for two in whole.chunks(2 * FACTORS * WIDE) {
+        let (first, second) = two.split_at(two.len().min(FACTORS * WIDE));
+        let first = product::<T, M>(first, &mut extremes);
+        let second = product::<T, M>(second, &mut extremes);
+        if extremes.most.iter().all(|&x| x < LARGEST_OF_TWO) {
             for l in 0..WIDE {
-                let x = x[l].wide();
-                least[l] = if x < least[l] { x } else { least[l] };
-                most[l] = if x > most[l] { x } else { most[l] };
-                product[l] = M::mul_add(product[l], 1.0 + x, x);
+                let both = M::mul_add(first[l], 1.0 + second[l], second[l]);
+                lanes[l] += both.ln_1p_inline::<M>();
             }
+            continue;
         }
         for l in 0..WIDE {
-            lanes[l] += product[l].ln_1p_inline::<M>();
+            lanes[l] += first[l].ln_1p_inline::<M>();
+            lanes[l] += second[l].ln_1p_inline::<M>();
         }
     }
-    if least.iter().any(|&x| x <= -0.5) || most.iter().any(|&x| x >= 1e30) {
+    if extremes.least.iter().any(|&x| x <= -0.5) || extremes.most.iter().any(|&x| x >= LARGEST) {
         *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
         return;
     }
+    let rest: f64 = rest.iter().map(|x| x.wide().ln_1p()).sum();
     *sum = lanes.iter().sum::<f64>() + rest;
+}
+
+/// The smallest and the largest numbers, or 0. (What a number that is no number compares as does not matter: it makes
+/// the sum one too.)
+#[derive(Default)]
+struct Extremes {
+    least: [f64; WIDE],
+    most: [f64; WIDE],
+}
+
+/// The product of `1 + x` less 1, in lanes.
+#[inline(always)]
+fn product<T: Real, M: Machine>(values: &[T], extremes: &mut Extremes) -> [f64; WIDE] {
+    let Extremes { mut least, mut most } = *extremes;
+    let mut product = [0.0; WIDE];
+    for x in values.chunks_exact(WIDE) {
+        for l in 0..WIDE {
+            let x = x[l].wide();
+            least[l] = if x < least[l] { x } else { least[l] };
+            most[l] = if x > most[l] { x } else { most[l] };
+            product[l] = M::mul_add(product[l], 1.0 + x, x);
+        }
+    }
+    *extremes = Extremes { least, most };
+    product
 }
 
 /// Points that are worked on together along a run.
@@ -220,10 +248,12 @@ mod tests {
 
     #[test]
     fn the_logarithm_of_a_product_is_the_sum_of_the_logarithms() {
-        // Numbers of all sizes; a tenth of them are large, and in the second case one is too large.
-        for (scale, spike) in [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e40), (1.0, -0.9), (1.0, -2.0)] {
+        // Numbers of all sizes, a tenth of them large: too large for two products to share a logarithm, as large as a
+        // product can bear, one too large for any, and some that change its sign.
+        let cases = [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e3), (1e12, 1e18), (1e3, 1e40)];
+        for (scale, spike) in cases.into_iter().chain([(1.0, -0.9), (1.0, -2.0)]) {
             let mut x: Vec<f64> =
-                (0..500).map(|i| scale * (0.1 * i as f64).sin().powi(2)).collect();
+                (0..1100).map(|i| scale * (0.1 * i as f64).sin().powi(2)).collect();
             x.iter_mut().step_by(10).for_each(|x| *x *= 1e6);
             x[77] = spike;
             let expected: f64 = x.iter().map(|x| x.ln_1p()).sum();

@@ -9,6 +9,7 @@ use crate::device::cpu::tile::{Sources, Tile};
 use crate::device::cpu::vector::{Batch, Vector, prefetch};
 use crate::device::fourier::GROUP;
 use crate::device::program::{ArrayId, Operand};
+use std::mem::MaybeUninit;
 
 /// Room for the results of links that are for later ones.
 pub fn saved<T: Real>() -> Register<T> {
@@ -46,9 +47,9 @@ fn run_inline<T: Real, M: Machine>(
     mut places: Places<T>,
 ) {
     let whole = tile.len / T::LANES;
-    let mut bound = [BoundLink::default(); LINKS];
-    let bound = &mut bound[..chain.len()];
-    bind(chain, direct, sources, tile, &mut places, bound);
+    let mut bound = [const { MaybeUninit::uninit() }; LINKS];
+    let binder = Binder { direct, sources, tile, places: &mut places };
+    let bound = bind(chain, binder, &mut bound);
     let mut from = 0;
     // SAFETY, of all blocks: they are vectors of the tile, which the links are bound to; what is written is
     // borrowed by `places` for the whole call, and what is read besides is never written by a region.
@@ -82,20 +83,13 @@ fn ask<T: Real>(soon: Option<(&[ArrayId], Tile)>, sources: &Sources<T>, from: us
     }
 }
 
-/// The vectors of an operand or a result: where the first of a tile is, how many numbers it is from that
-/// to those of the block that begins a vector later, and from one vector of a block to the next.
-#[derive(Clone, Copy)]
-struct Vectors<P> {
-    start: P,
-    advance: usize,
-    step: usize,
-}
-
 /// What an operand is.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// The result of the link before.
     Last,
+    /// What was put aside.
+    Aside,
     /// A number for all.
     One,
     /// Vectors next to each other.
@@ -105,105 +99,132 @@ enum Kind {
     Slab,
 }
 
+/// An operand and where it is.
 #[derive(Clone, Copy)]
 struct BoundInput<T> {
     kind: Kind,
     one: T,
-    vectors: Vectors<*const T>,
+    /// The first vector of a tile.
+    start: *const T,
+    /// How many numbers it is from there to those of the block that begins a vector later.
+    advance: usize,
 }
 
 /// A link and where its numbers are.
 #[derive(Clone, Copy)]
 struct BoundLink<T> {
     op: Op,
+    /// Whether the result is put aside.
+    aside: bool,
     a: BoundInput<T>,
     b: BoundInput<T>,
-    /// A tile register and a place for later links, as far as there are some.
-    outs: [Vectors<*mut T>; 2],
-    count: usize,
-    /// The slab of a cotangent.
-    slab: Option<Vectors<*mut T>>,
+    /// The tile register of the result, its place for later links, and the slab of a cotangent; null where there is
+    /// none.
+    kept: *mut T,
+    saved: *mut T,
+    slab: *mut T,
 }
 
-impl<T: Real> Default for BoundLink<T> {
-    fn default() -> Self {
-        let from = Vectors { start: std::ptr::null(), advance: 0, step: 0 };
-        let input = BoundInput { kind: Kind::Last, one: T::zero(), vectors: from };
-        let to = Vectors { start: std::ptr::null_mut(), advance: 0, step: 0 };
-        BoundLink { op: Op::Copy, a: input, b: input, outs: [to; 2], count: 0, slab: None }
+/// From the rows of one vector to those of the next in a slab.
+const fn stride<T: Real>() -> usize {
+    T::LANES / GROUP * 2 * T::LANES
+}
+
+/// Finds the numbers of links.
+//
+// (Always inlined: what a call returns is written in pieces and read as a whole, for which the processor waits as
+// long as some vectors take through all links.)
+struct Binder<'a, 'b, T: Real> {
+    direct: bool,
+    sources: &'a Sources<'a, T>,
+    tile: Tile,
+    places: &'a mut Places<'b, T>,
+}
+
+impl<T: Real> Binder<'_, '_, T> {
+    #[inline(always)]
+    fn register(&self, slot: usize) -> *mut T {
+        let register = &self.places.slots[slot];
+        let fits = self.tile.len.next_multiple_of(T::LANES) <= register.len();
+        assert!(fits, "a tile fits a register");
+        register.start()
     }
-}
 
-impl<T: Real> BoundLink<T> {
-    fn push(&mut self, start: *mut T, advance: usize, step: usize) {
-        self.outs[self.count] = Vectors { start, advance, step };
-        self.count += 1;
+    #[inline(always)]
+    fn saved(&self, link: usize) -> *mut T {
+        assert!(self.places.saved.len() >= LINKS * VECTORS * T::LANES, "results fit their places");
+        self.places.saved.start().wrapping_add(link * VECTORS * T::LANES)
+    }
+
+    #[inline(always)]
+    fn slab(&mut self, part: Part) -> *mut T {
+        let Tile { row, len, width, lane, .. } = self.tile;
+        let slab = &mut self.places.slabs[part.stream];
+        let fits = width == GROUP && row + len / GROUP <= slab.len() && lane + GROUP <= T::LANES;
+        assert!(fits, "a tile fits a slab");
+        // The parts are exchanged.
+        let offset = row * 2 * T::LANES + if part.imaginary { 0 } else { T::LANES };
+        slab.as_mut_ptr().cast::<T>().wrapping_add(offset + lane)
+    }
+
+    #[inline(always)]
+    fn input(&mut self, input: Input) -> BoundInput<T> {
+        let flat = |start: *const T, advance| (Kind::Flat, T::zero(), start, advance);
+        let none = std::ptr::null();
+        let (kind, one, start, advance) = match input {
+            Input::Last => (Kind::Last, T::zero(), none, 0),
+            Input::Aside => (Kind::Aside, T::zero(), none, 0),
+            Input::Saved(link) => flat(self.saved(link), 0),
+            Input::Slab(part, _) if self.direct => {
+                (Kind::Slab, T::zero(), self.slab(part).cast_const(), stride::<T>())
+            }
+            Input::Slab(_, slot) | Input::Operand(Operand::Slot(slot)) => {
+                flat(self.register(slot), T::LANES)
+            }
+            Input::Operand(Operand::Array(array)) => {
+                flat(self.sources.array(array, self.tile).as_ptr(), T::LANES)
+            }
+            Input::Operand(Operand::Scalar(scalar)) => {
+                (Kind::One, T::of(self.sources.scalars[scalar]), none, 0)
+            }
+        };
+        BoundInput { kind, one, start, advance }
+    }
+
+    #[inline(always)]
+    fn link(&mut self, number: usize, link: &Link) -> BoundLink<T> {
+        let none = std::ptr::null_mut();
+        let kept = link.kept || (link.cotangent.is_some() && !self.direct);
+        BoundLink {
+            op: link.op,
+            aside: link.aside,
+            a: self.input(link.a),
+            b: self.input(link.b),
+            kept: if kept { self.register(link.out) } else { none },
+            saved: if link.saved { self.saved(number) } else { none },
+            slab: match link.cotangent {
+                Some(part) if self.direct => self.slab(part),
+                _ => none,
+            },
+        }
     }
 }
 
 /// Finds the numbers of all links on a tile. Every result has room for `tile.len` numbers and the rest of
 /// a vector, every operand that is not tight too.
 #[inline(always)]
-fn bind<T: Real>(
+fn bind<'p, T: Real>(
     chain: &[Link],
-    direct: bool,
-    sources: &Sources<T>,
-    tile: Tile,
-    places: &mut Places<T>,
-    bound: &mut [BoundLink<T>],
-) {
-    let rows = tile.row..tile.row + tile.len / tile.width;
-    // From the rows of one vector to those of the next.
-    let stride = T::LANES / GROUP * 2 * T::LANES;
-    let register = |slot: usize| {
-        let register = &places.slots[slot];
-        assert!(tile.len.next_multiple_of(T::LANES) <= register.len(), "a tile fits a register");
-        register.start()
-    };
-    assert!(places.saved.len() >= LINKS * VECTORS * T::LANES, "results fit their places");
-    let saved = places.saved.start();
-    let saved = |link: usize| saved.wrapping_add(link * VECTORS * T::LANES);
-    let mut slab = |part: Part| {
-        let slab = &mut places.slabs[part.stream];
-        assert!(rows.end <= slab.len() && tile.lane + GROUP <= T::LANES, "a tile fits a slab");
-        // The parts are exchanged.
-        let offset = rows.start * 2 * T::LANES + if part.imaginary { 0 } else { T::LANES };
-        slab.as_mut_ptr().cast::<T>().wrapping_add(offset + tile.lane)
-    };
-    for (i, (link, bound)) in chain.iter().zip(bound).enumerate() {
-        let lanes = T::LANES;
-        let mut find = |input: Input| {
-            let none = std::ptr::null();
-            let (kind, one, start, advance, step) = match input {
-                Input::Last => (Kind::Last, T::zero(), none, 0, 0),
-                Input::Saved(link) => (Kind::Flat, T::zero(), saved(link).cast_const(), 0, lanes),
-                Input::Slab(part, _) if direct => {
-                    (Kind::Slab, T::zero(), slab(part).cast_const(), stride, stride)
-                }
-                Input::Slab(_, slot) | Input::Operand(Operand::Slot(slot)) => {
-                    (Kind::Flat, T::zero(), register(slot).cast_const(), lanes, lanes)
-                }
-                Input::Operand(Operand::Array(array)) => {
-                    (Kind::Flat, T::zero(), sources.array(array, tile).as_ptr(), lanes, lanes)
-                }
-                Input::Operand(Operand::Scalar(scalar)) => {
-                    (Kind::One, T::of(sources.scalars[scalar]), none, 0, 0)
-                }
-            };
-            BoundInput { kind, one, vectors: Vectors { start, advance, step } }
-        };
-        bound.op = link.op;
-        (bound.a, bound.b) = (find(link.a), find(link.b));
-        if link.kept || (link.cotangent.is_some() && !direct) {
-            bound.push(register(link.out), lanes, lanes);
-        }
-        if link.saved {
-            bound.push(saved(i), 0, lanes);
-        }
-        if let Some(part) = link.cotangent.filter(|_| direct) {
-            bound.slab = Some(Vectors { start: slab(part), advance: stride, step: stride });
-        }
+    mut binder: Binder<T>,
+    places: &'p mut [MaybeUninit<BoundLink<T>>; LINKS],
+) -> &'p mut [BoundLink<T>] {
+    let mut count = 0;
+    for (place, link) in places.iter_mut().zip(chain) {
+        place.write(binder.link(count, link));
+        count += 1;
     }
+    // SAFETY: the first `count` have just been written, and a `MaybeUninit` has the layout of what it holds.
+    unsafe { std::slice::from_raw_parts_mut(places.as_mut_ptr().cast(), count) }
 }
 
 /// Gives tight operands that end amid a vector, at `from`, a whole one.
@@ -217,12 +238,11 @@ fn end<T: Real>(
 ) {
     for ((link, ends), bound) in chain.iter().zip(ends).zip(bound) {
         let operands = [(link.a, &mut bound.a), (link.b, &mut bound.b)];
-        for ((input, vectors), end) in operands.into_iter().zip(ends) {
+        for ((input, bound), end) in operands.into_iter().zip(ends) {
             if let Input::Operand(Operand::Array(array)) = input {
                 let last = &sources.array(array, tile)[from..];
                 end.as_mut()[..last.len()].copy_from_slice(last);
-                vectors.vectors =
-                    Vectors { start: end.as_ref().as_ptr(), advance: 0, step: T::LANES };
+                (bound.start, bound.advance) = (end.as_ref().as_ptr(), 0);
             }
         }
     }
@@ -237,12 +257,16 @@ fn end<T: Real>(
 unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], from: usize) {
     let lanes = T::LANES;
     let mut last = [T::Vector::<M>::splat(T::zero()); N];
+    let mut aside = last;
     for link in links {
         let (a, b) = (&link.a, &link.b);
         // Vector `i` of an operand.
         macro_rules! get {
             (Last, $operand:ident, $start:ident, $i:ident) => {
                 last[$i]
+            };
+            (Aside, $operand:ident, $start:ident, $i:ident) => {
+                aside[$i]
             };
             (One, $operand:ident, $start:ident, $i:ident) => {
                 T::Vector::<M>::splat($operand.one)
@@ -254,7 +278,7 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             (Slab, $operand:ident, $start:ident, $i:ident) => {
                 // SAFETY: as above.
                 unsafe {
-                    let row = $start.add($i * $operand.vectors.step);
+                    let row = $start.add($i * stride::<T>());
                     match lanes == GROUP {
                         true => T::Vector::<M>::read(row),
                         false => T::Vector::<M>::read_halves(row, row.add(2 * lanes)),
@@ -264,8 +288,8 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
         }
         macro_rules! each {
             ($a:ident, $b:ident, |$x:ident, $y:ident| $value:expr) => {{
-                let start_a = a.vectors.start.wrapping_add(from * a.vectors.advance);
-                let start_b = b.vectors.start.wrapping_add(from * b.vectors.advance);
+                let start_a = a.start.wrapping_add(from * a.advance);
+                let start_b = b.start.wrapping_add(from * b.advance);
                 let _ = (start_a, start_b);
                 for i in 0..N {
                     let ($x, $y) = (get!($a, a, start_a, i), get!($b, b, start_b, i));
@@ -277,6 +301,7 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             (|$x:ident| $value:expr) => {
                 match a.kind {
                     Kind::Last => each!(Last, Last, |$x, _y| $value),
+                    Kind::Aside => each!(Aside, Aside, |$x, _y| $value),
                     Kind::One => each!(One, One, |$x, _y| $value),
                     Kind::Flat => each!(Flat, Flat, |$x, _y| $value),
                     Kind::Slab => each!(Slab, Slab, |$x, _y| $value),
@@ -287,18 +312,27 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             (|$x:ident, $y:ident| $value:expr) => {
                 match (a.kind, b.kind) {
                     (Kind::Last, Kind::Last) => each!(Last, Last, |$x, $y| $value),
+                    (Kind::Last, Kind::Aside) => each!(Last, Aside, |$x, $y| $value),
                     (Kind::Last, Kind::One) => each!(Last, One, |$x, $y| $value),
                     (Kind::Last, Kind::Flat) => each!(Last, Flat, |$x, $y| $value),
                     (Kind::Last, Kind::Slab) => each!(Last, Slab, |$x, $y| $value),
+                    (Kind::Aside, Kind::Last) => each!(Aside, Last, |$x, $y| $value),
+                    (Kind::Aside, Kind::Aside) => each!(Aside, Aside, |$x, $y| $value),
+                    (Kind::Aside, Kind::One) => each!(Aside, One, |$x, $y| $value),
+                    (Kind::Aside, Kind::Flat) => each!(Aside, Flat, |$x, $y| $value),
+                    (Kind::Aside, Kind::Slab) => each!(Aside, Slab, |$x, $y| $value),
                     (Kind::One, Kind::Last) => each!(One, Last, |$x, $y| $value),
+                    (Kind::One, Kind::Aside) => each!(One, Aside, |$x, $y| $value),
                     (Kind::One, Kind::One) => each!(One, One, |$x, $y| $value),
                     (Kind::One, Kind::Flat) => each!(One, Flat, |$x, $y| $value),
                     (Kind::One, Kind::Slab) => each!(One, Slab, |$x, $y| $value),
                     (Kind::Flat, Kind::Last) => each!(Flat, Last, |$x, $y| $value),
+                    (Kind::Flat, Kind::Aside) => each!(Flat, Aside, |$x, $y| $value),
                     (Kind::Flat, Kind::One) => each!(Flat, One, |$x, $y| $value),
                     (Kind::Flat, Kind::Flat) => each!(Flat, Flat, |$x, $y| $value),
                     (Kind::Flat, Kind::Slab) => each!(Flat, Slab, |$x, $y| $value),
                     (Kind::Slab, Kind::Last) => each!(Slab, Last, |$x, $y| $value),
+                    (Kind::Slab, Kind::Aside) => each!(Slab, Aside, |$x, $y| $value),
                     (Kind::Slab, Kind::One) => each!(Slab, One, |$x, $y| $value),
                     (Kind::Slab, Kind::Flat) => each!(Slab, Flat, |$x, $y| $value),
                     (Kind::Slab, Kind::Slab) => each!(Slab, Slab, |$x, $y| $value),
@@ -316,23 +350,32 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             Op::Copy => unary!(|x| x),
             other => unreachable!("{other:?} is no link"),
         }
-        for out in &link.outs[..link.count] {
-            let start = out.start.wrapping_add(from * out.advance);
-            for (i, value) in last.iter().enumerate() {
-                // SAFETY: by the caller's promise there is room where `bind` found it.
-                unsafe { value.write(start.wrapping_add(i * out.step)) };
-            }
+        if link.aside {
+            aside = last;
         }
-        if let Some(slab) = &link.slab {
-            let start = slab.start.wrapping_add(from * slab.advance);
-            for (i, value) in last.iter().enumerate() {
-                let row = start.wrapping_add(i * slab.step);
-                // SAFETY: as above; `row` and the next one are in the slab.
-                unsafe {
-                    match lanes == GROUP {
-                        true => value.write(row),
-                        false => value.write_halves(row, row.wrapping_add(2 * lanes)),
-                    }
+        // SAFETY, of all: by the caller's promise there is room where `bind` found it.
+        macro_rules! write {
+            (|$value:ident, $i:ident| $write:expr) => {
+                for ($i, $value) in last.iter().enumerate() {
+                    unsafe { $write }
+                }
+            };
+        }
+        if !link.kept.is_null() {
+            let start = link.kept.wrapping_add(from * lanes);
+            write!(|value, i| value.write(start.wrapping_add(i * lanes)));
+        }
+        if !link.saved.is_null() {
+            write!(|value, i| value.write(link.saved.wrapping_add(i * lanes)));
+        }
+        if !link.slab.is_null() {
+            let start = link.slab.wrapping_add(from * stride::<T>());
+            let row = |i: usize| start.wrapping_add(i * stride::<T>());
+            match lanes == GROUP {
+                true => write!(|value, i| value.write(row(i))),
+                // `row` and the next one are in the slab.
+                false => {
+                    write!(|value, i| value.write_halves(row(i), row(i).wrapping_add(2 * lanes)))
                 }
             }
         }
