@@ -76,9 +76,21 @@ impl Exploration {
         Exploration { next: 0, starts: starts.max(1), best: None, evaluations: 0 }
     }
 
+    /// One that has found `at`, which nobody should be content with.
+    #[cfg(test)]
+    pub fn astray(maps: &MapSet, options: &FitOptions, at: Vec<f64>) -> Self {
+        let end = End { value: f64::MAX, at, evaluations: 0, explains: false };
+        Exploration { best: Some(end), ..Exploration::new(maps, options) }
+    }
+
     /// The best place so far; where the problem starts if there is none.
     pub fn place(&self, problem: &Problem) -> Vec<f64> {
         self.best.as_ref().map_or(&problem.start, |best| &best.at).clone()
+    }
+
+    /// Whether the best place explains the first level's maps, as far as that is known.
+    pub fn explains(&self) -> bool {
+        self.best.as_ref().is_some_and(|best| best.explains)
     }
 
     /// Whether there are starts left.

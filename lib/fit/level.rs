@@ -31,6 +31,9 @@ const RATIO: f64 = 2.0;
 /// more than it takes: its optimum was found to lie within 0.003 of theirs in log-likelihood (half as wide, 0.03).
 const RATIO_OF_LARGEST: f64 = 16.0;
 
+/// So many samples of a map that are not blank tell its beam, even where most are blank.
+const ENOUGH: usize = 400;
+
 /// The tolerance of that one: the whole maps are to begin where they might end.
 const NEARLY: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
@@ -298,7 +301,7 @@ fn samples(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> usize {
 }
 
 /// The samples of a raster within `half` radians of `centre` either way, every `stride`-th of them.
-/// `None` where most of the samples are blank.
+/// `None` where too many of the samples are blank.
 fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<BeamMap> {
     let stride = thin.stride;
     let (u, v) = match &map.sampling {
@@ -312,7 +315,6 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<Beam
     for &row in &rows {
         power.extend(columns.iter().map(|&column| map.power[row * u.len() + column]));
     }
-    let known = power.iter().filter(|p| !p.is_nan()).count();
     let sigma = match &map.sigma {
         Sigma::PerSample(sigma) => Sigma::PerSample(
             rows.iter()
@@ -331,7 +333,13 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<Beam
         sigma,
         power,
     };
-    (2 * known >= part.power.len() && part.peak() > 0.0).then_some(part)
+    is_known(&part).then_some(part)
+}
+
+/// Whether so many samples that are not blank stand for a part of a map.
+fn is_known(part: &BeamMap) -> bool {
+    let known = part.power.len() - part.blanks();
+    (2 * known >= part.power.len() || known >= ENOUGH) && part.peak() > 0.0
 }
 
 /// Which of samples that lie anywhere are within `half` radians of `centre` either way.
@@ -364,7 +372,7 @@ fn scattered_part(
             other => other.clone(),
         },
     };
-    (2 * part.blanks() <= part.power.len() && part.peak() > 0.0).then_some(part)
+    is_known(&part).then_some(part)
 }
 
 /// Which samples of an axis to take: an even number about that nearest to `centre`, which is taken too.
@@ -399,6 +407,7 @@ fn matching_grid(maps: &[BeamMap], radius: f64, wavelength: f64) -> Option<Apert
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::tests::simulated;
 
     /// Samples every `step` beams each way over a square of 40 of them, one after the other.
     fn scattered(step: f64, beam: f64) -> BeamMap {
@@ -474,5 +483,25 @@ mod tests {
         };
         let high = u.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert!(high > 13.0 * beam && high < 14.1 * beam, "{}", high / beam);
+    }
+    /// A fit of large maps without levels would take a thousand times as long.
+    #[test]
+    fn maps_that_are_mostly_blank_have_levels_as_long_as_enough_is_known() {
+        let (telescope, maps, _) = simulated(256);
+        let (wavelength, options) = (telescope.wavelength, FitOptions::default());
+        for (one_in, shares) in [(1, &[0.25, 1.0, 1.0][..]), (7, &[1.0, 1.0]), (97, &[])] {
+            let mut maps = maps.clone();
+            for map in &mut maps.maps {
+                let blank = |(i, p): (usize, &mut f64)| {
+                    if i % one_in > 0 {
+                        *p = f64::NAN;
+                    }
+                };
+                map.power.iter_mut().enumerate().for_each(blank);
+            }
+            let levels = levels(&telescope, wavelength, &maps, &options);
+            let found: Vec<f64> = levels.iter().map(|level| level.share).collect();
+            assert_eq!(found, shares, "1 in {one_in}");
+        }
     }
 }

@@ -58,6 +58,9 @@ const SETTLED: f64 = 1e-4;
 const SETTLED_FEW: f64 = 1e-6;
 const FEW: usize = 5_000;
 
+/// So many evaluations a level needs where the curvature that it starts with is good.
+const EASY: usize = 8;
+
 /// Searches for the optimum of `maps`, whose `model` is there already, by way of `levels`. An optimum of the whole
 /// maps that should not be trusted sends it out again, as long as there are starts left and one of them leads to a
 /// better place.
@@ -92,7 +95,7 @@ pub fn search<'a>(
         let (explored, legs) = rayon::join(explore, || course::legs(&first, levels));
         explored?;
         let mut legs = legs?;
-        let near = route.approach(&mut legs, exploration.place(&first))?;
+        let near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
         Ok((legs, near))
     };
     let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
@@ -108,7 +111,7 @@ pub fn search<'a>(
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
             break;
         }
-        near = route.approach(&mut legs, exploration.place(&first))?;
+        near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
     }
     let Route { which, mut evaluations, .. } = route;
     match levels {
@@ -144,9 +147,31 @@ struct Near {
 }
 
 impl Route<'_, '_> {
-    /// Goes from `at`, where an exploration ended, by way of all levels to the neighbourhood of the optimum of the
-    /// whole maps.
-    fn approach(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Near> {
+    /// Goes from where an exploration ended to the neighbourhood of the optimum of the whole maps, and sends it out
+    /// again, as long as there are starts left and one of them leads to a better place, where the largest level tells
+    /// already that this is no optimum to trust: its samples are few beside those of the whole maps.
+    fn approach(
+        &mut self,
+        legs: &mut [Leg],
+        exploration: &mut Exploration,
+        first: &Problem,
+        rough: &Likelihood,
+    ) -> Result<Near> {
+        loop {
+            let near = self.descend(legs, exploration.place(first))?;
+            let refused = |leg: &Leg| !quality::explains(&leg.problem, &near.at);
+            let hopeless = self.maps.noise.is_some()
+                && !exploration.explains()
+                && legs.last().is_some_and(refused);
+            let again = hopeless && exploration.goes_on();
+            if !again || !exploration.run(first, rough, self.report)? {
+                return Ok(near);
+            }
+        }
+    }
+
+    /// Goes from `at` by way of all levels.
+    fn descend(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Near> {
         let (mut inverse, which) = (None, &self.which);
         let mut likelihood = Likelihood::of(self.maps, self.options);
         let count = legs.len();
@@ -172,7 +197,11 @@ impl Route<'_, '_> {
             };
             let minimum = stage.descend(&mut leg.objective(), &mut at, self.report)?;
             self.evaluations.coarse += minimum.evaluations;
+            // What is ahead: as many evaluations of the next level, and, where this one was hard, those that were more
+            // than an easy one needs, of the whole maps.
             let ahead = next.map_or(self.maps, |next| &next.maps).samples() * minimum.evaluations;
+            let hard = self.maps.samples() * minimum.evaluations.saturating_sub(EASY) / 4;
+            let ahead = ahead.max(hard);
             let fresh = fresh_curvature(&leg.problem, &self.levels[i], ahead, which, &at)?;
             // More samples have so much more curvature.
             let share = self.levels[i].share / next.map_or(1.0, |next| next.share);
@@ -220,8 +249,7 @@ impl Route<'_, '_> {
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
-/// do, and a function to record; it spares a part of what is `ahead`, which is the next level's samples as often as
-/// this one was evaluated.
+/// do, and a function to record; it spares a part of what is `ahead`, samples as often as they are evaluated.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -308,5 +336,36 @@ mod tests {
             let name = &problem.parameters[which[j]].name;
             assert!((ratio - 1.0).abs() < 0.2, "{name}: {ratio}");
         }
+    }
+    #[test]
+    fn an_optimum_that_does_not_explain_a_level_does_not_go_on_to_the_whole_maps() {
+        let (telescope, maps, _) = simulated(128);
+        let options = FitOptions { order: 3, ..FitOptions::default() };
+        let wavelength = telescope.wavelength;
+        let levels = levels(&telescope, wavelength, &maps, &options);
+        let (few, few_options) = (&levels[0].maps, &levels[0].options);
+        let mut first = Problem::new(&telescope, wavelength, few, few_options).unwrap();
+        first.likelihood = Likelihood::of(&maps, &options);
+        let rough = Likelihood::rough(&maps);
+        let mut legs = course::legs(&first, &levels).unwrap();
+        let mut report = |_: &super::super::stage::Progress| Ok(());
+        let mut route = Route {
+            levels: &levels,
+            maps: &maps,
+            options: &options,
+            which: first.free_up_to(options.order),
+            evaluations: Evaluations::default(),
+            report: &mut report,
+        };
+        // The beams lie elsewhere, and nothing there says where.
+        let mut astray = first.start.clone();
+        (0..maps.maps.len()).for_each(|k| astray[first.model.of_map(0, k)] = 1.0);
+        let descended = route.descend(&mut legs, astray.clone()).unwrap();
+        let last = levels.len() - 1;
+        assert!(!quality::explains(&legs[last].problem, &descended.at));
+        let mut exploration = Exploration::astray(&maps, &options, astray);
+        let near = route.approach(&mut legs, &mut exploration, &first, &rough).unwrap();
+        assert!(quality::explains(&legs[last].problem, &near.at));
+        assert!(exploration.explains());
     }
 }

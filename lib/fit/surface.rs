@@ -7,7 +7,7 @@
 use super::problem::Problem;
 use super::result::{Images, SurfaceSummary};
 use crate::optics::zernike;
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
@@ -35,23 +35,35 @@ impl Surface {
     /// `(x, y)`, metres.
     pub fn at(&self, points: &[(f64, f64)]) -> (Vec<f64>, Vec<f64>) {
         let half_path = self.wavelength / (4.0 * PI);
-        let (mut values, mut sigmas) = (Vec::new(), Vec::new());
-        for block in points.chunks(BLOCK) {
+        let block = |block: &[(f64, f64)]| {
             let inside: Vec<(f64, f64)> =
                 block.iter().map(|(x, y)| (x / self.radius, y / self.radius)).collect();
             let mut table = zernike::table(self.order, &inside);
             for (mut row, mean) in table.outer_iter_mut().zip(&self.means) {
                 row -= *mean;
             }
-            let coefficients = ArrayView1::from(&self.coefficients);
-            values.extend(coefficients.dot(&table).iter().map(|phase| phase * half_path));
-            if let Some(covariance) = &self.covariance {
+            let values = combined(&self.coefficients, table.view()) * half_path;
+            let sigmas = self.covariance.as_ref().map(|covariance| {
                 let variance = (covariance.dot(&table) * &table).sum_axis(Axis(0));
-                sigmas.extend(variance.iter().map(|v| v.max(0.0).sqrt() * half_path));
-            }
+                variance.mapv(|v| v.max(0.0).sqrt() * half_path)
+            });
+            (values, sigmas)
+        };
+        let (mut values, mut sigmas) = (Vec::new(), Vec::new());
+        for (of_block, sigmas_of_block) in points.par_chunks(BLOCK).map(block).collect::<Vec<_>>() {
+            values.extend(of_block);
+            sigmas.extend(sigmas_of_block.into_iter().flatten());
         }
         (values, sigmas)
     }
+}
+
+/// The sum of polynomials, a row of a table each, at every point.
+fn combined(coefficients: &[f64], table: ArrayView2<f64>) -> Array1<f64> {
+    let mut sum = Array1::zeros(table.ncols());
+    // (Row by row: a product of a vector and a matrix goes through the columns, which lie far apart.)
+    table.outer_iter().zip(coefficients).for_each(|(row, &c)| sum.scaled_add(c, &row));
+    sum
 }
 
 /// The dish under the illumination of some parameters.
@@ -86,7 +98,7 @@ impl Weighed {
             let table = zernike::table(problem.options.order, points);
             let weighted = &table * &ArrayView1::from(weights);
             let (mean, product) = (weighted.sum_axis(Axis(1)), weighted.dot(&table.t()));
-            (mean / total, product / total, ArrayView1::from(&coefficients).dot(&table))
+            (mean / total, product / total, combined(&coefficients, table.view()))
         };
         let blocks = points.par_chunks(BLOCK).zip(amplitude.par_chunks(BLOCK)).map(block);
         // Added in their order.
@@ -189,7 +201,7 @@ fn weigh(amplitude: &mut [f64], points: &[(f64, f64)], coefficients: &[f64]) {
     let order = zernike::Mode::of(coefficients.len()).n;
     for (amplitude, points) in amplitude.chunks_mut(BLOCK).zip(points.chunks(BLOCK)) {
         let table = zernike::table(order, points);
-        let logarithms = ArrayView1::from(coefficients).dot(&table.slice(ndarray::s![1.., ..]));
+        let logarithms = combined(coefficients, table.slice(ndarray::s![1.., ..]));
         amplitude.iter_mut().zip(logarithms).for_each(|(a, l)| *a *= l.exp());
     }
 }
