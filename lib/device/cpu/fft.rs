@@ -21,7 +21,8 @@
 use super::Real;
 use super::narrow::{self, Narrow};
 use super::pass::{
-    Part, Pass, Places, Steps, across, close, exchange, from_part, open, root, to_part,
+    Part, Pass, Places, Steps, across, close, close_after, exchange, from_part, open, root,
+    to_part, within,
 };
 use super::vector::Batch;
 use crate::device::fourier::split;
@@ -148,11 +149,11 @@ impl<T: Real> Lanes<T> {
         exchange(end, from);
     }
 
-    /// The adjoint of the second step, from `data` as [`part`](Lanes::part) leaves them.
+    /// The adjoint of the second step, from `data` as [`part`](Lanes::part) leaves them, which it makes use of.
     pub fn part_adjoint(
         &self,
         k1: usize,
-        data: &[Batch<T>],
+        data: &mut [Batch<T>],
         state: &mut [Batch<T>],
         scratch: &mut [Batch<T>],
     ) {
@@ -164,6 +165,10 @@ impl<T: Real> Lanes<T> {
         let Some((start, rest)) = rest.split_first() else {
             return close(end, data, twiddles, row);
         };
+        if rest.is_empty() {
+            within(start, data);
+            return close_after(end, data, twiddles, row);
+        }
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
         across(start, data, 1, from, 1);
         for pass in rest {
@@ -259,8 +264,8 @@ mod tests {
         state.fill(batch(12345));
         for k1 in 0..outer {
             let order = order[k1 * inner..].iter().take(inner);
-            let data: Vec<_> = order.map(|&k| swap(batch(k))).collect();
-            lanes.part_adjoint(k1, &data, &mut state, &mut scratch);
+            let mut data: Vec<_> = order.map(|&k| swap(batch(k))).collect();
+            lanes.part_adjoint(k1, &mut data, &mut state, &mut scratch);
         }
         let mut got = vec![batch(777); used.len()];
         lanes.end(&state, &mut got, &mut scratch);

@@ -190,7 +190,7 @@ impl<T: Real> Transform<T> {
     /// The adjoint of the second step.
     pub fn columns_adjoint(&self, slab: usize, workspace: &mut Workspace<T>, stream: usize) {
         let Workspace { states, slabs, scratch, .. } = workspace;
-        self.y.adjoint(slab, &slabs[stream], &mut states[stream], scratch);
+        self.y.adjoint(slab, &mut slabs[stream], &mut states[stream], scratch);
     }
 
     /// The adjoint of the first step: gives the block of a spectrum.

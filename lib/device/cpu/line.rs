@@ -172,18 +172,18 @@ impl<T: Real> Line<T> {
         }
     }
 
-    /// Takes `data` of all outputs of one slab back.
+    /// Takes `data` of all outputs of one slab back; what is left of them is of no use.
     pub fn adjoint(
         &self,
         slab: usize,
-        data: &[Batch<T>],
+        data: &mut [Batch<T>],
         state: &mut [Batch<T>],
         scratch: &mut Scratch<T>,
     ) {
         let range = self.range(slab);
         match &self.kernel {
             Kernel::Lanes { lanes, inner } => {
-                for (k, data) in data[..range.len()].chunks_exact(*inner).enumerate() {
+                for (k, data) in data[..range.len()].chunks_exact_mut(*inner).enumerate() {
                     lanes.part_adjoint(range.start / inner + k, data, state, &mut scratch.batches);
                 }
             }

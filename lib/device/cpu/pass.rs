@@ -153,6 +153,16 @@ vectorised!(
     ) = close_inline
 );
 vectorised!(
+    /// The first of two passes, in place: each output takes the place of the input of its number.
+    pub fn within(pass: &Pass<T>, data: &mut [Batch<T>]) = within_inline
+);
+vectorised!(
+    /// The second of them, as [`close`].
+    pub fn close_after(
+        pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
+    ) = close_after_inline
+);
+vectorised!(
     /// The last pass, in place, with real and imaginary parts exchanged.
     pub fn exchange(pass: &Pass<T>, data: &mut [Batch<T>]) = exchange_inline
 );
@@ -284,6 +294,57 @@ fn close_inline<T: Real, M: Machine>(
                 let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                 for k in 0..$radix {
                     x[k] = Complexes::load(&inputs[k][q]);
+                }
+                let y = $butterfly(x, &pass.roots);
+                for j in 0..$radix {
+                    y[j].times(factors[j]).store(&mut out[j]);
+                }
+            }
+        }};
+    }
+    butterflies_of!(pass.radix, go)
+}
+
+#[inline(always)]
+fn within_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
+    let m = pass.n / pass.radix;
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            let mut rows = data.chunks_exact_mut(m);
+            let rows: [_; $radix] =
+                std::array::from_fn(|_| rows.next().expect("a row for every input"));
+            for (p, w) in (0..m).zip(pass.twiddles.chunks_exact($radix - 1)) {
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = Complexes::load(&rows[k][p]);
+                }
+                let y = $butterfly(x, &pass.roots);
+                y[0].store(&mut rows[0][p]);
+                for j in 1..$radix {
+                    y[j].times(w[j - 1]).store(&mut rows[j][p]);
+                }
+            }
+        }};
+    }
+    butterflies_of!(pass.radix, go)
+}
+
+#[inline(always)]
+fn close_after_inline<T: Real, M: Machine>(
+    pass: &Pass<T>,
+    input: &[Batch<T>],
+    factors: &[(T, T)],
+    out: &mut [Batch<T>],
+) {
+    macro_rules! go {
+        ($radix:literal, $butterfly:ident) => {{
+            // Output `j` of the first pass's butterfly `p` stands at `p + m j`, where `m` is this pass's radix: what a
+            // butterfly reads is together.
+            let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
+            for ((input, out), factors) in chunks.zip(factors.chunks_exact($radix)) {
+                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                for k in 0..$radix {
+                    x[k] = Complexes::load(&input[k]);
                 }
                 let y = $butterfly(x, &pass.roots);
                 for j in 0..$radix {
