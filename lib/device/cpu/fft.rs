@@ -19,10 +19,11 @@
 //! and after, `exp(-2 pi i ...)` becomes `exp(+2 pi i ...)`.
 
 use super::Real;
+use super::butterfly::root;
 use super::narrow::{self, Narrow};
 use super::pass::{
-    Part, Pass, Places, Steps, across, close, close_after, exchange, from_part, open, root,
-    to_part, within,
+    Part, Pass, Places, Steps, across, close, close_after, exchange, from_part, open, to_part,
+    within,
 };
 use super::vector::Batch;
 use crate::device::fourier::split;

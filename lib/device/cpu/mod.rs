@@ -4,6 +4,7 @@
 //! order at the end, so a result is the same to the last bit whatever the number of threads. Buffers
 //! are allocated when a program is loaded, not when it runs.
 
+mod butterfly;
 mod chain;
 mod elementary;
 mod elementwise;

@@ -9,8 +9,9 @@
 //! The factor in front is left to the factors between the steps, which has it at no cost.
 
 use super::Real;
+use super::butterfly::{any, butterflies_of, eight, four, root, two};
 use super::isa::{Machine, vectorised};
-use super::pass::{Places, any, butterflies_of, eight, four, root, two};
+use super::pass::Places;
 use super::vector::{Batch, Complexes};
 use std::ops::Range;
 
