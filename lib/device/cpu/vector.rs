@@ -48,8 +48,16 @@ pub fn prefetch<T>(values: &[T]) {
 
 /// A vector in registers.
 pub trait Vector<T: Real>: Copy {
-    fn load(from: &T::Wide) -> Self;
-    fn store(self, to: &mut T::Wide);
+    #[inline(always)]
+    fn load(from: &T::Wide) -> Self {
+        // SAFETY: `T::Wide` is an array of as many numbers as a vector has.
+        unsafe { Self::read((&raw const *from).cast()) }
+    }
+    #[inline(always)]
+    fn store(self, to: &mut T::Wide) {
+        // SAFETY: as above.
+        unsafe { self.write((&raw mut *to).cast()) }
+    }
     /// From memory.
     ///
     /// # Safety
@@ -123,14 +131,6 @@ impl<T: Real> Array<T> {
 
 impl<T: Real> Vector<T> for Array<T> {
     #[inline(always)]
-    fn load(from: &T::Wide) -> Self {
-        Array(*from)
-    }
-    #[inline(always)]
-    fn store(self, to: &mut T::Wide) {
-        *to = self.0;
-    }
-    #[inline(always)]
     unsafe fn read(from: *const T) -> Self {
         // SAFETY: by the caller's promise; a vector is an array of numbers.
         Array(unsafe { from.cast::<T::Wide>().read_unaligned() })
@@ -196,18 +196,6 @@ mod x86 {
             // picks the machine that names this type only after finding it; loads and stores are
             // unaligned ones inside an array of 64 bytes, which `$parts` registers fill.
             impl Vector<$type> for $name {
-                #[inline(always)]
-                fn load(from: &<$type as super::Real>::Wide) -> Self {
-                    let lanes = from.len() / $parts;
-                    $name(std::array::from_fn(|i| unsafe { $load(from[i * lanes..].as_ptr()) }))
-                }
-                #[inline(always)]
-                fn store(self, to: &mut <$type as super::Real>::Wide) {
-                    let lanes = to.len() / $parts;
-                    for (i, part) in self.0.into_iter().enumerate() {
-                        unsafe { $store(to[i * lanes..].as_mut_ptr(), part) }
-                    }
-                }
                 #[inline(always)]
                 unsafe fn read(from: *const $type) -> Self {
                     const LANES: usize = size_of::<$register>() / size_of::<$type>();
