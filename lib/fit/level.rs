@@ -31,13 +31,13 @@ const RATIO: f64 = 2.0;
 /// more than it takes: its optimum was found to lie within 0.003 of theirs in log-likelihood (half as wide, 0.03).
 const RATIO_OF_LARGEST: f64 = 16.0;
 
-/// So many samples of a map that are not blank tell its beam, even where most are blank.
-const ENOUGH: usize = 400;
-
 /// The tolerance of that one: the whole maps are to begin where they might end.
 const NEARLY: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
 const ROUGHLY: f64 = 1e-2;
+
+/// So many samples of a map that are not blank are taken to tell its beam, even where most are blank.
+const ENOUGH: usize = 400;
 
 /// The levels below the whole maps, smallest first; none where the maps are small already.
 pub fn levels(

@@ -141,6 +141,8 @@ struct Route<'w, 'r> {
 struct Near {
     /// All parameters.
     at: Vec<f64>,
+    /// Of the largest level, where there is one.
+    value: f64,
     /// The inverse curvature there, if it is known.
     inverse: Option<Vec<f64>>,
     likelihood: Likelihood,
@@ -157,22 +159,30 @@ impl Route<'_, '_> {
         first: &Problem,
         rough: &Likelihood,
     ) -> Result<Near> {
+        let mut best: Option<Near> = None;
         loop {
             let near = self.descend(legs, exploration.place(first))?;
             let refused = |leg: &Leg| !quality::explains(&leg.problem, &near.at);
             let hopeless = self.maps.noise.is_some()
                 && !exploration.explains()
                 && legs.last().is_some_and(refused);
-            let again = hopeless && exploration.goes_on();
-            if !again || !exploration.run(first, rough, self.report)? {
+            if !hopeless {
                 return Ok(near);
             }
+            let least = match best {
+                Some(best) if best.value <= near.value => best,
+                _ => near,
+            };
+            if !exploration.goes_on() || !exploration.run(first, rough, self.report)? {
+                return Ok(least);
+            }
+            best = Some(least);
         }
     }
 
     /// Goes from `at` by way of all levels.
     fn descend(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Near> {
-        let (mut inverse, which) = (None, &self.which);
+        let (mut inverse, mut value, which) = (None, f64::INFINITY, &self.which);
         let mut likelihood = Likelihood::of(self.maps, self.options);
         let count = legs.len();
         for (i, leg) in legs.iter_mut().enumerate() {
@@ -197,8 +207,9 @@ impl Route<'_, '_> {
             };
             let minimum = stage.descend(&mut leg.objective(), &mut at, self.report)?;
             self.evaluations.coarse += minimum.evaluations;
-            // What is ahead: as many evaluations of the next level, and, where this one was hard, those that were more
-            // than an easy one needs, of the whole maps.
+            value = minimum.value;
+            // What is ahead: as many evaluations of the next level, or, where this one was hard, a quarter (which was
+            // tried) of those that were more than an easy one needs, of the whole maps.
             let ahead = next.map_or(self.maps, |next| &next.maps).samples() * minimum.evaluations;
             let hard = self.maps.samples() * minimum.evaluations.saturating_sub(EASY) / 4;
             let ahead = ahead.max(hard);
@@ -209,12 +220,12 @@ impl Route<'_, '_> {
             inverse = Some(curved.iter().map(|v| v * share).collect());
             likelihood = leg.problem.likelihood.clone();
         }
-        Ok(Near { at, inverse, likelihood })
+        Ok(Near { at, value, inverse, likelihood })
     }
 
     /// Goes to the optimum of the `whole` maps.
     fn settle(&mut self, whole: &mut Leg, near: Near) -> Result<Optimum> {
-        let Near { mut at, mut inverse, likelihood } = near;
+        let Near { mut at, mut inverse, likelihood, .. } = near;
         let which = &self.which;
         whole.problem.likelihood = likelihood;
         if self.levels.is_empty() || !self.options.fit_scale {
