@@ -484,7 +484,8 @@ mod tests {
         let high = u.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert!(high > 13.0 * beam && high < 14.1 * beam, "{}", high / beam);
     }
-    /// A fit of large maps without levels would take a thousand times as long.
+
+    /// Large maps without levels are explored whole, which takes very long.
     #[test]
     fn maps_that_are_mostly_blank_have_levels_as_long_as_enough_is_known() {
         let (telescope, maps, _) = simulated(256);
