@@ -48,8 +48,9 @@ impl Graph {
     /// For every node up to `last`: does it lead to one of the targets?
     fn depends_on(&self, targets: &[Id], last: Id) -> Vec<bool> {
         let mut depends = vec![false; last.max(self.largest(targets)) + 1];
+        targets.iter().for_each(|&target| depends[target] = true);
         for id in 0..=last {
-            depends[id] = targets.contains(&id) || self.inputs(id).iter().any(|&i| depends[i]);
+            depends[id] |= self.inputs(id).any(|i| depends[i]);
         }
         depends
     }
@@ -60,12 +61,13 @@ impl Graph {
         match self.shape(new) {
             Shape::Scalar | Shape::Array(_) => self.map(Op::Add, old, new),
             Shape::Vector(n) => {
-                let sums = (0..n)
-                    .map(|i| {
-                        let (a, b) = (self.index(old, i), self.index(new, i));
-                        self.map(Op::Add, a, b)
-                    })
-                    .collect();
+                let zero = self.constant(0.0);
+                let sum = |i| match (self.index(old, i), self.index(new, i)) {
+                    // Components come one by one, each in a vector of zeros.
+                    (a, b) if b == zero => a,
+                    (a, b) => self.map(Op::Add, a, b),
+                };
+                let sums = (0..n).map(sum).collect();
                 self.stack(sums)
             }
             Shape::Field(_) => {

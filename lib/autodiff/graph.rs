@@ -3,6 +3,7 @@
 use super::transform::Transform;
 use crate::device::{Basis, Op, Scattered, Values};
 use rustc_hash::FxHashMap as HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Index of a node; inputs always come before the nodes that use them.
@@ -94,12 +95,12 @@ impl Graph {
     }
 
     /// The nodes that `id` reads.
-    pub fn inputs(&self, id: Id) -> Vec<Id> {
-        match &self.nodes[id] {
-            Node::Constant(_) | Node::Parameter(_) | Node::Data(_) => vec![],
-            Node::Map(op, a, _) if op.arity() == 1 => vec![*a],
-            Node::Map(_, a, b) | Node::Complex(a, b) => vec![*a, *b],
-            Node::Stack(inputs) => inputs.clone(),
+    pub fn inputs(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+        let (first, second, stacked): (_, _, &[Id]) = match &self.nodes[id] {
+            Node::Constant(_) | Node::Parameter(_) | Node::Data(_) => (None, None, &[]),
+            Node::Map(op, a, _) if op.arity() == 1 => (Some(*a), None, &[]),
+            Node::Map(_, a, b) | Node::Complex(a, b) => (Some(*a), Some(*b), &[]),
+            Node::Stack(inputs) => (None, None, inputs),
             Node::Expand(a, _)
             | Node::Sum(a)
             | Node::Index(a, _)
@@ -108,20 +109,22 @@ impl Graph {
             | Node::Re(a)
             | Node::Im(a)
             | Node::Transform(_, a)
-            | Node::Adjoint(_, a) => vec![*a],
-        }
+            | Node::Adjoint(_, a) => (Some(*a), None, &[]),
+        };
+        first.into_iter().chain(second).chain(stacked.iter().copied())
     }
 
     /// Adds a node, or finds the equal one that is already there.
     fn push(&mut self, node: Node, shape: Shape) -> Id {
-        if let Some(&id) = self.known.get(&node) {
-            return id;
-        }
         let id = self.nodes.len();
-        self.known.insert(node.clone(), id);
-        self.nodes.push(node);
-        self.shapes.push(shape);
-        id
+        match self.known.entry(node) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                self.nodes.push(new.key().clone());
+                self.shapes.push(shape);
+                *new.insert(id)
+            }
+        }
     }
 
     pub fn constant(&mut self, value: f64) -> Id {

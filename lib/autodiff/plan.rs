@@ -36,15 +36,47 @@ pub fn plan(graph: &Graph, parameters: usize, outputs: &[Id], arrays: &[Id]) -> 
 pub(super) struct Planner<'g> {
     pub graph: &'g Graph,
     live: Vec<bool>,
-    /// The live nodes that read each node.
-    readers: Vec<Vec<Id>>,
+    readers: Readers,
     level: Vec<usize>,
     program: Program,
-    /// Where every scalar, vector, kept array and stored field is.
-    pub scalars: HashMap<Id, ScalarId>,
+    /// For every node where it is, if it is a scalar or an array that is kept.
+    pub scalars: Vec<Option<ScalarId>>,
+    pub stored: Vec<Option<ArrayId>>,
+    /// Where every vector and every stored field is.
     pub vectors: HashMap<Id, Vec<ScalarId>>,
-    pub stored: HashMap<Id, ArrayId>,
     pub fields: HashMap<Id, FieldId>,
+}
+
+/// The live nodes that read each node.
+struct Readers {
+    /// Those of node `i` are `all[ends[i - 1]..ends[i]]`.
+    ends: Vec<usize>,
+    all: Vec<Id>,
+}
+
+impl Readers {
+    /// Those among `nodes`, in their order.
+    fn of(graph: &Graph, nodes: &[Id]) -> Self {
+        let mut ends = vec![0; graph.len()];
+        let inputs = || nodes.iter().flat_map(|&id| graph.inputs(id).map(move |input| (input, id)));
+        inputs().for_each(|(input, _)| ends[input] += 1);
+        // From how many each has to where they begin, and by writing them to where they end.
+        let mut begun = 0;
+        for end in &mut ends {
+            begun += std::mem::replace(end, begun);
+        }
+        let mut all = vec![0; begun];
+        for (input, id) in inputs() {
+            all[ends[input]] = id;
+            ends[input] += 1;
+        }
+        Readers { ends, all }
+    }
+
+    fn of_node(&self, id: Id) -> &[Id] {
+        let first = if id == 0 { 0 } else { self.ends[id - 1] };
+        &self.all[first..self.ends[id]]
+    }
 }
 
 impl<'g> Planner<'g> {
@@ -59,20 +91,19 @@ impl<'g> Planner<'g> {
         let mut planner = Planner {
             graph,
             live,
-            readers: vec![Vec::new(); graph.len()],
+            readers: Readers { ends: Vec::new(), all: Vec::new() },
             level: vec![0; graph.len()],
             program: Program::default(),
-            scalars: HashMap::default(),
+            scalars: vec![None; graph.len()],
+            stored: vec![None; graph.len()],
             vectors: HashMap::default(),
-            stored: HashMap::default(),
             fields: HashMap::default(),
         };
-        for id in planner.computed() {
-            for input in graph.inputs(id) {
-                planner.readers[input].push(id);
-            }
+        let computed = planner.computed();
+        for &id in &computed {
             planner.level[id] = planner.earliest(id);
         }
+        planner.readers = Readers::of(graph, &computed);
         planner
     }
 
@@ -119,14 +150,14 @@ impl<'g> Planner<'g> {
         let Node::Map(Op::Ln1p, x, _) = *self.graph.node(log) else {
             return None;
         };
-        let alone = self.readers[log].len() == 1 && !self.stored.contains_key(&log);
+        let alone = self.readers.of_node(log).len() == 1 && self.stored[log].is_none();
         let array = matches!(self.graph.shape(x), Shape::Array(_));
         (alone && array && self.level[log] == self.level[sum]).then_some(x)
     }
 
     fn earliest(&self, id: Id) -> usize {
         let home = self.home(id);
-        let ready = |&input: &Id| {
+        let ready = |input: Id| {
             if self.is_leaf(input) {
                 0
             } else if self.is_barrier(input) || self.home(input) != home {
@@ -135,7 +166,7 @@ impl<'g> Planner<'g> {
                 self.level[input]
             }
         };
-        self.graph.inputs(id).iter().map(ready).max().unwrap_or(0)
+        self.graph.inputs(id).map(ready).max().unwrap_or(0)
     }
 
     /// Moves work to the level of its first reader where that stores no more than before: constants
@@ -152,14 +183,13 @@ impl<'g> Planner<'g> {
                 _ => false,
             };
             let home = self.home(id);
-            let Some(first) = self.readers[id].iter().map(|&r| self.level[r]).min() else {
+            let Some(first) = self.readers.of_node(id).iter().map(|&r| self.level[r]).min() else {
                 continue;
             };
             let inputs_to_store = self
                 .graph
                 .inputs(id)
-                .iter()
-                .filter(|&&i| {
+                .filter(|&i| {
                     !self.is_leaf(i)
                         && !self.is_barrier(i)
                         && self.home(i) == home
@@ -178,24 +208,24 @@ impl<'g> Planner<'g> {
             let home = self.home(id);
             match self.graph.node(id) {
                 Node::Parameter(i) => {
-                    self.scalars.insert(id, *i);
+                    self.scalars[id] = Some(*i);
                 }
                 Node::Constant(bits) => {
                     let scalar = self.new_scalar(f64::from_bits(*bits));
-                    self.scalars.insert(id, scalar);
+                    self.scalars[id] = Some(scalar);
                 }
                 Node::Data(i) => {
                     let array = Array::Data(self.graph.data[*i].0.clone());
                     self.program.arrays.push(array);
-                    self.stored.insert(id, self.program.arrays.len() - 1);
+                    self.stored[id] = Some(self.program.arrays.len() - 1);
                 }
                 Node::Stack(inputs) => {
-                    let scalars = inputs.iter().map(|i| self.scalars[i]).collect();
+                    let scalars = inputs.iter().map(|&i| self.scalar(i)).collect();
                     self.vectors.insert(id, scalars);
                 }
                 Node::Index(vector, i) => {
                     let scalar = self.vectors[vector][*i];
-                    self.scalars.insert(id, scalar);
+                    self.scalars[id] = Some(scalar);
                 }
                 Node::Project(basis, _) => {
                     let count = self.graph.bases[*basis].basis.count();
@@ -209,30 +239,41 @@ impl<'g> Planner<'g> {
                         matches!(self.graph.node(r), Node::Transform(..))
                             || self.graph.scattered(r).is_some()
                     };
-                    if self.readers[id].iter().any(reads_stored) {
+                    if self.readers.of_node(id).iter().any(reads_stored) {
                         self.new_field(id);
                     }
                 }
                 _ if self.graph.shape(id) == Shape::Scalar => {
                     let scalar = self.new_scalar(0.0);
-                    self.scalars.insert(id, scalar);
+                    self.scalars[id] = Some(scalar);
                 }
                 _ => {
                     let later = |&r: &Id| self.home(r) == home && self.level[r] > self.level[id];
                     let is_array = matches!(self.graph.shape(id), Shape::Array(_));
                     if is_array
-                        && (array_outputs.contains(&id) || self.readers[id].iter().any(later))
+                        && (array_outputs.contains(&id)
+                            || self.readers.of_node(id).iter().any(later))
                     {
                         let Shape::Array(space) = self.graph.shape(id) else {
                             continue;
                         };
                         let work = Array::Work(self.graph.spaces[space]);
                         self.program.arrays.push(work);
-                        self.stored.insert(id, self.program.arrays.len() - 1);
+                        self.stored[id] = Some(self.program.arrays.len() - 1);
                     }
                 }
             }
         }
+    }
+
+    /// Where a node is that is known to be a scalar.
+    pub fn scalar(&self, id: Id) -> ScalarId {
+        self.scalars[id].expect("every scalar has a place")
+    }
+
+    /// Where a node is that is known to be kept.
+    pub fn array(&self, id: Id) -> ArrayId {
+        self.stored[id].expect("a kept array has a place")
     }
 
     fn new_scalar(&mut self, value: f64) -> ScalarId {
@@ -262,8 +303,8 @@ impl<'g> Planner<'g> {
             };
             self.program.steps.extend(step);
         }
-        self.program.outputs = outputs.iter().map(|id| self.scalars[id]).collect();
-        self.program.array_outputs = arrays.iter().map(|id| self.stored[id]).collect();
+        self.program.outputs = outputs.iter().map(|&id| self.scalar(id)).collect();
+        self.program.array_outputs = arrays.iter().map(|&id| self.array(id)).collect();
         self.program
     }
 
@@ -288,9 +329,9 @@ impl<'g> Planner<'g> {
             .filter_map(|id| match self.graph.node(*id) {
                 Node::Map(op, a, b) => Some(ScalarCode {
                     op: *op,
-                    a: self.scalars[a],
-                    b: self.scalars[b],
-                    out: self.scalars[id],
+                    a: self.scalar(*a),
+                    b: self.scalar(*b),
+                    out: self.scalar(*id),
                 }),
                 _ => None,
             })

@@ -17,7 +17,7 @@ pub fn region(planner: &Planner, space: SpaceId, nodes: &[Id], arrays: &[Id]) ->
         planner,
         last_use: last_uses(planner, nodes, arrays),
         region: Region { len: planner.graph.spaces[space], ..Region::default() },
-        slots: HashMap::default(),
+        slots: Vec::new(),
         free: Vec::new(),
     };
     for (position, &id) in nodes.iter().enumerate() {
@@ -48,7 +48,7 @@ fn last_uses(planner: &Planner, nodes: &[Id], arrays: &[Id]) -> HashMap<Id, Opti
         }
         // A result that nobody here reads, or that is kept, lives to the end.
         last.entry(id).or_insert(Some(position));
-        if planner.stored.contains_key(&id) || arrays.contains(&id) {
+        if planner.stored[id].is_some() || arrays.contains(&id) {
             last.insert(id, None);
         }
     }
@@ -60,18 +60,19 @@ struct RegionWriter<'p, 'g> {
     planner: &'p Planner<'g>,
     last_use: HashMap<Id, Option<usize>>,
     region: Region,
-    slots: HashMap<Id, usize>,
+    /// The values that are in registers, few at a time.
+    slots: Vec<(Id, usize)>,
     free: Vec<usize>,
 }
 
 impl RegionWriter<'_, '_> {
     fn operand(&self, id: Id) -> Operand {
-        if let Some(&slot) = self.slots.get(&id) {
+        if let Some(&(_, slot)) = self.slots.iter().find(|slot| slot.0 == id) {
             Operand::Slot(slot)
-        } else if let Some(&scalar) = self.planner.scalars.get(&id) {
+        } else if let Some(scalar) = self.planner.scalars[id] {
             Operand::Scalar(scalar)
         } else {
-            Operand::Array(self.planner.stored[&id])
+            Operand::Array(self.planner.array(id))
         }
     }
 
@@ -80,7 +81,7 @@ impl RegionWriter<'_, '_> {
             self.region.slots += 1;
             self.region.slots - 1
         });
-        self.slots.insert(id, slot);
+        self.slots.push((id, slot));
         slot
     }
 
@@ -88,14 +89,13 @@ impl RegionWriter<'_, '_> {
     fn release(&mut self, position: usize) {
         let last_use = &self.last_use;
         let free = &mut self.free;
-        self.slots.retain(|id, slot| {
+        self.slots.retain(|(id, slot)| {
             let keep = last_use[id].is_none_or(|last| last > position);
             if !keep {
                 free.push(*slot);
             }
             keep
         });
-        // The map's order is random; programs must not be.
         self.free.sort_unstable_by(|a, b| b.cmp(a));
     }
 
@@ -199,8 +199,8 @@ impl RegionWriter<'_, '_> {
     fn finish(mut self, nodes: &[Id], arrays: &[Id]) -> Region {
         let planner = self.planner;
         for &id in nodes {
-            if let Some(&array) = planner.stored.get(&id) {
-                debug_assert!(self.slots.contains_key(&id) || arrays.contains(&id));
+            if let Some(array) = planner.stored[id] {
+                debug_assert!(self.slots.iter().any(|s| s.0 == id) || arrays.contains(&id));
                 self.region.stores.push((self.operand(id), array));
             }
             match planner.graph.node(id) {
@@ -212,7 +212,7 @@ impl RegionWriter<'_, '_> {
                     self.region.sums.push(Sum {
                         source: self.operand(x),
                         summand,
-                        scalar: planner.scalars[&id],
+                        scalar: planner.scalar(id),
                     });
                 }
                 Node::Project(basis, a) => {

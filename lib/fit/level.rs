@@ -187,7 +187,7 @@ struct Window {
 
 fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
     let beam = wavelength / (2.0 * telescope.radius);
-    let centre = centre(maps, 0.5 * LEAST * beam);
+    let centre = centre(maps, beam);
     let spread = spread(telescope, maps) + maps.blur().radius;
     // Both of two beams are in it.
     let aside = 0.5 * maps.chop.unwrap_or(0.0);
@@ -198,14 +198,15 @@ fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
     }
 }
 
-/// Where the beams are: the origin, unless they lie farther than `near` radians off it. (Samples about the
+/// Where the beams are: the origin, unless they lie farther than four beam widths off it. (Samples about the
 /// origin are the far field of a small aperture grid, by a Fourier transform; others are not.)
-fn centre(maps: &MapSet, near: f64) -> (f64, f64) {
-    let count = maps.maps.len() as f64;
-    // A rough picture of a large map will do.
+fn centre(maps: &MapSet, beam: f64) -> (f64, f64) {
+    let (count, near) = (maps.maps.len() as f64, 0.5 * LEAST * beam);
+    // A rough picture will do: of a fine map samples half a beam apart, of a large one few.
+    let fine = nyquist(maps, beam);
     let rough = |map: &BeamMap| {
-        let stride = (map.sampling.len() as f64 / 16384.0).sqrt().ceil() as usize;
-        let thin = Thin { stride: stride.max(1), one_in: (stride * stride).max(1) };
+        let stride = ((map.sampling.len() as f64 / 16384.0).sqrt().ceil() as usize).max(1);
+        let thin = Thin { stride: stride.max(fine), one_in: stride * stride };
         part(map, (0.0, 0.0), f64::INFINITY, thin)
     };
     let places = maps.maps.iter().filter_map(rough);

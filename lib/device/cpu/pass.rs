@@ -161,47 +161,30 @@ vectorised!(
     pub fn exchange(pass: &Pass<T>, data: &mut [Batch<T>]) = exchange_inline
 );
 
-/// Runs all butterflies of a pass, from every `$from`-th to every `$to`-th number. (A macro, because
-/// closures are compiled for the instruction set of where they are written.)
-macro_rules! butterflies {
-    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
-        let (s, m) = ($pass.s, $pass.n / $radix);
-        let (skip, span) = (s * m * $from, s * $to);
-        for (p, w) in $pass.twiddles.chunks_exact($radix - 1).enumerate() {
-            for q in 0..s {
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                let input = &$input[(q + s * p) * $from..];
-                for k in 0..$radix {
-                    x[k] = Complexes::load(&input[skip * k]);
-                }
-                let y = $butterfly(x, &$pass.roots);
-                let out = &mut $out[(q + s * $radix * p) * $to..];
-                y[0].store(&mut out[0]);
-                for j in 1..$radix {
-                    y[j].times(w[j - 1]).store(&mut out[span * j]);
-                }
-            }
+/// One butterfly: what each input is, and what is done with each output. (Macros, because closures are compiled for
+/// the instruction set of where they are written.)
+macro_rules! butterfly {
+    (
+        $pass:expr, $radix:literal, $butterfly:ident,
+        $k:ident => $input:expr, ($j:ident, $y:ident) => $output:expr
+    ) => {{
+        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+        for $k in 0..$radix {
+            x[$k] = $input;
+        }
+        let y = $butterfly(x, &$pass.roots);
+        for $j in 0..$radix {
+            let $y = y[$j];
+            $output;
         }
     }};
 }
 
-/// The butterflies of the last pass, which has no twiddle factors.
-macro_rules! last {
-    ($pass:expr, $radix:literal, $butterfly:ident, $input:expr, $from:expr, $out:expr, $to:expr) => {{
-        let s = $pass.s;
-        for q in 0..s {
-            let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-            let input = &$input[q * $from..];
-            for k in 0..$radix {
-                x[k] = Complexes::load(&input[s * $from * k]);
-            }
-            let y = $butterfly(x, &$pass.roots);
-            let out = &mut $out[q * $to..];
-            for j in 0..$radix {
-                y[j].store(&mut out[s * $to * j]);
-            }
-        }
-    }};
+/// Output `j` with its twiddle factor, of which the first has none.
+macro_rules! twiddled {
+    ($y:ident, $w:ident, $j:ident) => {
+        if $j == 0 { $y } else { $y.times($w[$j - 1]) }
+    };
 }
 
 #[inline(always)]
@@ -212,12 +195,23 @@ fn across_inline<T: Real, M: Machine>(
     out: &mut [Batch<T>],
     to: usize,
 ) {
+    let (s, m) = (pass.s, pass.n / pass.radix);
+    let (skip, span) = (s * m * from, s * to);
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {
-            if pass.n == $radix {
-                last!(pass, $radix, $butterfly, input, from, out, to)
-            } else {
-                butterflies!(pass, $radix, $butterfly, input, from, out, to)
+            for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
+                for q in 0..s {
+                    let input = &input[(q + s * p) * from..];
+                    let out = &mut out[(q + s * $radix * p) * to..];
+                    if m == 1 {
+                        // The last pass has no twiddle factors.
+                        butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[skip * k]),
+                            (j, y) => y.store(&mut out[span * j]));
+                    } else {
+                        butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[skip * k]),
+                            (j, y) => twiddled!(y, w, j).store(&mut out[span * j]));
+                    }
+                }
             }
         };
     }
@@ -236,15 +230,8 @@ fn open_inline<T: Real, M: Machine>(
             let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
             let chunks = chunks.zip(pass.twiddles.chunks_exact($radix - 1));
             for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for k in 0..$radix {
-                    x[k] = Complexes::<T::Vector<M>>::load(&input[k]).times(factors[k]);
-                }
-                let y = $butterfly(x, &pass.roots);
-                y[0].store(&mut out[0]);
-                for j in 1..$radix {
-                    y[j].times(w[j - 1]).store(&mut out[j]);
-                }
+                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[k]).times(factors[k]),
+                    (j, y) => twiddled!(y, w, j).store(&mut out[j]));
             }
         }};
     }
@@ -268,14 +255,8 @@ fn close_inline<T: Real, M: Machine>(
             }
             let outs = (0..s).zip(out.chunks_exact_mut($radix));
             for ((q, out), factors) in outs.zip(factors.chunks_exact($radix)) {
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for k in 0..$radix {
-                    x[k] = Complexes::load(&inputs[k][q]);
-                }
-                let y = $butterfly(x, &pass.roots);
-                for j in 0..$radix {
-                    y[j].times(factors[j]).store(&mut out[j]);
-                }
+                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&inputs[k][q]),
+                    (j, y) => y.times(factors[j]).store(&mut out[j]));
             }
         }};
     }
@@ -291,15 +272,8 @@ fn within_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every input"));
             for (p, w) in (0..m).zip(pass.twiddles.chunks_exact($radix - 1)) {
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for k in 0..$radix {
-                    x[k] = Complexes::load(&rows[k][p]);
-                }
-                let y = $butterfly(x, &pass.roots);
-                y[0].store(&mut rows[0][p]);
-                for j in 1..$radix {
-                    y[j].times(w[j - 1]).store(&mut rows[j][p]);
-                }
+                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&rows[k][p]),
+                    (j, y) => twiddled!(y, w, j).store(&mut rows[j][p]));
             }
         }};
     }
@@ -319,14 +293,8 @@ fn close_after_inline<T: Real, M: Machine>(
             // butterfly reads is together.
             let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
             for ((input, out), factors) in chunks.zip(factors.chunks_exact($radix)) {
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for k in 0..$radix {
-                    x[k] = Complexes::load(&input[k]);
-                }
-                let y = $butterfly(x, &pass.roots);
-                for j in 0..$radix {
-                    y[j].times(factors[j]).store(&mut out[j]);
-                }
+                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[k]),
+                    (j, y) => y.times(factors[j]).store(&mut out[j]));
             }
         }};
     }
@@ -340,15 +308,8 @@ fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
         ($radix:literal, $butterfly:ident) => {
             for q in 0..s {
                 let data = &mut data[q..];
-                let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for k in 0..$radix {
-                    x[k] = Complexes::load(&data[s * k]);
-                }
-                let y = $butterfly(x, &pass.roots);
-                for j in 0..$radix {
-                    let Complexes { re, im } = y[j];
-                    Complexes { re: im, im: re }.store(&mut data[s * j]);
-                }
+                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&data[s * k]),
+                    (j, y) => Complexes { re: y.im, im: y.re }.store(&mut data[s * j]));
             }
         };
     }

@@ -2,7 +2,7 @@
 //! maps one after the other would wait for each other longer than they work.
 
 use crate::device::program::{ArrayId, Code, FieldId, Operand, Program, Region, ScalarId, Step};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 use std::ops::Range;
 
 /// What a region reads or writes.
@@ -18,7 +18,7 @@ enum Place {
 pub fn rounds(program: &Program, fits: impl Fn(Range<usize>) -> bool) -> Vec<Range<usize>> {
     let mut rounds: Vec<Range<usize>> = Vec::new();
     // What the regions of the last round read and write.
-    let (mut all_read, mut all_written) = (HashSet::new(), HashSet::new());
+    let (mut all_read, mut all_written) = (HashSet::default(), HashSet::default());
     let (mut number, mut open) = (0, false);
     for step in &program.steps {
         let Step::Region(region) = step else {
