@@ -89,24 +89,17 @@ pub fn search<'a>(
     let which = first.free_up_to(options.order);
     let mut route =
         Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
-    // The legs are made ready by threads that have nothing else to do: those of the levels, which are needed first, and
-    // then that of the whole maps, on all of the way to them.
-    let mut whole = None;
-    let coarse: Result<(Vec<Leg>, Near)> = rayon::scope(|scope| {
+    // The legs are made ready by threads that have nothing else to do.
+    let coarse = || {
         let explore = || exploration.run(&first, &rough, route.report);
-        let legs = || {
-            let legs = course::legs(&first, levels);
-            scope.spawn(|_| whole = Some(Leg::of(&first, maps, options, model)));
-            legs
-        };
-        let (explored, legs) = rayon::join(explore, legs);
+        let (explored, legs) = rayon::join(explore, || course::legs(&first, levels));
         explored?;
         let mut legs = legs?;
         let near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
         Ok((legs, near))
-    });
+    };
+    let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
     let (mut legs, mut near) = coarse?;
-    let mut whole = whole.expect("made when the scope has ended");
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
