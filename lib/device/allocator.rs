@@ -4,17 +4,13 @@
 //! takes 1.3 microseconds each on a virtual machine, a third of the time of a fit of 128 pixels; by huge ones of
 //! two megabytes a tenth of it. So large blocks come straight from the kernel, at the borders of huge pages, and
 //! the heaps, where the others lie, are on huge pages too: that of the program ([`settle`]), and those that threads
-//! have for themselves, as two that record and plan at the same time would take three times as long with one.
+//! have for themselves, as two that record and plan at the same time would each take twice as long with one.
 //!
 //! It is for programs to choose, which want both: `settle` first of all in `main`, and
 //! `#[global_allocator] static MEMORY: oof::device::allocator::HugePages = oof::device::allocator::HugePages;`
 
 use std::alloc::{GlobalAlloc, Layout, System};
-#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-use std::{
-    cell::Cell,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::cell::Cell;
 
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
@@ -187,8 +183,10 @@ fn noticed(start: *mut u8) -> *mut u8 {
 /// Has the heap of a thread's first block on huge pages, if it is one that the C library has for such threads.
 #[cold]
 fn first_of_thread(start: *mut u8) {
+    let _ = start;
     #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
     {
+        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
         /// The size of such a heap, and what its address is a multiple of.
         const HEAP: usize = 64 << 20;
         /// The addresses of those that are on huge pages.

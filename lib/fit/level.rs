@@ -2,6 +2,8 @@
 //!
 //! Two facts make them: most of a beam's power lies within a few widths of its centre, and a beam map
 //! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
+//!
+//! A fifth of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
 
 use super::options::FitOptions;
 use super::problem::{Problem, centroid};
