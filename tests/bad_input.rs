@@ -254,7 +254,12 @@ fn options_that_contradict_each_other_are_refused() {
     let maps = fits(&blobs(&DZ));
     for (options, said) in [
         ("--wavelength 1mm --frequency 90GHz", "cannot be used with"),
-        ("--free z3 --fix z3", "--free and in --fix"),
+        ("--free z3 --fix z3", "in --fix, and in --free"),
+        ("--prior z3=0rad:1rad --fix z3", "in --fix, and in --free or --prior"),
+        (
+            "--fix z3 --start z3=5rad --bound z3=1rad..2rad",
+            "z3 starts at 5, outside its bounds 1 and 2",
+        ),
         ("--free z99", "above order 5"),
         ("--free taper", "gaussian illumination"),
         ("--fix gain[3]", "numbered from 0"),
@@ -280,7 +285,9 @@ fn text_maps_are_refused_by_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let maps = blobs(&DZ);
     let good = lines(&maps.maps[0]);
-    std::fs::write(folder.path().join("good.txt"), &good).unwrap();
+    for name in ["good.txt", "again.txt"] {
+        std::fs::write(folder.path().join(name), &good).unwrap();
+    }
     std::fs::write(folder.path().join("bad.txt"), "0 0 1\n0 0.1\n").unwrap();
     std::fs::write(folder.path().join("maps.fits"), fits(&maps)).unwrap();
     let telescope = "oof-fit --telescope nikolic2018";
@@ -289,7 +296,8 @@ fn text_maps_are_refused_by_their_line() {
         (format!("{telescope} --map=0mm:good.txt --map=5mm:maps.fits"), "maps.fits: is no text"),
         (format!("{telescope} --map=0mm:good.txt"), "at least two focus settings"),
         (format!("{telescope} good.txt"), "--map DZ:FILE"),
-        ("oof-fit --map=0mm:good.txt --map=5mm:good.txt".into(), "--telescope"),
+        ("oof-fit --map=0mm:good.txt --map=5mm:again.txt".into(), "--telescope"),
+        (format!("{telescope} --map=0mm:good.txt --map=5mm:good.txt"), "at dz = 0 mm and at 5 mm"),
         ("oof-fit maps.fits --map=0mm:good.txt".into(), "cannot be used with"),
     ] {
         assert_refused(&shell(&line, folder.path()), 2, "oof-fit", said, &line);

@@ -163,6 +163,31 @@ fn a_cube_is_fitted_as_the_fits_file_of_the_same_maps() {
 }
 
 #[test]
+fn a_level_under_all_maps_is_no_part_of_their_beams() {
+    let folder = tempfile::tempdir().unwrap();
+    simulate_into(folder.path(), "--rms 0.3rad -o maps.npy");
+    let cube: ndarray::Array3<f64> = ndarray_npy::read_npy(folder.path().join("maps.npy")).unwrap();
+    let fit = |level: f64| {
+        ndarray_npy::write_npy(folder.path().join("level.npy"), &(&cube + level)).unwrap();
+        let options =
+            "--telescope nikolic2018 --defocus 0mm,-50mm,50mm --wavelength 1.1mm --order 2";
+        let output = shell(&format!("oof-fit level.npy {options}"), folder.path());
+        let said = text(&output.stderr);
+        assert_eq!(said.contains("map 2: a level of"), level != 0.0, "{said}");
+        let surface = json(&output.stdout)["surface"]["surface_rms_m"].clone();
+        (output.status.code(), surface.as_f64().unwrap())
+    };
+    let (status, plain) = fit(0.0);
+    assert_eq!(status, Some(0));
+    for level in [1e3, -3.0] {
+        // The scales are parts of what rises above the level, and that is not quite known.
+        let (status, surface) = fit(level);
+        assert_eq!(status, Some(0));
+        assert!((surface / plain - 1.0).abs() < 0.01, "{level}: {surface} {plain}");
+    }
+}
+
+#[test]
 fn times_are_there_only_where_they_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     simulate_into(folder.path(), "--rms 0.3rad -o maps.fits");

@@ -310,7 +310,7 @@ fn a_shaped_dish_of_the_users_own_fits_as_the_mirrors_that_it_is() {
         let text = include_str!("../lib/optics/telescopes/generic.toml");
         let old = "kind = \"prime-focus\"\nfocal_length = \"4.8m\"";
         assert!(text.contains(old));
-        text.replace(old, path)
+        text.replace(old, path).replace("\"generic\"", "\"mine\"")
     };
     // a = r/2F: at the rim 0.1 and 0.01.
     let two =

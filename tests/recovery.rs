@@ -80,7 +80,7 @@ fn surfaces_of_one_and_a_half_radians_are_found_from_a_cold_start() {
         for seed in seeds {
             let line = format!(
                 "oof-simulate --telescope {telescope} --grid 64 --order 5 --rms 1.5rad --noise additive=0.005 \
-                 --seed {seed} -o maps.fits --force"
+                 --seed {seed} -o maps.fits --force --quiet"
             );
             assert_silent_success(&shell(&line, folder.path()), &line);
             let maps = std::fs::read(folder.path().join("maps.fits")).unwrap();

@@ -88,7 +88,7 @@ pub fn run(args: BenchArgs, _history: &[String]) -> Result<()> {
     // Where there is nothing left to measure, rows may still have to be judged.
     let cases: Vec<_> = groups.iter().map(|group| group[0].clone()).collect();
     for group in &mut groups {
-        group.retain(|key| !(args.resume && sheet.has(key, args.table.seed)));
+        group.retain(|key| !(args.resume && sheet.has(key, args.table.seed, !args.table.no_solve)));
     }
     if args.dry_run {
         return Destination::Stdout.write(&sheet::table(groups.iter().flatten(), true)?);

@@ -2,12 +2,18 @@
 
 use crate::error::{Error, Result};
 use crate::optics::aperture::{Aperture, ApertureGrid};
-use crate::optics::beam_map::{Blur, MapSet, Sampling};
+use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling};
 use crate::optics::telescope::Telescope;
 use crate::units::{SPEED_OF_LIGHT, show_length};
 
 /// Fewer samples across a dish do not make a dish.
 const FEWEST_ACROSS: f64 = 4.0;
+
+/// Focus settings that differ by less than this part of a wavelength are one.
+const SAME_FOCUS: f64 = 1e-3;
+
+/// Maps whose nearest sample is farther than so many times their size from the origin are not about it.
+const FAR: f64 = 2.0;
 
 /// Sums of squares of larger samples are infinite.
 const LARGEST: f64 = 1e140;
@@ -15,8 +21,8 @@ const LARGEST: f64 = 1e140;
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
-/// One map only, no two focus settings, and samples that lie farther apart than a beam is wide: those come
-/// from a wrong wavelength, telescope or unit.
+/// One map only, no two focus settings, samples that lie farther apart than a beam is wide (those come from a
+/// wrong wavelength, telescope or unit), and samples far from the origin.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
     let Some(first) = maps.maps.first() else {
@@ -28,7 +34,8 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                 .into(),
         );
     }
-    if maps.maps.iter().all(|map| map.defocus == first.defocus) {
+    let alike = |map: &BeamMap| (map.defocus - first.defocus).abs() <= SAME_FOCUS * wavelength;
+    if maps.maps.iter().all(alike) {
         return wrong(format!(
             "all {} maps have dz = {}; give at least two focus settings",
             maps.maps.len(),
@@ -41,6 +48,20 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
             return wrong(format!(
                 "{}: a sample of {power:.3e}, whose square is no number any more; expected less than {LARGEST:e}",
                 map.name
+            ));
+        }
+        let (u, v) = match &map.sampling {
+            Sampling::Raster { u, v } | Sampling::Scattered { u, v } => (u, v),
+        };
+        let ((u_off, u_size), (v_off, v_size)) = (stretch(u), stretch(v));
+        let (off, size) = (u_off.hypot(v_off), u_size.hypot(v_size));
+        if off > FAR * size.max(beam) {
+            return wrong(format!(
+                "{}: its samples are {:.3} deg from the pointing centre, and reach over {:.3} deg; expected offsets \
+                 from the source",
+                map.name,
+                off.to_degrees(),
+                size.to_degrees()
             ));
         }
         let steps = match &map.sampling {
@@ -56,6 +77,13 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
         }
     }
     Ok(())
+}
+
+/// How far the nearest end of an axis is from 0, where that is outside, and how long it is.
+fn stretch(axis: &[f64]) -> (f64, f64) {
+    let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = axis.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (low.max(-high).max(0.0), high - low)
 }
 
 /// Checks that what blurs the maps leaves something to see of them.
@@ -96,11 +124,7 @@ fn step(axis: &[f64]) -> Option<f64> {
 /// The typical distance of neighbours among scattered samples: of a square lattice of as many on the
 /// rectangle that holds them.
 fn spacing(u: &[f64], v: &[f64]) -> Option<f64> {
-    let extent = |axis: &[f64]| {
-        let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
-        axis.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low
-    };
-    (u.len() > 1).then(|| (extent(u) * extent(v) / u.len() as f64).sqrt())
+    (u.len() > 1).then(|| (stretch(u).1 * stretch(v).1 / u.len() as f64).sqrt())
 }
 
 /// Refuses what takes more memory than there is: `what` takes about `bytes`.
@@ -157,7 +181,7 @@ pub fn grid(grid: ApertureGrid, telescope: &Telescope, order: u32, option: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optics::beam_map::{BeamMap, Sigma};
+    use crate::optics::beam_map::Sigma;
 
     fn set(defocus: &[f64], step: f64) -> MapSet {
         let axis: Vec<f64> = (-2..3).map(|j| f64::from(j) * step).collect();
@@ -181,6 +205,13 @@ mod tests {
         assert_eq!(check(&[0.0, 0.05], 1e-4), Ok(()));
         assert!(check(&[0.0], 1e-4).unwrap_err().contains("at least two"));
         assert!(check(&[0.0, 0.0], 1e-4).unwrap_err().contains("dz = 0 mm"));
+        assert!(check(&[0.0, 1e-6], 1e-4).unwrap_err().contains("dz = 0 mm"));
+        let mut far = set(&[0.0, 0.05], 1e-4);
+        if let Sampling::Raster { u, .. } = &mut far.maps[1].sampling {
+            u.iter_mut().for_each(|u| *u += 1.46);
+        }
+        let far = maps(&far, "x", &telescope, 1.1e-3).unwrap_err().to_string();
+        assert!(far.contains("83.640 deg from the pointing centre"), "{far}");
         assert!(check(&[0.0, 0.05], 2e-4).unwrap_err().contains("smaller than the dish"));
         // Scattered samples, 25 on a square of 4 steps.
         let scattered = |step: f64| {

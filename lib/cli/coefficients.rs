@@ -3,7 +3,7 @@
 
 use super::parameter::{OF_A_MAP, known, split, zernike};
 use crate::error::{Error, Result};
-use crate::io::results::{self, FittedMap};
+use crate::io::results::{self, FitFile, FittedMap};
 use crate::io::source;
 use crate::optics::beam_map::BeamMap;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use std::path::Path;
 struct Row {
     name: String,
     value: f64,
+    unit: Option<String>,
 }
 
 /// The coefficients in a file, radians at `wavelength` metres; other parameters are left out. Where the file
@@ -64,6 +65,12 @@ const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns n
 
 type Named = Vec<(String, f64)>;
 
+/// The parameters of a fit, with the phase of the same surface at `wavelength` metres.
+pub fn at_wavelength(fit: &FitFile, wavelength: f64) -> Named {
+    let factor = |name: &str| zernike(name).map_or(1.0, |_| fit.wavelength / wavelength);
+    fit.parameters.iter().map(|(name, value)| (name.clone(), factor(name) * value)).collect()
+}
+
 /// Names and values, coefficients at `wavelength` where the file tells its own; and the maps that they were
 /// fitted to, where it tells them.
 fn read(path: &Path, wavelength: f64) -> Result<(Named, Vec<FittedMap>)> {
@@ -72,16 +79,15 @@ fn read(path: &Path, wavelength: f64) -> Result<(Named, Vec<FittedMap>)> {
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
     let mut maps = Vec::new();
     let found = if start == Some(&b'{') || bytes.starts_with(b"SIMPLE") {
-        let mut file = results::read_parameters(&bytes, &place)?;
+        let file = results::read_parameters(&bytes, &place)?;
         // A name that no model has is a mistake; one that this model has not is none.
         if let Some((name, _)) = file.parameters.iter().find(|p| known(&p.0).is_err()) {
             let what = format!("there is no parameter '{}'", name.escape_debug());
             return Err(Error::input(place, what));
         }
-        let coefficients = file.parameters.iter_mut().filter(|(name, _)| zernike(name).is_some());
-        coefficients.for_each(|(_, value)| *value *= file.wavelength / wavelength);
+        let found = at_wavelength(&file, wavelength);
         maps = file.maps;
-        file.parameters
+        found
     } else {
         match results::read_zernikes(&bytes, &place, wavelength)? {
             Some(found) => found,
@@ -106,7 +112,16 @@ fn read_csv(bytes: &[u8], place: &str) -> Result<Vec<(String, f64)>> {
         if !row.value.is_finite() {
             return Err(wrong(format!("the value is {}", row.value)));
         }
-        found.push((row.name, row.value));
+        match row.unit.as_deref() {
+            Some(unit) if zernike(&row.name).is_some() && !["", "rad"].contains(&unit) => {
+                return Err(wrong(format!(
+                    "{} is in '{}', expected rad",
+                    row.name,
+                    unit.escape_debug()
+                )));
+            }
+            _ => found.push((row.name, row.value)),
+        }
     }
     Ok(found)
 }
@@ -124,5 +139,8 @@ mod tests {
         assert!(read("z3,0.5\nz4,0.1\n").unwrap_err().contains("row 1"));
         assert!(read("name,value\nz3,inf\n").unwrap_err().contains("inf"));
         assert!(read("name,value\nz3,x\n").is_err());
+        assert!(
+            read("name,value,unit\nz3,10,deg\n").unwrap_err().contains("in 'deg', expected rad")
+        );
     }
 }

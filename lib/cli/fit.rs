@@ -237,7 +237,12 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
         outputs.write(&result, &maps, history)?;
         if let (Some(actuators), Some(to)) = (&actuators, &outputs.corrections) {
             let corrections = actuators.correct(&result.images.shape, args.clip)?;
-            to.write(&corrections.csv)?;
+            // Who takes the table alone must see it.
+            let warning = match result.status.as_str() {
+                "converged" => String::new(),
+                status => format!("# {status}: {}\n", result.message),
+            };
+            to.write(&[warning.as_bytes(), &corrections.csv].concat())?;
             if corrections.clipped > 0 && !args.input.machine.quiet {
                 let text = format!(
                     "{} of {} corrections are clipped",
@@ -284,7 +289,7 @@ struct Measured {
 
 fn measure(args: &FitArgs, backend: Backend, models: bool) -> Result<Measured> {
     let begun = Instant::now();
-    let mut input = args.input.read(None)?;
+    let mut input = args.input.read("oof-fit", None)?;
     input.options.errors = !args.no_errors;
     input.options.models = models;
     input.options.sampling =

@@ -1,5 +1,6 @@
 //! `oof-grad`: value and gradient of the negative log-likelihood, and their check.
 
+use super::coefficients;
 use super::example;
 use super::input::InputArgs;
 use super::parameter::{check_amplitude, check_in_model};
@@ -104,7 +105,7 @@ fn is_csv(path: &Path) -> Result<bool> {
 pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     let csv = args.trace.is_none() && is_csv(&path)?;
-    let inputs = args.input.maps.files().chain(args.parameters.as_deref());
+    let inputs = args.input.files().chain(args.parameters.as_deref());
     sink::spare(inputs, std::iter::once(path.as_path()))?;
     let to = Destination::prepare(&path, Content::Text, args.force)?;
     if csv && args.hessian {
@@ -127,7 +128,7 @@ fn work(
     csv: bool,
     to: &Destination,
 ) -> Result<()> {
-    let mut input = args.input.read(earlier)?;
+    let mut input = args.input.read("oof-grad", earlier)?;
     input.options.backend = backend;
     if input.options.choose_order {
         return Err(Error::usage("--order auto is for oof-fit; a gradient is of one order"));
@@ -135,16 +136,17 @@ fn work(
     if let Some(earlier) = earlier {
         let (order, maps) = (input.options.order, input.maps.maps.len());
         let kept = |name: &str| input.options.fit_scale || name != LN_SCALE;
-        for (name, _) in earlier.parameters.iter().filter(|p| p.0 != LN_SCALE) {
+        let parameters = coefficients::at_wavelength(earlier, input.wavelength);
+        for (name, _) in parameters.iter().filter(|p| p.0 != LN_SCALE) {
             let two = input.maps.chop.is_some();
             check_in_model(name, order, maps, two, input.telescope.illumination)?;
             check_amplitude(name, input.options.amplitude_order)?;
         }
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);
-        let start = earlier.parameters.iter();
+        let start = parameters.into_iter();
         let start = start.filter(|(name, _)| kept(name) && given.iter().all(|g| g.0 != *name));
-        input.options.edits.start = start.cloned().chain(given.iter().cloned()).collect();
+        input.options.edits.start = start.chain(given.iter().cloned()).collect();
     }
     let (telescope, wavelength) = (&input.telescope, input.wavelength);
     if args.trace.is_some() {

@@ -8,6 +8,7 @@ use super::model::ModelArgs;
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
 use super::parameter::{check_amplitude, check_in_model};
+use super::program::say;
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::fit::problem::LN_SCALE;
@@ -15,7 +16,9 @@ use crate::io::results::FitFile;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::model::amplitude_order;
 use crate::optics::telescope::Telescope;
+use crate::units::{SPEED_OF_LIGHT, show_length};
 use clap::Args;
+use std::path::Path;
 
 /// Options of the input and the model.
 #[derive(Debug, Clone, Args)]
@@ -56,12 +59,17 @@ pub fn telescope_help(end: &str) -> String {
 }
 
 impl InputArgs {
-    /// Reads and checks everything. What neither the command line nor the maps say is taken from
+    /// The files that are read, but a telescope's.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.maps.files().chain(self.model.files())
+    }
+
+    /// Reads and checks everything, for the program `name`. What neither the command line nor the maps say is taken from
     /// `earlier`, an earlier fit, and then from the telescope.
     ///
     /// # Errors
     /// Whatever makes no sense, before any work is done.
-    pub fn read(&self, earlier: Option<&FitFile>) -> Result<Input> {
+    pub fn read(&self, name: &str, earlier: Option<&FitFile>) -> Result<Input> {
         let given = self.telescope.as_deref().map(open_telescope).transpose()?;
         let names = earlier.iter().flat_map(|e| e.parameters.iter().map(|p| p.0.as_str()));
         let mut options = self.model.options(earlier.map(|e| e.order), amplitude_order(names))?;
@@ -85,7 +93,21 @@ impl InputArgs {
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
         let bare = matches!(content, Content::Cube(_)).then_some(telescope.noise);
+        let bare_cube = bare.is_some();
         let mut maps = self.maps_of(content, &place, &telescope, wavelength)?;
+        let mut notes = self.take_off_levels(&mut maps, &options);
+        if bare_cube
+            && (self.observation.defocus.is_none() || self.observation.wavelength().is_none())
+        {
+            let defocus: Vec<String> =
+                maps.maps.iter().map(|map| show_length(map.defocus)).collect();
+            notes.push(format!(
+                "{place} says nothing of dz, frequency and pixel: {}, {:.2} GHz, and the pixel of {}'s grid",
+                defocus.join(", "),
+                1e-9 * SPEED_OF_LIGHT / wavelength,
+                telescope.name
+            ));
+        }
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
         }
@@ -124,7 +146,28 @@ impl InputArgs {
             check_in_model(name, options.order, count, two, telescope.illumination)?;
             check_amplitude(name, options.amplitude_order)?;
         }
+        if !self.machine.quiet {
+            notes.iter().for_each(|note| say(name, note));
+        }
         Ok(Input { telescope, wavelength, maps, options })
+    }
+
+    /// Takes the levels off maps of total power, where the fit has a background of each map for the rest; says of
+    /// which.
+    fn take_off_levels(&self, maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
+        // As much of the sky is below the background of two beams as above it.
+        let two = self.observation.chop.map_or(maps.chop, |chop| chop.0).is_some();
+        let share = if two { 2 } else { 4 };
+        let own = |k: usize| options.names(&["background", &format!("background[{k}]")]);
+        let take = |(k, map): (usize, &mut BeamMap)| {
+            let wanted = options.nuisance.background && !own(k);
+            let level = wanted.then(|| map.take_off_level(share)).flatten()?;
+            Some(format!(
+                "{}: a level of {level:.6} is taken off, to which its background is added",
+                map.name
+            ))
+        };
+        maps.maps.iter_mut().enumerate().filter_map(take).collect()
     }
 
     /// The maps, with the defocus that was given.

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::io::{Format, fits, grasp, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::units::show_length;
 use clap::{Args, ValueEnum};
 use ndarray::Array3;
 use std::io::{self, IsTerminal};
@@ -54,9 +55,11 @@ pub enum Content {
 impl MapsArgs {
     /// What to call the input in messages.
     pub fn place(&self) -> String {
-        match self.map.first() {
-            Some(map) => source::name(&map.path),
-            None => source::name(&or_dash(&self.maps)),
+        match &self.map[..] {
+            [] => source::name(&or_dash(&self.maps)),
+            [map] => source::name(&map.path),
+            // Every map has the name of its file.
+            _ => "--map".into(),
         }
     }
 
@@ -68,6 +71,13 @@ impl MapsArgs {
     /// Reads the maps.
     pub fn read(&self) -> Result<Content> {
         if !self.map.is_empty() {
+            for (i, map) in self.map.iter().enumerate() {
+                if let Some(other) = self.map[..i].iter().find(|other| other.path == map.path) {
+                    let dz = [other, map].map(|map| show_length(map.defocus)).join(" and at ");
+                    let what = format!("is given at dz = {dz}; give every map once");
+                    return Err(Error::input(source::name(&map.path), what));
+                }
+            }
             let maps = self.map.iter().map(|map| self.read_text(map));
             let maps = maps.collect::<Result<_>>()?;
             return Ok(Content::Maps(Box::new(MapSet { maps, ..MapSet::default() })));

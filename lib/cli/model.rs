@@ -15,7 +15,7 @@ use crate::optics::model::{LATERAL, RATIO};
 use crate::optics::zernike::HIGHEST_ORDER;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A likelihood on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -176,9 +176,6 @@ impl ModelArgs {
         default_order: Option<u32>,
         default_amplitude: u32,
     ) -> Result<FitOptions> {
-        if let Some(name) = self.free.iter().find(|name| self.fix.contains(name)) {
-            return Err(Error::usage(format!("{name} is in --free and in --fix; give it once")));
-        }
         twice("--start", self.started().iter().map(|s| &s.0))?;
         twice("--prior", self.prior.iter().map(|p| &p.name))?;
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
@@ -190,6 +187,17 @@ impl ModelArgs {
             return Err(Error::usage(format!("{LN_SCALE} is fixed, and --scale fit fits it")));
         }
         let order = self.order.or(config.order).or(default_order.map(Order::Fixed));
+        let edits = self.edits(config.edits);
+        // Of two on one parameter the last counts.
+        let mut priors = config.priors;
+        priors.retain(|prior| !self.fix.contains(&prior.name));
+        priors.extend(self.prior.iter().cloned());
+        let mut freed = edits.free.iter().chain(priors.iter().map(|prior| &prior.name));
+        if let Some(name) = freed.find(|name| edits.fix.contains(name)) {
+            return Err(Error::usage(format!(
+                "{name} is in --fix, and in --free or --prior, which free it; give it once"
+            )));
+        }
         Ok(FitOptions {
             order: order.map_or(defaults.order, Order::highest),
             amplitude_order: self
@@ -207,12 +215,20 @@ impl ModelArgs {
             },
             fit_scale: scale == Some(Scale::Fitted),
             nuisance: self.nuisance.or(config.nuisance).unwrap_or_default(),
-            edits: self.edits(config.edits),
-            // Of two on one parameter the last counts.
-            priors: config.priors.into_iter().chain(self.prior.iter().cloned()).collect(),
+            edits,
+            priors,
             power_law: self.power_law.or(config.power_law),
             ..defaults
         })
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let started = self.start.iter().filter_map(|start| match start {
+            Start::Value(..) => None,
+            Start::File(path) => Some(path),
+        });
+        started.chain(&self.config).map(PathBuf::as_path)
     }
 
     /// The start values that are given by name.
@@ -270,7 +286,8 @@ impl ModelArgs {
             mine.iter().any(named)
         };
         edits.free.retain(|name| !said(&self.fix, name));
-        edits.fix.retain(|name| !said(&self.free, name));
+        let priors: Vec<String> = self.prior.iter().map(|prior| prior.name.clone()).collect();
+        edits.fix.retain(|name| !said(&self.free, name) && !said(&priors, name));
         let own = self.started();
         let started: Vec<String> = own.iter().map(|s| s.0.clone()).collect();
         edits.start.retain(|(name, _)| !said(&started, name));

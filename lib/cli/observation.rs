@@ -133,7 +133,16 @@ pub fn open_telescope(name: &str) -> Result<Telescope> {
     let bytes = source::read(Path::new(name))?;
     let text = str::from_utf8(&bytes)
         .map_err(|_| Error::input(name, "is not text; expected a telescope's TOML file"))?;
-    Telescope::from_toml(text, name)
+    let telescope = Telescope::from_toml(text, name)?;
+    // Its maps would be taken for those of the other.
+    if Telescope::named(&telescope.name).is_ok_and(|other| other != telescope) {
+        let what = format!(
+            "is another {} than the one that is built in; give it a name of its own",
+            telescope.name
+        );
+        return Err(Error::input(name, what));
+    }
+    Ok(telescope)
 }
 
 pub fn length(text: &str) -> Result<f64> {

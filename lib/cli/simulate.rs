@@ -19,7 +19,7 @@ use crate::io::results::{FitFile, read_parameters};
 use crate::io::sink::{self, Content, Destination};
 use crate::io::{fits, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
-use crate::optics::beam_map::{Noise, Sampling};
+use crate::optics::beam_map::{BeamMap, Noise, Sampling};
 use crate::optics::model::{amplitude_mode_of, mode_of};
 use crate::optics::simulate::{SimulateOptions, simulate, without_samples};
 use crate::optics::telescope::Telescope;
@@ -105,6 +105,9 @@ pub enum MapFormat {
     Text,
 }
 
+/// A beam with this part of its peak at the edge of its map, besides the noise, is larger than that.
+const AT_EDGE: f64 = 0.3;
+
 fn coefficient(text: &str) -> Result<(String, f64)> {
     let (name, value) = assignment(text)?;
     match parameter::zernike(&name) {
@@ -121,8 +124,9 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     let format = args.format_of(&path)?;
     let telescope = args.telescope.as_deref().map(Path::new);
-    let inputs = [args.like.as_deref(), args.parameters.as_deref(), telescope];
-    sink::spare(inputs.into_iter().flatten(), std::iter::once(path.as_path()))?;
+    let inputs = [&args.like, &args.parameters, &args.zernikes].map(Option::as_deref);
+    let inputs = inputs.into_iter().chain([telescope]);
+    sink::spare(inputs.flatten(), std::iter::once(path.as_path()))?;
     let content = if format == MapFormat::Text { Content::Text } else { Content::Binary };
     let to = Destination::prepare(&path, content, args.force)?;
     let backend = args.machine.backend("oof-simulate")?;
@@ -133,6 +137,19 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
     let ran_on = (backend != Backend::Cpu).then(|| format!("ran on {}", backend.name()));
     let history = &[history, ran_on.as_slice()].concat();
     let maps = pool.install(|| simulate(&telescope, &options))?;
+    if !args.machine.quiet && options.samplings.is_empty() && options.noise.outliers == 0.0 {
+        let peak = maps.maps.iter().map(BeamMap::peak).fold(0.0, f64::max);
+        let noise = 6.0 * options.noise.additive * peak;
+        let reaches = |map: &&BeamMap| map.edge() > AT_EDGE * map.peak() + noise;
+        if let Some(map) = maps.maps.iter().find(reaches) {
+            let part = 100.0 * map.edge() / map.peak();
+            let text = format!(
+                "{}: {part:.0} % of the peak at the map's edge, beyond which the beam comes in again from the other side; give a larger --grid",
+                map.name,
+            );
+            say("oof-simulate", &text);
+        }
+    }
     let precision = args.machine.sample_precision();
     let bytes = match format {
         MapFormat::Fits => fits::write_maps(&maps, history, precision),
@@ -283,7 +300,8 @@ impl SimulateArgs {
         twice("--zernike or --set", given.clone().map(|p| &p.0))?;
         let from_file = self.zernikes.as_deref().map(|path| coefficients::open(path, wavelength));
         let mut values: Vec<(String, f64)> = Vec::new();
-        let mut earlier = earlier.map(|e| e.parameters).unwrap_or_default();
+        let mut earlier =
+            earlier.map_or(Vec::new(), |e| coefficients::at_wavelength(&e, wavelength));
         // The likelihood's, not the model's.
         earlier.retain(|(name, _)| name != LN_SCALE);
         let from_file = from_file.transpose()?.unwrap_or_default();

@@ -265,7 +265,7 @@ impl<'a> Problem<'a> {
             let (mut low, sum_u, sum_v) = centroid(map);
             if self.model.of_chop().is_some() {
                 // As much of the sky is below the background of two beams as above it.
-                low = quantile(map, 2);
+                low = map.quantile(2, usize::MAX);
             }
             let ratio = (peak - low).max(0.0) / model_peak;
             let indices: [usize; 5] = std::array::from_fn(|w| self.model.of_map(w, k));
@@ -316,9 +316,9 @@ impl<'a> Problem<'a> {
         for (name, low, high) in &edits.bound {
             for i in self.named(name)? {
                 self.bounds[i] = (*low, *high);
-                self.start[i] = self.start[i].clamp(*low, *high);
             }
         }
+        // What was asked for is not moved into them.
         for (name, _) in &edits.start {
             for i in self.named(name)? {
                 let ((low, high), start) = (self.bounds[i], self.start[i]);
@@ -328,6 +328,11 @@ impl<'a> Problem<'a> {
                         self.parameters[i].name
                     )));
                 }
+            }
+        }
+        for (name, low, high) in &edits.bound {
+            for i in self.named(name)? {
+                self.start[i] = self.start[i].clamp(*low, *high);
             }
         }
         Ok(())
@@ -462,7 +467,7 @@ impl<'a> Problem<'a> {
 
 /// The low level of a map, and the centroid `(u, v)` of what stands well above it.
 pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
-    let low = quantile(map, 4);
+    let low = map.quantile(4, usize::MAX);
     let place = |i: usize| match &map.sampling {
         Sampling::Raster { u, v } => (u[i % u.len()], v[i / u.len()]),
         Sampling::Scattered { u, v } => (u[i], v[i]),
@@ -480,14 +485,4 @@ pub fn centroid(map: &BeamMap) -> (f64, f64, f64) {
         }
     }
     if weight > 0.0 { (low, sum_u / weight, sum_v / weight) } else { (low, 0.0, 0.0) }
-}
-
-/// The power that one in `share` of the samples is below.
-fn quantile(map: &BeamMap, share: usize) -> f64 {
-    let mut known: Vec<f64> = map.power.iter().copied().filter(|p| p.is_finite()).collect();
-    let at = known.len() / share;
-    match known.is_empty() {
-        true => 0.0,
-        false => *known.select_nth_unstable_by(at, f64::total_cmp).1,
-    }
 }

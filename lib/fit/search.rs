@@ -12,7 +12,7 @@ use super::quality::{self, Misfit};
 use super::result::Evaluations;
 use super::stage::{Report, Stage};
 use crate::device::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::model::Model;
 use crate::optics::telescope::Telescope;
@@ -66,7 +66,7 @@ const EASY: usize = 8;
 /// better place.
 ///
 /// # Errors
-/// Maps that the model cannot describe, and what `progress` returns.
+/// Maps that the model cannot describe, fewer samples than parameters, and what `progress` returns.
 pub fn search<'a>(
     telescope: &'a Telescope,
     wavelength: f64,
@@ -87,6 +87,12 @@ pub fn search<'a>(
     let rough = Likelihood::rough(largest.map_or(maps, |level| &level.maps));
     let mut exploration = Exploration::new(maps, options);
     let which = first.free_up_to(options.order);
+    let (samples, parameters) = (maps.samples(), which.len());
+    if samples < parameters && options.priors.is_empty() && options.power_law.is_none() {
+        return Err(Error::usage(format!(
+            "{samples} samples cannot tell {parameters} parameters; lower --order, or give larger maps"
+        )));
+    }
     let mut route =
         Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
     // The legs are made ready by threads that have nothing else to do.

@@ -103,6 +103,40 @@ impl BeamMap {
         best
     }
 
+    /// The power that one in `share` of the samples is below, of some `most` samples or fewer; 0 of blanks alone.
+    pub fn quantile(&self, share: usize, most: usize) -> f64 {
+        let some = self.power.iter().step_by((self.power.len() / most).max(1));
+        let mut known: Vec<f64> = some.copied().filter(|p| p.is_finite()).collect();
+        let at = known.len() / share;
+        match known.is_empty() {
+            true => 0.0,
+            false => *known.select_nth_unstable_by(at, f64::total_cmp).1,
+        }
+    }
+
+    /// Takes a level off that most of the samples have, and returns it, where it is no less than half of what the
+    /// beam rises above it: maps of total power, whose peak tells nothing of the beam's. `share` as for
+    /// [`quantile`](BeamMap::quantile).
+    pub fn take_off_level(&mut self, share: usize) -> Option<f64> {
+        let level = self.quantile(share, 1 << 14);
+        let far = level.abs() >= 0.5 * (self.robust_peak() - level).abs() && level != 0.0;
+        far.then(|| {
+            self.power.iter_mut().for_each(|power| *power -= level);
+            level
+        })
+    }
+
+    /// The largest size of a sample at the edge of a raster, in its power unit.
+    pub fn edge(&self) -> f64 {
+        let Sampling::Raster { u, v } = &self.sampling else {
+            return 0.0;
+        };
+        let (width, last) = (u.len(), self.power.len() - u.len());
+        let sides = (0..v.len()).flat_map(|row| [row * width, (row + 1) * width - 1]);
+        let all = sides.chain(0..width).chain(last..self.power.len());
+        all.map(|i| self.power[i].abs()).fold(0.0, f64::max)
+    }
+
     /// Blanks the samples that stand out from those around them by more than these are themselves and half
     /// the beam's peak: more than any beam does that is sampled at `lambda / 2D` or closer.
     pub fn blank_spikes(&mut self) {

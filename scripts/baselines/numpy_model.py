@@ -1,7 +1,8 @@
 """The model in NumPy and SciPy: forward only, gradients by finite differences.
 
-As a careful user writes it: the Zernike sum is one product with a matrix (BLAS) and is taken on dish pixels
-only, the transforms are SciPy's and use all threads, and all large arrays are allocated once.
+On the whole grid with the dish as a mask, as the paper has it (`numpy`), and with the aperture on dish pixels
+only (`numpy-dish`). As a careful user writes it: the Zernike sum is one product with a matrix (BLAS), the
+transforms are SciPy's and use all threads, and the maps' arrays are allocated once.
 """
 
 import numpy as np
@@ -17,9 +18,9 @@ class Model:
     evaluation_kind = "forward"
     version = f"numpy {np.__version__}, scipy {scipy.__version__}"
 
-    def __init__(self, case, threads, whole_grid=False):
+    def __init__(self, case, threads, whole_grid):
         self.constants = constants(case, whole_grid)
-        self.sigma, self.threads = case.sigma, threads
+        self.whole_grid, self.sigma, self.threads = whole_grid, case.sigma, threads
         self.aperture = np.empty((len(case.defocus_m), case.grid, case.grid), complex)
         self.residual, self.square = np.empty((2,) + self.aperture.shape)
 
@@ -30,8 +31,12 @@ class Model:
         phase = z @ c.zernikes
         amplitude = amp * np.exp(((c.x - x0) ** 2 + (c.y - y0) ** 2) / (-2 * self.sigma**2))
         field = amplitude * (np.cos(phase) + 1j * np.sin(phase))
-        self.aperture[:] = 0  # the transform overwrites it
-        self.aperture.reshape(len(c.defocus), -1)[:, c.pixels] = field * c.defocus
+        aperture = self.aperture.reshape(len(c.defocus), -1)
+        if self.whole_grid:
+            np.multiply(field, c.defocus, out=aperture)
+        else:
+            aperture[:] = 0  # the transform overwrites it
+            aperture[:, c.pixels] = field * c.defocus
         sky = scipy.fft.fft2(self.aperture, workers=self.threads, overwrite_x=True)
         np.square(sky.real, out=residual)
         residual += np.square(sky.imag, out=square)

@@ -22,7 +22,8 @@ import time
 
 # Implementation: module, and whether it computes on the whole grid or on dish pixels only.
 IMPLEMENTATIONS = {
-    "numpy": ("numpy_model", False),
+    "numpy": ("numpy_model", True),
+    "numpy-dish": ("numpy_model", False),
     "torch": ("torch_model", True),
     "torch-dish": ("torch_model", False),
     "jax": ("jax_model", True),

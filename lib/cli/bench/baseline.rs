@@ -19,7 +19,7 @@ const AGREEMENT_OF_DIFFERENCES: f64 = 1e-4;
 const PYTHON: &str = "OOF_BASELINES_PYTHON";
 
 /// The packages. `dish` computes on the pixels of the dish only, as ours does, and not on the whole grid.
-pub const NAMES: [&str; 5] = ["numpy", "torch", "torch-dish", "jax", "jax-dish"];
+pub const NAMES: [&str; 6] = ["numpy", "numpy-dish", "torch", "torch-dish", "jax", "jax-dish"];
 
 /// What runs the baselines.
 pub struct Baselines {

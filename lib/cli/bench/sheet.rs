@@ -135,9 +135,10 @@ impl Sheet {
         Ok(())
     }
 
-    /// Whether the measurement is there. Another seed makes other maps.
-    pub fn has(&self, key: &Key, seed: u64) -> bool {
-        self.rows.iter().any(|row| row.seed == seed && row.key == *key)
+    /// Whether the measurement is there, with a solution where one is wanted. Another seed makes other maps.
+    pub fn has(&self, key: &Key, seed: u64, solved: bool) -> bool {
+        let is = |row: &Row| row.evaluations.is_some() || !solved;
+        self.rows.iter().any(|row| row.seed == seed && row.key == *key && is(row))
     }
 
     /// The best likelihood that is known for the case of `key`.
@@ -221,7 +222,8 @@ mod tests {
         drop(sheet);
         let sheet = Sheet::read(&path).unwrap();
         assert_eq!(judged(&sheet)[..3], settled);
-        assert!(sheet.has(&key(4), 7) && !sheet.has(&key(5), 7) && !sheet.has(&key(2), 8));
+        let has = |order, seed| sheet.has(&key(order), seed, false);
+        assert!(has(4, 7) && !has(5, 7) && !has(2, 8));
         let best = |case| sheet.best(&Key { case, ..key(9) }, 7);
         assert_eq!((best(CaseKind::Cold), best(CaseKind::Paper)), (Some(10.0), None));
     }

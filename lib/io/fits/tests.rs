@@ -341,6 +341,11 @@ fn an_image_with_a_world_coordinate_system_is_read() {
     assert!(near(u[0], 2.0 * arcsec) && near(u[3], -4.0 * arcsec), "{u:?}");
     assert!(near(v[0], 180.0 * arcsec) && near(v[2], 420.0 * arcsec), "{v:?}");
     assert!(refusal(&image(&keys, &[("CTYPE1", "RA---TAN")])).contains("linear offsets"));
+    assert!(
+        refusal(&image(&keys, &[("CTYPE1", "EL")])).contains("expected u along the first axis")
+    );
+    let turned = [&keys[..], &[("CROTA2", 45.0)]].concat();
+    assert!(refusal(&image(&turned, &[])).contains("CROTA2 is not 0"));
     assert!(refusal(&image(&keys, &[("CUNIT2", "K")])).contains("CUNIT2"));
     assert!(refusal(&image(&keys[..2], &[])).contains("neither DU [rad] nor CDELT1"));
     assert!(refusal(&image(&keys[1..], &[])).contains("no key DZ"));
@@ -382,6 +387,8 @@ fn damaged_files_are_errors_that_name_the_unit() {
         ("DU", "DU      =                  0.0", "step"),
         ("DU", "DU      = 'wide    '", "DU is not a number"),
         ("DZ", "DZ      = ", "no key DZ"),
+        ("DZ", "DZ      = '-27 mm  '", "DZ is not a number: '-27 mm'"),
+        ("DZ", "DZ      =                    T", "DZ is not a number: 'T'"),
         ("XTENSION", "XTENSION= 'A3DTABLE'", "A3DTABLE"),
     ] {
         let message = refusal(&with_card(&good, key, card));

@@ -17,11 +17,35 @@ pub fn read(reader: &mut Reader, unit: &Unit, axes: &[usize]) -> Result<BeamMap>
         return Err(Error::input(place, what));
     }
     let (name, defocus, sigma) = read_common(reader, unit)?;
+    check_axes(reader, unit.number)?;
     let u = read_axis(reader, unit.number, 1, "U", axes[0])?;
     let v = read_axis(reader, unit.number, 2, "V", axes[1])?;
     let power = reader.image(unit.number)?;
     power::check(&power, axes[0], &place)?;
     Ok(BeamMap { name, defocus, sampling: Sampling::Raster { u, v }, power, sigma })
+}
+
+/// Refuses an image whose header says that its axes are not `u` and `v`, in this order and along these.
+fn check_axes(reader: &mut Reader, unit: usize) -> Result<()> {
+    let place = reader.place(unit);
+    for (key, others) in
+        [("CTYPE1", ["V", "Y", "EL", "ALT", "DEC"]), ("CTYPE2", ["U", "X", "AZ", "XEL", "RA"])]
+    {
+        let kind = reader.text(unit, key)?.unwrap_or_default();
+        if others.iter().any(|other| kind.trim().eq_ignore_ascii_case(other)) {
+            let what = format!(
+                "{key} is '{kind}': expected u along the first axis and v along the second"
+            );
+            return Err(Error::input(place, what));
+        }
+    }
+    for key in ["CROTA1", "CROTA2", "PC1_2", "PC2_1", "CD1_2", "CD2_1"] {
+        if reader.number(unit, key)?.is_some_and(|angle| angle != 0.0) {
+            let what = format!("{key} is not 0: the axes are rotated, expected those of u and v");
+            return Err(Error::input(place, what));
+        }
+    }
+    Ok(())
 }
 
 /// The positions along an axis, radians: from `DU, U0` where they are there, else from the WCS.

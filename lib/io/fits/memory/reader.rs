@@ -100,11 +100,22 @@ impl<'a> Reader<'a> {
     pub fn number(&mut self, unit: usize, key: &str) -> Result<Option<f64>> {
         self.go_to(unit)?;
         let (name, mut value, mut status) = (c_text(key), 0.0, 0);
-        // SAFETY: the file is open; the name is terminated; no comment is asked for.
-        unsafe { sys::ffgkyd(self.file, name.as_ptr(), &mut value, null_mut(), &mut status) };
+        let mut card = [0; sys::FLEN_VALUE as usize];
+        // SAFETY: the file is open; the name is terminated; a value has room; no comment is asked for.
+        unsafe {
+            sys::ffgkey(self.file, name.as_ptr(), card.as_mut_ptr(), null_mut(), &mut status);
+            sys::ffgkyd(self.file, name.as_ptr(), &mut value, null_mut(), &mut status);
+        }
         if matches!(status, NO_SUCH_KEY | NO_VALUE) {
             clear_messages();
             return Ok(None);
+        }
+        // Of these a number is made too, whatever unit they say.
+        if b"'TF".contains(&(card[0] as u8)) {
+            let card = card.iter().take_while(|c| **c != 0).map(|c| *c as u8 as char);
+            let card = printable(card.collect::<String>().trim_matches(['\'', ' ']));
+            let what = format!("{key} is not a number: '{card}'");
+            return Err(Error::input(self.place(unit), what));
         }
         self.check(status, unit, &format!("{key} is not a number"))?;
         if !value.is_finite() {
