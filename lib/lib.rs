@@ -21,7 +21,7 @@
 //! * **Zernike polynomials**: OSA/ANSI index `j = (n(n+2)+l)/2` from 0, unnormalised Born & Wolf
 //!   (`+-1` on the rim), `l < 0` is `sin |l| theta`, `l >= 0` is `cos l theta`. Coefficients `z0, z1,
 //!   ...` are **radians of aperture phase**.
-//! * **Surface**: half path, `surface = phase * wavelength / 4 pi`; the wavefront is twice that.
+//! * **Surface**: half path, `surface = phase * wavelength / (4 pi)`; the wavefront is twice that.
 //! * **Far field**: `S(u,v) = sum E(x,y) exp(-2 pi i (u x + v y)/wavelength) dx dy / (pi R^2)`,
 //!   power `P = |S|^2`; `u, v` in radians on the sky, `x, y` in metres on the dish. Divided by the
 //!   dish's area, so that a perfect, uniformly lit dish with `amp = 1` peaks at `P = 1`.

@@ -182,7 +182,7 @@ impl Expressions<'_> {
         let g = self.mul(two, g);
         self.mul(g, a)
     }
-    /// `g / 2 y`
+    /// `g / (2 y)`
     fn half(&mut self, g: Id, y: Id) -> Id {
         let half = self.0.constant(0.5);
         let g = self.mul(half, g);

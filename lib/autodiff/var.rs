@@ -81,7 +81,8 @@ impl Tape {
         assert_eq!(coefficients.len(), basis.count(), "one coefficient a function");
         let mut graph = self.graph.borrow_mut();
         assert_eq!(basis.len(), graph.spaces[space.0], "one element a point");
-        let known = graph.bases.iter().position(|b| Arc::ptr_eq(&b.basis, basis));
+        let is = |b: &BasisEntry| b.space == space.0 && Arc::ptr_eq(&b.basis, basis);
+        let known = graph.bases.iter().position(is);
         let index = known.unwrap_or_else(|| {
             graph.bases.push(BasisEntry { basis: basis.clone(), space: space.0 });
             graph.bases.len() - 1

@@ -3,7 +3,8 @@
 use super::example;
 use super::input::InputArgs;
 use super::observation::positive_length;
-use super::program::{or_dash, say};
+use super::plot::check_picture;
+use super::program::{extension, or_dash, say, unknown_extension};
 use super::progress::ProgressLine;
 use super::signal::Stop;
 use crate::device::Backend;
@@ -97,15 +98,11 @@ impl Format {
         if name.ends_with(".pyoof.csv") {
             return Ok(Format::Zernikes(Convention::Pyoof));
         }
-        let extension = path.extension().map(|e| e.to_ascii_lowercase());
-        match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
-            None | Some("json") => Ok(Format::Json),
-            Some("csv") => Ok(Format::Csv),
-            Some("fits" | "fit") => Ok(Format::Fits),
-            Some(other) => Err(Error::usage(format!(
-                "{}: unknown extension '{other}', expected .json, .csv or .fits",
-                path.display()
-            ))),
+        match &*extension(path) {
+            "" | "json" => Ok(Format::Json),
+            "csv" => Ok(Format::Csv),
+            "fits" | "fit" => Ok(Format::Fits),
+            _ => Err(unknown_extension(path, ".json, .csv or .fits")),
         }
     }
 }
@@ -119,14 +116,10 @@ enum DrawFormat {
 
 impl DrawFormat {
     fn of(path: &Path) -> Result<Self> {
-        let extension = path.extension().map(|e| e.to_ascii_lowercase());
-        match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
-            None | Some("csv") => Ok(DrawFormat::Csv),
-            Some("npy") => Ok(DrawFormat::Npy),
-            Some(other) => Err(Error::usage(format!(
-                "{}: unknown extension '{other}' of draws, expected .csv or .npy",
-                path.display()
-            ))),
+        match &*extension(path) {
+            "" | "csv" => Ok(DrawFormat::Csv),
+            "npy" => Ok(DrawFormat::Npy),
+            _ => Err(unknown_extension(path, ".csv or .npy for draws")),
         }
     }
 }
@@ -160,14 +153,7 @@ impl Outputs {
                 return Err(Error::usage(what));
             }
         }
-        if let Some(plot) = &args.plot
-            && plot.extension().is_some_and(|e| !e.eq_ignore_ascii_case("png"))
-        {
-            return Err(Error::usage(format!(
-                "{}: pictures are PNG; name it .png",
-                plot.display()
-            )));
-        }
+        args.plot.as_deref().map_or(Ok(()), check_picture)?;
         let inputs = args.input.maps.files().chain(args.actuators.as_deref());
         sink::spare(inputs, outputs.into_iter().flatten().map(PathBuf::as_path))?;
         let format = Format::of(&path)?;

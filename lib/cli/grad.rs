@@ -4,7 +4,7 @@ use super::coefficients;
 use super::example;
 use super::input::InputArgs;
 use super::parameter::{check_amplitude, check_in_model};
-use super::program::or_dash;
+use super::program::{extension, or_dash, unknown_extension};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub struct GradArgs {
     #[command(flatten)]
     pub input: InputArgs,
-    /// Parameters of an earlier fit (JSON or FITS) to start from; --start goes before them
+    /// Parameters of an earlier fit (JSON or FITS) to start from; --start overrides them
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub parameters: Option<PathBuf>,
     /// Compare with central differences; exit 1 where they differ by more than the tolerance
@@ -86,14 +86,10 @@ struct Check {
 
 /// Whether the rows are to be written as CSV.
 fn is_csv(path: &Path) -> Result<bool> {
-    let extension = path.extension().map(|e| e.to_ascii_lowercase());
-    match extension.as_deref().map(|e| e.to_string_lossy()).as_deref() {
-        None | Some("json") => Ok(false),
-        Some("csv") => Ok(true),
-        Some(other) => Err(Error::usage(format!(
-            "{}: unknown extension '{other}', expected .json or .csv",
-            path.display()
-        ))),
+    match &*extension(path) {
+        "" | "json" => Ok(false),
+        "csv" => Ok(true),
+        _ => Err(unknown_extension(path, ".json or .csv")),
     }
 }
 

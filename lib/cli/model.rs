@@ -55,9 +55,9 @@ pub struct ModelArgs {
     /// Parameters not to fit
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = known)]
     pub fix: Vec<String>,
-    /// Values to start from, such as z3=0.2rad,sigma=0.7: z and dx, dy take an angle, sx, sy and ddz a
-    /// length, others a number; or the file of an earlier fit (JSON, FITS, CSV), for the surface and the
-    /// illumination
+    /// Values to start from, such as z3=0.2rad,sigma=0.7: z, dx, dy and chop take an angle, sx, sy and ddz a
+    /// length, others a number; or the file of an earlier fit (JSON, FITS, CSV), for the surface, the
+    /// illumination and, from JSON, what the same maps had
     #[arg(long, value_name = "NAME=VALUE|FILE,...", value_delimiter = ',', value_parser = started)]
     pub start: Vec<Start>,
     /// Lowest and highest value of a parameter, such as taper=-25..-1

@@ -4,14 +4,14 @@ use super::example;
 use super::input::telescope_help;
 use super::maps::{Content, MapsArgs, maps_of_cube};
 use super::observation::{length, open_telescope, positive_length};
-use super::program::or_dash;
+use super::program::{extension, or_dash};
 use crate::error::{Error, Result};
 use crate::io::results::read_fit;
 use crate::io::sink::{Content as Bytes, Destination};
 use crate::optics::beam_map::MapSet;
 use crate::plot::{fit_page, maps_page};
 use clap::Parser;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Draw beam maps, or what a fit found, as PNG
 ///
@@ -42,16 +42,21 @@ pub struct PlotArgs {
     pub force: bool,
 }
 
+/// Refuses a name that no picture has.
+pub fn check_picture(path: &Path) -> Result<()> {
+    match &*extension(path) {
+        "" | "png" => Ok(()),
+        _ => Err(Error::usage(format!("{}: pictures are PNG; name it .png", path.display()))),
+    }
+}
+
 /// Runs `oof-plot`.
 ///
 /// # Errors
 /// Files that hold neither maps nor a fit, and output that cannot be written.
 pub fn run(args: PlotArgs, _history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
-    if path.extension().is_some_and(|e| !e.eq_ignore_ascii_case("png")) {
-        let what = format!("{}: pictures are PNG; name it .png", path.display());
-        return Err(Error::usage(what));
-    }
+    check_picture(&path)?;
     let to = Destination::prepare(&path, Bytes::Binary, args.force)?;
     to.write(&args.picture()?)
 }

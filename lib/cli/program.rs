@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Options that do not change what is computed: they stay out of an output's header, so that equal
@@ -71,6 +71,17 @@ fn unwound(work: impl FnOnce() -> Result<()>) -> Result<()> {
 pub fn say(name: &str, message: &str) {
     let message: String = message.chars().flat_map(visible).collect();
     let _ = writeln!(io::stderr(), "{name}: {message}");
+}
+
+/// A file's extension, which tells its format, in lower case; empty where there is none.
+pub fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// That a file's extension is none of those `expected`.
+pub fn unknown_extension(path: &Path, expected: &str) -> Error {
+    let (name, extension) = (path.display(), extension(path));
+    Error::usage(format!("{name}: unknown extension '{extension}', expected {expected}"))
 }
 
 /// A file's name may hold a line end, or what moves a terminal's cursor.

@@ -9,7 +9,7 @@ use super::model::{order, twice};
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope, rms};
 use super::parameter::{self, assignment, check_in_model};
-use super::program::{or_dash, say};
+use super::program::{extension, or_dash, say, unknown_extension};
 use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ pub struct SimulateArgs {
           help_heading = "Aberrations")]
     pub zernike: Vec<(String, f64)>,
     /// Zernike coefficients from a CSV file with the columns name and value, from a table in GBT's or
-    /// pyoof's order, or from a fit's JSON or FITS; --zernike goes before them
+    /// pyoof's order, or from a fit's JSON or FITS; --zernike overrides them
     #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
     pub zernikes: Option<PathBuf>,
     /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
@@ -165,17 +165,12 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
 
 impl SimulateArgs {
     fn format_of(&self, path: &Path) -> Result<MapFormat> {
-        let extension = path.extension().map(|e| e.to_ascii_lowercase());
-        let extension = extension.as_deref().map(|e| e.to_string_lossy());
-        match (self.format, extension.as_deref()) {
+        match (self.format, &*extension(path)) {
             (Some(format), _) => Ok(format),
-            (None, None | Some("fits" | "fit")) => Ok(MapFormat::Fits),
-            (None, Some("npy")) => Ok(MapFormat::Npy),
-            (None, Some("txt" | "dat")) => Ok(MapFormat::Text),
-            (None, Some(other)) => Err(Error::usage(format!(
-                "{}: unknown extension '{other}', expected .fits, .npy or .txt, or give --format",
-                path.display()
-            ))),
+            (None, "" | "fits" | "fit") => Ok(MapFormat::Fits),
+            (None, "npy") => Ok(MapFormat::Npy),
+            (None, "txt" | "dat") => Ok(MapFormat::Text),
+            (None, _) => Err(unknown_extension(path, ".fits, .npy or .txt, or --format")),
         }
     }
 

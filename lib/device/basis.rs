@@ -161,12 +161,6 @@ impl Basis {
             .collect()
     }
 
-    /// `sum_i basis[j, i] * values[i]` for every function `j`: the adjoint of
-    /// [`combine`](Basis::combine).
-    pub fn project(&self, values: &[f64]) -> Vec<f64> {
-        (0..self.count).map(|j| (0..self.len).map(|i| values[i] * self.at(j, i)).sum()).collect()
-    }
-
     /// Function `j` at point `i`.
     pub fn at(&self, j: usize, i: usize) -> f64 {
         if self.terms == 0 {

@@ -33,6 +33,13 @@ pub struct Program {
     pub array_outputs: Vec<ArrayId>,
 }
 
+impl Program {
+    /// The regions among the steps.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.steps.iter().filter_map(Step::region)
+    }
+}
+
 /// A real array.
 #[derive(Debug, Clone)]
 pub enum Array {
@@ -99,7 +106,21 @@ pub struct Region {
     pub projections: Vec<Projection>,
 }
 
+impl Step {
+    pub fn region(&self) -> Option<&Region> {
+        match self {
+            Step::Region(region) => Some(region),
+            Step::Scalars(_) | Step::Scattered(_) => None,
+        }
+    }
+}
+
 impl Region {
+    /// What is transformed forward, and then back.
+    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.forward.iter().chain(&self.adjoint)
+    }
+
     /// Whether a region reads an array or a field that it also writes.
     pub fn reads_what_it_writes(&self) -> bool {
         let stored = |operand: Operand| {

@@ -5,10 +5,10 @@
 //! autocorrelation of the chains (Geyer 1992; the formulas are those of Vehtari et al. 2021).
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The distribution of one quantity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distribution {
     pub mean: f64,
     /// The standard deviation.

@@ -33,8 +33,8 @@ const IN_SIGHT: f64 = 1e-3;
 /// turns, as what helps one surface does not help another.
 const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
 
-/// The most starts for maps that are not a simulation's: what noise leaves is known for certain in simulations
-/// only; elsewhere the model is as likely to be at fault as the search.
+/// The most starts for maps whose noise is not known for certain, as it is of simulations and by `--noise`: what a fit
+/// leaves of them is as likely the model's fault as the search's.
 const REAL: u64 = 20;
 
 /// The first starts go the way that the curvature knows, in single precision. Where that is a wrong one,
@@ -147,8 +147,8 @@ impl Exploration {
         Ok(refused.is_none())
     }
 
-    /// How many ways to go at the same time. The first one's end may do, but hardly ever explains maps that
-    /// are not a simulation's: a second must agree with it then.
+    /// How many ways to go at the same time. The first one's end may do, but it hardly ever explains maps
+    /// whose noise is not known: a second must agree with it then.
     fn at_once(&self, problem: &Problem) -> u64 {
         let threads = rayon::current_num_threads() as u64;
         match (self.next, problem.maps.noise) {

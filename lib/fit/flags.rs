@@ -16,11 +16,11 @@ use super::degenerate;
 use super::result::{FitResult, OrderSummary};
 use super::surface::Surface;
 use crate::optics::zernike::Mode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::f64::consts::{PI, TAU};
 
 /// A doubt about a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flag {
     pub name: String,
     /// One line.

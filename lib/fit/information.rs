@@ -57,8 +57,9 @@ const CHUNK: usize = 256;
 /// Samples whose products one thread forms.
 const BLOCK: usize = 2048;
 
-/// Derivatives of this many parameters and samples are held at a time, or those of one map.
-const DERIVATIVES_HELD: usize = 4_000_000;
+/// Derivatives of this many parameters and samples are held at a time, or those of one map; more are not formed for
+/// the errors.
+pub(super) const DERIVATIVES_HELD: usize = 4_000_000;
 
 /// The precision of derivatives: a direction that changes nothing keeps the square of what rounding leaves for a
 /// curvature; see [`degenerate`](super::degenerate).

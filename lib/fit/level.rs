@@ -5,6 +5,7 @@
 //!
 //! A fifth of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
 
+use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
 use super::problem::{Problem, centroid};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
@@ -75,9 +76,6 @@ pub fn levels(
     levels
 }
 
-/// More derivatives than this, one a parameter and sample, are not formed for the errors.
-const DERIVATIVES: usize = 4_000_000;
-
 /// The samples of large maps that tell the errors of `count` parameters but for the backgrounds: those where
 /// the beam is. (What a coefficient changes falls off with the third power of the distance, and what it
 /// tells with the sixth.) None where the maps are not large.
@@ -85,7 +83,7 @@ pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
     let (maps, options) = (problem.maps, problem.options);
     let samples = maps.samples();
     let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
-    if samples * count <= DERIVATIVES || !maps.maps.iter().all(raster) {
+    if samples * count <= DERIVATIVES_HELD || !maps.maps.iter().all(raster) {
         return None;
     }
     let (telescope, wavelength) = (problem.telescope, problem.wavelength);

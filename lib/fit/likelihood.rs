@@ -29,9 +29,10 @@ impl Likelihood {
     }
 }
 
-/// The median of the sigmas of samples.
-pub(super) fn typical(sigma: &[f64]) -> f64 {
-    let mut sorted = sigma.to_vec();
+/// The median of the sigmas of samples that are not blank.
+pub(super) fn typical(power: &[f64], sigma: &[f64]) -> f64 {
+    let known = power.iter().zip(sigma).filter(|(power, _)| !power.is_nan());
+    let mut sorted: Vec<f64> = known.map(|(_, sigma)| *sigma).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
 }
@@ -44,13 +45,25 @@ fn of_sigma(sigma: f64, kind: LikelihoodKind) -> f64 {
     }
 }
 
-/// The scale that the likelihood starts with: what was asked for, else four sigma of the noise, else
+/// The scale that the likelihood starts with: what was asked for, else one sigma of the noise, or four of
+/// a robust likelihood, else
 /// a twentieth of the peak (to be replaced by what the residuals show).
 fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
         (Some(fraction), ..) => fraction * map.robust_peak(),
         (None, Sigma::Constant(sigma), kind) => of_sigma(*sigma, kind),
-        (None, Sigma::PerSample(sigma), kind) => of_sigma(typical(sigma), kind),
+        (None, Sigma::PerSample(sigma), kind) => of_sigma(typical(&map.power, sigma), kind),
         (None, Sigma::Unknown, _) => 0.05 * map.robust_peak(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_say_nothing_of_the_noise() {
+        let power = [1.0, f64::NAN, f64::NAN, 2.0, f64::NAN];
+        assert_eq!(typical(&power, &[0.1, f64::NAN, 0.0, 0.3, f64::NAN]), 0.3);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// When to stop.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Stop when a step is predicted to gain, and gains, less than this in log-likelihood.
+    /// Stop when a step is predicted to gain less than this in log-likelihood, or three have.
     pub tolerance: f64,
     pub evaluations: usize,
     /// Lowest and highest value of each variable.

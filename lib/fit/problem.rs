@@ -319,12 +319,13 @@ impl<'a> Problem<'a> {
             }
         }
         // What was asked for is not moved into them.
-        for (name, _) in &edits.start {
+        let means = self.options.priors.iter().map(|prior| &prior.name);
+        for name in edits.start.iter().map(|start| &start.0).chain(means) {
             for i in self.named(name)? {
                 let ((low, high), start) = (self.bounds[i], self.start[i]);
                 if start < low || start > high {
                     return Err(Error::usage(format!(
-                        "{} starts at {start}, outside its bounds {low} and {high}; see --start and --bound",
+                        "{} starts at {start}, outside its bounds {low} and {high}; see --start, --prior and --bound",
                         self.parameters[i].name
                     )));
                 }
@@ -442,7 +443,7 @@ impl<'a> Problem<'a> {
     fn weights_among(&self, map: usize, blanks: bool) -> Option<Vec<f64>> {
         let BeamMap { power, sigma, .. } = &self.maps.maps[map];
         let middle = match sigma {
-            Sigma::PerSample(each) => typical(each),
+            Sigma::PerSample(each) => typical(power, each),
             Sigma::Constant(_) | Sigma::Unknown => 1.0,
         };
         let known = |(i, p): (usize, &f64)| match sigma {

@@ -4,20 +4,18 @@ use super::flags::Flag;
 use super::sampling::Posterior;
 use super::surface::Surface;
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The result of one fit. Serialised as it stands, but for the arrays.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct FitResult {
     pub tool: String,
     pub version: String,
     pub telescope: String,
     pub wavelength_m: f64,
     /// Of the source, a uniform disc; 0 for a point.
-    #[serde(default)]
     pub source_radius_rad: f64,
     /// Full width of the band; 0 for one wavelength.
-    #[serde(default)]
     pub bandwidth_hz: f64,
     pub order: u32,
     pub backend: String,
@@ -38,7 +36,6 @@ pub struct FitResult {
     pub maps: Vec<MapSummary>,
     pub surface: SurfaceSummary,
     /// What an observer should look at before trusting the surface.
-    #[serde(default)]
     pub flags: Vec<Flag>,
     /// The orders that were compared, where the order was to be chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,7 +53,7 @@ pub struct FitResult {
     pub images: Images,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LikelihoodSummary {
     /// `gaussian` or `cauchy`.
     pub kind: String,
@@ -68,7 +65,7 @@ pub struct LikelihoodSummary {
 }
 
 /// How often value and gradient were computed.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Evaluations {
     /// On thinned or cropped maps.
     pub coarse: usize,
@@ -77,7 +74,7 @@ pub struct Evaluations {
 }
 
 /// Wall-clock times, seconds.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Seconds {
     pub read: f64,
     pub setup: f64,
@@ -85,7 +82,7 @@ pub struct Seconds {
     pub total: f64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ParameterSummary {
     pub name: String,
     /// Radial order and angular frequency of a Zernike coefficient, of the phase or the amplitude.
@@ -104,7 +101,7 @@ pub struct ParameterSummary {
     pub at_bound: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct MapSummary {
     pub name: String,
     pub defocus_m: f64,
@@ -121,7 +118,7 @@ pub struct MapSummary {
 
 /// The surface, with piston, tilt taken out; weighted by the illumination. A `sigma` is one standard
 /// deviation, `None` where there are no errors.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct SurfaceSummary {
     pub phase_rms_rad: f64,
     /// Half path: `phase * wavelength / 4 pi`.
@@ -157,7 +154,7 @@ pub struct Images {
 }
 
 /// One order of a comparison.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct OrderSummary {
     pub order: u32,
     /// Free parameters.

@@ -24,7 +24,7 @@ use crate::optics::beam_map::MapSet;
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::f64::consts::PI;
 
 /// Chains that have mixed agree to within this.
@@ -37,7 +37,7 @@ const BROKEN: f64 = 0.01;
 const ASTRAY: f64 = 1.5;
 
 /// What was drawn. Serialised as it stands, but for the draws.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Posterior {
     pub draws: usize,
     pub chains: usize,
@@ -60,7 +60,7 @@ pub struct Posterior {
 }
 
 /// A parameter, or what follows from some.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Quantity {
     pub name: String,
     pub unit: String,

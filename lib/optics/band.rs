@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 pub const TOLERANCE: f64 = 1e-5;
 
 /// Beyond so many beam widths a beam has less power than that: of a dish without any taper, which has most,
-/// `4 / pi (pi r)^3` on average.
+/// `4 / (pi (pi r)^3)` on average.
 pub const FAR: f64 = 20.0;
 
 /// One frequency.

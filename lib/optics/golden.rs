@@ -151,7 +151,7 @@ fn a_direct_sum_over_the_dish_gives_numpys_maps() {
                 .map(|p| {
                     let (x, y) = points[p];
                     let phase: f64 = z.iter().zip(table.column(p)).map(|(c, z)| c * z).sum();
-                    let path = telescope.path.path(aperture.x[p], aperture.y[p], dz);
+                    let path = dz * telescope.path.per_metre(aperture.x[p], aperture.y[p]);
                     let amplitude = telescope.illumination.amplitude(&lit, x, y);
                     (aperture.weight[p] * amplitude, phase + k * path)
                 })

@@ -55,11 +55,6 @@ pub(super) mod gbt {
 }
 
 impl Path {
-    /// Path difference in metres at `(x, y)` metres on the dish for a displacement of `dz` metres.
-    pub fn path(&self, x: f64, y: f64, dz: f64) -> f64 {
-        dz * self.per_metre(x, y)
-    }
-
     /// Path difference per unit displacement at `(x, y)` metres on the dish.
     pub fn per_metre(&self, x: f64, y: f64) -> f64 {
         match self {
@@ -141,7 +136,7 @@ mod tests {
                 let [x, y, known] = golden::triple(sample);
                 // Terms of size dz, a few operations each.
                 let tolerance = 10.0 * f64::EPSILON * dz.abs();
-                let mine = path.path(x, y, dz);
+                let mine = dz * path.per_metre(x, y);
                 assert!((mine - known).abs() < tolerance, "{path:?} {x} {y}: {mine} {known}");
             }
         }
@@ -156,12 +151,12 @@ mod tests {
         let way = |f: f64| r.hypot(f - depth);
         let change = way(focal + dz) - way(focal) - dz;
         let path = Path::PrimeFocus { focal_length: focal };
-        assert!((path.path(r, 0.0, dz) - change).abs() < 1e-12, "{change}");
+        assert!((dz * path.per_metre(r, 0.0) - change).abs() < 1e-12, "{change}");
     }
 
     #[test]
     fn the_gbt_is_defined_where_its_formula_divides_by_zero() {
-        let at = |x, y| Path::Gbt.path(x, y, 1.0);
+        let at = |x, y| Path::Gbt.per_metre(x, y);
         for (x, y) in [(0.0, 54.0), (0.0, 0.0)] {
             let near = at(x + 1e-9, y + 1e-9);
             assert!((at(x, y) - near).abs() < 1e-9, "{x} {y}");
@@ -178,13 +173,13 @@ mod tests {
             lateral: None,
             reference_radius: 10.0,
         };
-        assert!((radial.path(3.0, 4.0, 2.0) - 2.0 * (2.0 - 0.125 + 0.03125)).abs() < 1e-14);
+        assert!((radial.per_metre(3.0, 4.0) - (2.0 - 0.125 + 0.03125)).abs() < 1e-14);
         let zernike = Path::Zernike {
             coefficients: vec![1.0, 0.0, 0.5, 0.0, 0.25],
             lateral: None,
             reference_radius: 10.0,
         };
         let known = 1.0 + 0.5 * 0.3 + 0.25 * (2.0 * 0.25 - 1.0);
-        assert!((zernike.path(3.0, 4.0, 1.0) - known).abs() < 1e-14);
+        assert!((zernike.per_metre(3.0, 4.0) - known).abs() < 1e-14);
     }
 }

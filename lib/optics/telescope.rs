@@ -67,11 +67,6 @@ impl Telescope {
         SHIPPED.iter().map(|(name, _)| *name).collect()
     }
 
-    /// The text of a shipped telescope's file: a form to start one's own from.
-    pub fn text(name: &str) -> Option<&'static str> {
-        SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-    }
-
     /// Reads a telescope's TOML text; `place` is what messages call it.
     ///
     /// # Errors

@@ -28,19 +28,28 @@ macro_rules! butterflies_of {
 pub(super) use butterflies_of;
 
 #[inline(always)]
-pub fn two<T: Real, V: Vector<T>>(x: [Complexes<V>; 2], _: &[(T, T)]) -> [Complexes<V>; 2] {
+pub fn two<T: Real, V: Vector<Number = T>>(
+    x: [Complexes<V>; 2],
+    _: &[(T, T)],
+) -> [Complexes<V>; 2] {
     [x[0].add(x[1]), x[0].sub(x[1])]
 }
 
 #[inline(always)]
-pub fn four<T: Real, V: Vector<T>>(x: [Complexes<V>; 4], _: &[(T, T)]) -> [Complexes<V>; 4] {
+pub fn four<T: Real, V: Vector<Number = T>>(
+    x: [Complexes<V>; 4],
+    _: &[(T, T)],
+) -> [Complexes<V>; 4] {
     let (a, b) = (x[0].add(x[2]), x[0].sub(x[2]));
     let (c, d) = (x[1].add(x[3]), x[1].sub(x[3]));
     [a.add(c), b.sub_i(d), a.sub(c), b.add_i(d)]
 }
 
 #[inline(always)]
-pub fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [Complexes<V>; 8] {
+pub fn eight<T: Real, V: Vector<Number = T>>(
+    x: [Complexes<V>; 8],
+    none: &[(T, T)],
+) -> [Complexes<V>; 8] {
     let e = four([x[0], x[2], x[4], x[6]], none);
     let o = four([x[1], x[3], x[5], x[7]], none);
     // The odd part turns by k eighths: (1 - i) / sqrt 2 and (-1 - i) / sqrt 2 for k = 1 and 3.
@@ -63,7 +72,7 @@ pub fn eight<T: Real, V: Vector<T>>(x: [Complexes<V>; 8], none: &[(T, T)]) -> [C
 
 /// The plain sum, for odd primes.
 #[inline(always)]
-pub fn any<T: Real, V: Vector<T>, const R: usize>(
+pub fn any<T: Real, V: Vector<Number = T>, const R: usize>(
     x: [Complexes<V>; R],
     roots: &[(T, T)],
 ) -> [Complexes<V>; R] {

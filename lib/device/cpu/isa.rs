@@ -39,8 +39,8 @@ impl Isa {
 
 /// What a body of [`vectorised`] is compiled for.
 pub trait Machine {
-    type F64: Vector<f64>;
-    type F32: Vector<f32>;
+    type F64: Vector<Number = f64>;
+    type F32: Vector<Number = f32>;
 
     /// `a b + c`, in one instruction where there is one, else in two. The library function that stands
     /// in for the instruction where it is missing is as exact, and very slow.

@@ -29,7 +29,7 @@ pub struct Columns {
 
 impl Layout {
     pub fn new<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Self {
-        let stream = region.forward.iter().chain(&region.adjoint).next();
+        let stream = region.streams().next();
         let found =
             stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
         let Some((_, transform)) = found else {

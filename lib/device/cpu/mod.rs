@@ -108,18 +108,13 @@ impl<T: Real> Cpu<T> {
     /// When a region reads an array or a field that it writes, writes one twice, or streams transforms of
     /// different shapes: planning makes no such program.
     pub fn new(program: Program) -> Self {
-        let regions = || {
-            program.steps.iter().filter_map(|step| match step {
-                Step::Region(region) => Some(region),
-                Step::Scalars(_) | Step::Scattered(_) => None,
-            })
-        };
+        let regions = || program.regions();
         assert!(
             regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
             "a region must not read what it writes, nor write it twice"
         );
         let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
-        for stream in regions().flat_map(|r| r.forward.iter().chain(&r.adjoint)) {
+        for stream in regions().flat_map(|r| r.streams()) {
             let known = |t: &(Arc<Fourier>, _)| Arc::ptr_eq(&t.0, &stream.transform);
             if !transforms.iter().any(known) {
                 let prepared = Transform::new(&stream.transform);
@@ -133,7 +128,7 @@ impl<T: Real> Cpu<T> {
             found.map(|t| t.1.shape())
         };
         let same_shapes = |r: &Region| {
-            let mut shapes = r.forward.iter().chain(&r.adjoint).map(shape);
+            let mut shapes = r.streams().map(shape);
             let first = shapes.next();
             shapes.all(|s| Some(s) == first)
         };
@@ -163,7 +158,7 @@ impl<T: Real> Cpu<T> {
             regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
         let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
         let spectrum = |r: &Region| {
-            let stream = r.forward.iter().chain(&r.adjoint).next();
+            let stream = r.streams().next();
             let found =
                 stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
             found.map_or(0, |t| t.1.spectrum_len())
@@ -242,13 +237,7 @@ impl<T: Real> Cpu<T> {
     /// Works on regions that do not wait for each other.
     fn run_round(&mut self, steps: &[Step], numbers: Range<usize>, crew: &Crew) {
         let this = &*self;
-        let round = || {
-            let regions = steps.iter().filter_map(|step| match step {
-                Step::Region(region) => Some(region),
-                Step::Scalars(_) | Step::Scattered(_) => None,
-            });
-            regions.zip(&this.prepared[numbers.clone()])
-        };
+        let round = || steps.iter().filter_map(Step::region).zip(&this.prepared[numbers.clone()]);
         // First pass of every forward transform: the rows.
         let forward = || {
             let streams = round().flat_map(|(region, prepared)| {

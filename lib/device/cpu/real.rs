@@ -20,7 +20,7 @@ pub trait Real: FftNum + Float + Default + Zeroable + super::elementary::Element
         + Sync
         + std::fmt::Debug;
     /// The same in the registers of a machine.
-    type Vector<M: Machine>: Vector<Self>;
+    type Vector<M: Machine>: Vector<Number = Self>;
     /// The number of lanes of a vector.
     const LANES: usize;
     /// `self a + b`, rounded once. (`Float::mul_add` is not always inlined, and then calls a library.)

@@ -1,11 +1,11 @@
-//! Vectors of 64 bytes, 8 `f64` or 16 `f32`, for the Fourier transforms: what the compiler does not find
-//! by itself there, and what makes them three times as fast.
+//! Vectors of 64 bytes, 8 `f64` or 16 `f32`, for Fourier transforms, chains and windows: what the compiler does not
+//! find by itself there, and what makes transforms three times as fast.
 
 use super::Real;
 use bytemuck::Zeroable;
 use rustfft::num_complex::Complex;
 
-/// One vector in memory, and a complex number a lane in two of them.
+/// A complex number a lane: a vector of real parts and one of imaginary parts, in memory.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub struct Batch<T: Real> {
@@ -46,15 +46,20 @@ pub fn prefetch<T>(values: &[T]) {
     let _ = values;
 }
 
+/// The numbers of a vector, as an array.
+type Wide<V> = <<V as Vector>::Number as Real>::Wide;
+
 /// A vector in registers.
-pub trait Vector<T: Real>: Copy {
+pub trait Vector: Copy {
+    /// What a lane holds.
+    type Number: Real;
     #[inline(always)]
-    fn load(from: &T::Wide) -> Self {
-        // SAFETY: `T::Wide` is an array of as many numbers as a vector has.
+    fn load(from: &Wide<Self>) -> Self {
+        // SAFETY: `Wide<Self>` is an array of as many numbers as a vector has.
         unsafe { Self::read((&raw const *from).cast()) }
     }
     #[inline(always)]
-    fn store(self, to: &mut T::Wide) {
+    fn store(self, to: &mut Wide<Self>) {
         // SAFETY: as above.
         unsafe { self.write((&raw mut *to).cast()) }
     }
@@ -62,19 +67,19 @@ pub trait Vector<T: Real>: Copy {
     ///
     /// # Safety
     /// There are as many numbers as a vector has.
-    unsafe fn read(from: *const T) -> Self;
+    unsafe fn read(from: *const Self::Number) -> Self;
     /// To memory.
     ///
     /// # Safety
     /// There is room for as many numbers as a vector has.
-    unsafe fn write(self, to: *mut T);
+    unsafe fn write(self, to: *mut Self::Number);
     /// From two halves.
     ///
     /// # Safety
     /// There are half as many numbers as a vector has at either place.
-    unsafe fn read_halves(low: *const T, high: *const T) -> Self {
-        let mut wide = T::Wide::default();
-        let half = T::LANES / 2;
+    unsafe fn read_halves(low: *const Self::Number, high: *const Self::Number) -> Self {
+        let mut wide = Wide::<Self>::default();
+        let half = Self::Number::LANES / 2;
         for (i, lane) in wide.as_mut().iter_mut().enumerate() {
             // SAFETY: by the caller's promise.
             *lane = unsafe { if i < half { *low.add(i) } else { *high.add(i - half) } };
@@ -85,16 +90,16 @@ pub trait Vector<T: Real>: Copy {
     ///
     /// # Safety
     /// There is room for half as many numbers as a vector has at either place.
-    unsafe fn write_halves(self, low: *mut T, high: *mut T) {
-        let mut wide = T::Wide::default();
+    unsafe fn write_halves(self, low: *mut Self::Number, high: *mut Self::Number) {
+        let mut wide = Wide::<Self>::default();
         self.store(&mut wide);
-        let half = T::LANES / 2;
+        let half = Self::Number::LANES / 2;
         for (i, &lane) in wide.as_ref().iter().enumerate() {
             // SAFETY: by the caller's promise.
             unsafe { *(if i < half { low.add(i) } else { high.add(i - half) }) = lane };
         }
     }
-    fn splat(value: T) -> Self;
+    fn splat(value: Self::Number) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -129,7 +134,8 @@ impl<T: Real> Array<T> {
     }
 }
 
-impl<T: Real> Vector<T> for Array<T> {
+impl<T: Real> Vector for Array<T> {
+    type Number = T;
     #[inline(always)]
     unsafe fn read(from: *const T) -> Self {
         // SAFETY: by the caller's promise; a vector is an array of numbers.
@@ -185,8 +191,8 @@ mod x86 {
     macro_rules! vector {
         (
             $name:ident, $type:ident, $register:ident x $parts:literal,
-            $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $div:ident
-            $mul_add:ident $mul_sub:ident $sub_mul:ident $(; $($more:item)*)?
+            $load:ident $store:ident $splat:ident,
+            $($of_two:ident $two:ident)+, $($of_three:ident $three:ident)+ $(; $($more:item)*)?
         ) => {
             /// Lives only inside functions that are compiled, and called, for its instruction set.
             #[derive(Clone, Copy)]
@@ -195,7 +201,8 @@ mod x86 {
             // SAFETY, for every block below: the instruction set is there, because `isa::vectorised`
             // picks the machine that names this type only after finding it; loads and stores are
             // unaligned ones inside an array of 64 bytes, which `$parts` registers fill.
-            impl Vector<$type> for $name {
+            impl Vector for $name {
+                type Number = $type;
                 #[inline(always)]
                 unsafe fn read(from: *const $type) -> Self {
                     const LANES: usize = size_of::<$register>() / size_of::<$type>();
@@ -212,81 +219,51 @@ mod x86 {
                 fn splat(value: $type) -> Self {
                     $name([unsafe { $splat(value) }; $parts])
                 }
-                #[inline(always)]
-                fn add(self, b: Self) -> Self {
-                    $name(std::array::from_fn(|i| unsafe { $add(self.0[i], b.0[i]) }))
-                }
-                #[inline(always)]
-                fn sub(self, b: Self) -> Self {
-                    $name(std::array::from_fn(|i| unsafe { $sub(self.0[i], b.0[i]) }))
-                }
-                #[inline(always)]
-                fn mul(self, b: Self) -> Self {
-                    $name(std::array::from_fn(|i| unsafe { $mul(self.0[i], b.0[i]) }))
-                }
-                #[inline(always)]
-                fn div(self, b: Self) -> Self {
-                    $name(std::array::from_fn(|i| unsafe { $div(self.0[i], b.0[i]) }))
-                }
-                #[inline(always)]
-                fn mul_add(self, a: Self, b: Self) -> Self {
-                    let part = |i| unsafe { $mul_add(self.0[i], a.0[i], b.0[i]) };
+                $(#[inline(always)]
+                fn $of_two(self, b: Self) -> Self {
+                    $name(std::array::from_fn(|i| unsafe { $two(self.0[i], b.0[i]) }))
+                })+
+                $(#[inline(always)]
+                fn $of_three(self, a: Self, b: Self) -> Self {
+                    let part = |i| unsafe { $three(self.0[i], a.0[i], b.0[i]) };
                     $name(std::array::from_fn(part))
-                }
-                #[inline(always)]
-                fn mul_sub(self, a: Self, b: Self) -> Self {
-                    let part = |i| unsafe { $mul_sub(self.0[i], a.0[i], b.0[i]) };
-                    $name(std::array::from_fn(part))
-                }
-                #[inline(always)]
-                fn sub_mul(self, a: Self, b: Self) -> Self {
-                    let part = |i| unsafe { $sub_mul(self.0[i], a.0[i], b.0[i]) };
-                    $name(std::array::from_fn(part))
-                }
+                })+
                 $($($more)*)?
             }
         };
     }
 
+    /// Numbers of two vectors exchanged by a permutation of `$lanes` lanes, counted in `$index`.
+    macro_rules! swap {
+        ($name:ident, $index:ident, $lanes:literal, $permute:ident) => {
+            const SWAPS: bool = true;
+            #[inline(always)]
+            fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+                // Lanes of the second operand have numbers after those of the first.
+                let has = |lane: usize| lane & distance > 0;
+                let low = |lane| if has(lane) { $lanes + lane - distance } else { lane };
+                let high_lane = |lane| if has(lane) { $lanes + lane } else { lane + distance };
+                let pick = |lane: &dyn Fn(usize) -> usize| unsafe {
+                    let places: [$index; $lanes] = std::array::from_fn(|i| lane(i) as $index);
+                    let places = _mm512_loadu_si512(places.as_ptr().cast());
+                    $name([$permute(self.0[0], places, high.0[0])])
+                };
+                (pick(&low), pick(&high_lane))
+            }
+        };
+    }
+
     vector!(
-        Avx512F64, f64, __m512d x 1,
-        _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd
-        _mm512_fmadd_pd _mm512_fmsub_pd _mm512_fnmadd_pd;
-        const SWAPS: bool = true;
-        #[inline(always)]
-        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
-            // Lanes of the second operand have numbers after those of the first.
-            let has = |lane: usize| lane & distance > 0;
-            let low = |lane| (if has(lane) { 8 + lane - distance } else { lane }) as i64;
-            let high_lane = |lane| (if has(lane) { 8 + lane } else { lane + distance }) as i64;
-            let places: [[i64; 8]; 2] =
-                [std::array::from_fn(low), std::array::from_fn(high_lane)];
-            let pick = |places: &[i64; 8]| unsafe {
-                let places = _mm512_loadu_si512(places.as_ptr().cast());
-                Avx512F64([_mm512_permutex2var_pd(self.0[0], places, high.0[0])])
-            };
-            (pick(&places[0]), pick(&places[1]))
-        }
+        Avx512F64, f64, __m512d x 1, _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd,
+        add _mm512_add_pd sub _mm512_sub_pd mul _mm512_mul_pd div _mm512_div_pd,
+        mul_add _mm512_fmadd_pd mul_sub _mm512_fmsub_pd sub_mul _mm512_fnmadd_pd;
+        swap!(Avx512F64, i64, 8, _mm512_permutex2var_pd);
     );
     vector!(
-        Avx512F32, f32, __m512 x 1,
-        _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
-        _mm512_fmadd_ps _mm512_fmsub_ps _mm512_fnmadd_ps;
-        const SWAPS: bool = true;
-        #[inline(always)]
-        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
-            // Lanes of the second operand have numbers after those of the first.
-            let has = |lane: usize| lane & distance > 0;
-            let low = |lane| (if has(lane) { 16 + lane - distance } else { lane }) as i32;
-            let high_lane = |lane| (if has(lane) { 16 + lane } else { lane + distance }) as i32;
-            let places: [[i32; 16]; 2] =
-                [std::array::from_fn(low), std::array::from_fn(high_lane)];
-            let pick = |places: &[i32; 16]| unsafe {
-                let places = _mm512_loadu_si512(places.as_ptr().cast());
-                Avx512F32([_mm512_permutex2var_ps(self.0[0], places, high.0[0])])
-            };
-            (pick(&places[0]), pick(&places[1]))
-        }
+        Avx512F32, f32, __m512 x 1, _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps,
+        add _mm512_add_ps sub _mm512_sub_ps mul _mm512_mul_ps div _mm512_div_ps,
+        mul_add _mm512_fmadd_ps mul_sub _mm512_fmsub_ps sub_mul _mm512_fnmadd_ps;
+        swap!(Avx512F32, i32, 16, _mm512_permutex2var_ps);
         #[inline(always)]
         unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
             unsafe {
@@ -303,14 +280,14 @@ mod x86 {
         }
     );
     vector!(
-        Avx2F64, f64, __m256d x 2,
-        _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd
-        _mm256_fmadd_pd _mm256_fmsub_pd _mm256_fnmadd_pd
+        Avx2F64, f64, __m256d x 2, _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd,
+        add _mm256_add_pd sub _mm256_sub_pd mul _mm256_mul_pd div _mm256_div_pd,
+        mul_add _mm256_fmadd_pd mul_sub _mm256_fmsub_pd sub_mul _mm256_fnmadd_pd
     );
     vector!(
-        Avx2F32, f32, __m256 x 2,
-        _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
-        _mm256_fmadd_ps _mm256_fmsub_ps _mm256_fnmadd_ps;
+        Avx2F32, f32, __m256 x 2, _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps,
+        add _mm256_add_ps sub _mm256_sub_ps mul _mm256_mul_ps div _mm256_div_ps,
+        mul_add _mm256_fmadd_ps mul_sub _mm256_fmsub_ps sub_mul _mm256_fnmadd_ps;
         #[inline(always)]
         unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
             unsafe { Avx2F32([_mm256_loadu_ps(low), _mm256_loadu_ps(high)]) }
@@ -335,66 +312,42 @@ pub struct Complexes<V> {
     pub im: V,
 }
 
-impl<V> Complexes<V> {
+impl<T: Real, V: Vector<Number = T>> Complexes<V> {
     #[inline(always)]
-    pub fn load<T: Real>(from: &Batch<T>) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn load(from: &Batch<T>) -> Self {
         Complexes { re: V::load(&from.re), im: V::load(&from.im) }
     }
     #[inline(always)]
-    pub fn store<T: Real>(self, to: &mut Batch<T>)
-    where
-        V: Vector<T>,
-    {
+    pub fn store(self, to: &mut Batch<T>) {
         self.re.store(&mut to.re);
         self.im.store(&mut to.im);
     }
     #[inline(always)]
-    pub fn zero<T: Real>() -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn zero() -> Self {
         let zero = V::splat(T::zero());
         Complexes { re: zero, im: zero }
     }
     #[inline(always)]
-    pub fn add<T: Real>(self, b: Self) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn add(self, b: Self) -> Self {
         Complexes { re: self.re.add(b.re), im: self.im.add(b.im) }
     }
     #[inline(always)]
-    pub fn sub<T: Real>(self, b: Self) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn sub(self, b: Self) -> Self {
         Complexes { re: self.re.sub(b.re), im: self.im.sub(b.im) }
     }
     /// `self - i b`
     #[inline(always)]
-    pub fn sub_i<T: Real>(self, b: Self) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn sub_i(self, b: Self) -> Self {
         Complexes { re: self.re.add(b.im), im: self.im.sub(b.re) }
     }
     /// `self + i b`
     #[inline(always)]
-    pub fn add_i<T: Real>(self, b: Self) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn add_i(self, b: Self) -> Self {
         Complexes { re: self.re.sub(b.im), im: self.im.add(b.re) }
     }
     /// `self w`
     #[inline(always)]
-    pub fn times<T: Real>(self, w: (T, T)) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn times(self, w: (T, T)) -> Self {
         let (re, im) = (V::splat(w.0), V::splat(w.1));
         Complexes {
             re: self.re.mul_sub(re, self.im.mul(im)),
@@ -403,10 +356,7 @@ impl<V> Complexes<V> {
     }
     /// `self + b w`
     #[inline(always)]
-    pub fn add_times<T: Real>(self, b: Self, w: (T, T)) -> Self
-    where
-        V: Vector<T>,
-    {
+    pub fn add_times(self, b: Self, w: (T, T)) -> Self {
         let (re, im) = (V::splat(w.0), V::splat(w.1));
         Complexes {
             re: b.im.sub_mul(im, b.re.mul_add(re, self.re)),

@@ -60,7 +60,7 @@ impl Orders {
             let set = sets.find(step);
             let combines = region.code.iter().any(|code| matches!(code, Code::Combine { .. }));
             against[set] |= combines || !region.projections.is_empty();
-            for stream in region.forward.iter().chain(&region.adjoint) {
+            for stream in region.streams() {
                 let this = Layout::of(&stream.transform);
                 against[set] |= layout[set].as_ref().is_some_and(|other| *other != this);
                 layout[set] = Some(this);

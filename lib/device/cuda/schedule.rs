@@ -77,10 +77,7 @@ impl Schedule {
     /// # Panics
     /// When a region streams transforms of different shapes: planning makes no such program.
     pub fn new(program: &Program, precision: Precision) -> Result<Self, String> {
-        let largest = program.steps.iter().filter_map(|step| match step {
-            Step::Region(region) => Some(region.len),
-            Step::Scalars(_) | Step::Scattered(_) => None,
-        });
+        let largest = program.regions().map(|region| region.len);
         let largest = largest.chain(program.fields.iter().copied()).max().unwrap_or(0);
         if largest > LARGEST {
             return Err(format!(

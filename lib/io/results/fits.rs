@@ -119,7 +119,8 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
     for line in [
         "Zernike zj: OSA/ANSI j = (n(n+2)+l)/2 from 0, 1 on the rim, l < 0 sine;",
         "radians of aperture phase. Surface (half path) = phase lambda/(4 pi).",
-        "RESIDUALi is map i minus MODELi. All values are SI.",
+        "RESIDUALi is map i minus MODELi. Units are SI, but for SURFACE and",
+        "SURFSIG [um] and MEANEL [deg].",
     ] {
         writer.comment(line)?;
     }

@@ -308,34 +308,25 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
                 }
             };
         }
+        macro_rules! with {
+            ($a:ident, |$x:ident, $y:ident| $value:expr) => {
+                match b.kind {
+                    Kind::Last => each!($a, Last, |$x, $y| $value),
+                    Kind::Aside => each!($a, Aside, |$x, $y| $value),
+                    Kind::One => each!($a, One, |$x, $y| $value),
+                    Kind::Flat => each!($a, Flat, |$x, $y| $value),
+                    Kind::Slab => each!($a, Slab, |$x, $y| $value),
+                }
+            };
+        }
         macro_rules! binary {
             (|$x:ident, $y:ident| $value:expr) => {
-                match (a.kind, b.kind) {
-                    (Kind::Last, Kind::Last) => each!(Last, Last, |$x, $y| $value),
-                    (Kind::Last, Kind::Aside) => each!(Last, Aside, |$x, $y| $value),
-                    (Kind::Last, Kind::One) => each!(Last, One, |$x, $y| $value),
-                    (Kind::Last, Kind::Flat) => each!(Last, Flat, |$x, $y| $value),
-                    (Kind::Last, Kind::Slab) => each!(Last, Slab, |$x, $y| $value),
-                    (Kind::Aside, Kind::Last) => each!(Aside, Last, |$x, $y| $value),
-                    (Kind::Aside, Kind::Aside) => each!(Aside, Aside, |$x, $y| $value),
-                    (Kind::Aside, Kind::One) => each!(Aside, One, |$x, $y| $value),
-                    (Kind::Aside, Kind::Flat) => each!(Aside, Flat, |$x, $y| $value),
-                    (Kind::Aside, Kind::Slab) => each!(Aside, Slab, |$x, $y| $value),
-                    (Kind::One, Kind::Last) => each!(One, Last, |$x, $y| $value),
-                    (Kind::One, Kind::Aside) => each!(One, Aside, |$x, $y| $value),
-                    (Kind::One, Kind::One) => each!(One, One, |$x, $y| $value),
-                    (Kind::One, Kind::Flat) => each!(One, Flat, |$x, $y| $value),
-                    (Kind::One, Kind::Slab) => each!(One, Slab, |$x, $y| $value),
-                    (Kind::Flat, Kind::Last) => each!(Flat, Last, |$x, $y| $value),
-                    (Kind::Flat, Kind::Aside) => each!(Flat, Aside, |$x, $y| $value),
-                    (Kind::Flat, Kind::One) => each!(Flat, One, |$x, $y| $value),
-                    (Kind::Flat, Kind::Flat) => each!(Flat, Flat, |$x, $y| $value),
-                    (Kind::Flat, Kind::Slab) => each!(Flat, Slab, |$x, $y| $value),
-                    (Kind::Slab, Kind::Last) => each!(Slab, Last, |$x, $y| $value),
-                    (Kind::Slab, Kind::Aside) => each!(Slab, Aside, |$x, $y| $value),
-                    (Kind::Slab, Kind::One) => each!(Slab, One, |$x, $y| $value),
-                    (Kind::Slab, Kind::Flat) => each!(Slab, Flat, |$x, $y| $value),
-                    (Kind::Slab, Kind::Slab) => each!(Slab, Slab, |$x, $y| $value),
+                match a.kind {
+                    Kind::Last => with!(Last, |$x, $y| $value),
+                    Kind::Aside => with!(Aside, |$x, $y| $value),
+                    Kind::One => with!(One, |$x, $y| $value),
+                    Kind::Flat => with!(Flat, |$x, $y| $value),
+                    Kind::Slab => with!(Slab, |$x, $y| $value),
                 }
             };
         }
