@@ -241,14 +241,18 @@ mod x86 {
             fn swap(self, high: Self, distance: usize) -> (Self, Self) {
                 // Lanes of the second operand have numbers after those of the first.
                 let has = |lane: usize| lane & distance > 0;
-                let low = |lane| if has(lane) { $lanes + lane - distance } else { lane };
-                let high_lane = |lane| if has(lane) { $lanes + lane } else { lane + distance };
-                let pick = |lane: &dyn Fn(usize) -> usize| unsafe {
-                    let places: [$index; $lanes] = std::array::from_fn(|i| lane(i) as $index);
+                let low =
+                    |lane| (if has(lane) { $lanes + lane - distance } else { lane }) as $index;
+                let high_lane =
+                    |lane| (if has(lane) { $lanes + lane } else { lane + distance }) as $index;
+                // (Kept as arrays: written otherwise they are no constants, and all takes twice as long.)
+                let places: [[$index; $lanes]; 2] =
+                    [std::array::from_fn(low), std::array::from_fn(high_lane)];
+                let pick = |places: &[$index; $lanes]| unsafe {
                     let places = _mm512_loadu_si512(places.as_ptr().cast());
                     $name([$permute(self.0[0], places, high.0[0])])
                 };
-                (pick(&low), pick(&high_lane))
+                (pick(&places[0]), pick(&places[1]))
             }
         };
     }
