@@ -15,7 +15,7 @@ struct Part<'a> {
 }
 
 /// `count` functions sampled at `len` points. [`combine`](Basis::combine) spreads coefficients over
-/// the points; [`project`](Basis::project) is its adjoint.
+/// the points; the sums of values times each function are its adjoint.
 #[derive(Debug, Clone)]
 pub struct Basis {
     count: usize,
