@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::optics::aperture::{Aperture, ApertureGrid};
-use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling};
+use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling, range};
 use crate::optics::telescope::Telescope;
 use crate::units::{SPEED_OF_LIGHT, show_length};
 
@@ -50,18 +50,14 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                 map.name
             ));
         }
-        let (u, v) = match &map.sampling {
-            Sampling::Raster { u, v } | Sampling::Scattered { u, v } => (u, v),
-        };
+        let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = &map.sampling;
         let ((u_off, u_size), (v_off, v_size)) = (stretch(u), stretch(v));
         let (off, size) = (u_off.hypot(v_off), u_size.hypot(v_size));
         if off > FAR * size.max(beam) {
+            let (name, off, size) = (&map.name, off.to_degrees(), size.to_degrees());
             return wrong(format!(
-                "{}: its samples are {:.3} deg from the pointing centre, and reach over {:.3} deg; expected offsets \
-                 from the source",
-                map.name,
-                off.to_degrees(),
-                size.to_degrees()
+                "{name}: its samples are {off:.3} deg from the pointing centre, and reach over {size:.3} deg; \
+                 expected offsets from the source",
             ));
         }
         let steps = match &map.sampling {
@@ -81,8 +77,7 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
 
 /// How far the nearest end of an axis is from 0, where that is outside, and how long it is.
 fn stretch(axis: &[f64]) -> (f64, f64) {
-    let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = axis.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (low, high) = range(axis);
     (low.max(-high).max(0.0), high - low)
 }
 

@@ -93,10 +93,12 @@ impl InputArgs {
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
         let bare = matches!(content, Content::Cube(_)).then_some(telescope.noise);
-        let bare_cube = bare.is_some();
         let mut maps = self.maps_of(content, &place, &telescope, wavelength)?;
-        let mut notes = self.take_off_levels(&mut maps, &options);
-        if bare_cube
+        if let Some(chop) = self.observation.chop {
+            maps.chop = chop.0;
+        }
+        let mut notes = take_off_levels(&mut maps, &options);
+        if bare.is_some()
             && (self.observation.defocus.is_none() || self.observation.wavelength().is_none())
         {
             let defocus: Vec<String> =
@@ -110,9 +112,6 @@ impl InputArgs {
         }
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
-        }
-        if let Some(chop) = self.observation.chop {
-            maps.chop = chop.0;
         }
         if let Some(shift) = &self.observation.shift {
             maps.shift = shift.clone();
@@ -150,24 +149,6 @@ impl InputArgs {
             notes.iter().for_each(|note| say(name, note));
         }
         Ok(Input { telescope, wavelength, maps, options })
-    }
-
-    /// Takes the levels off maps of total power, where the fit has a background of each map for the rest; says of
-    /// which.
-    fn take_off_levels(&self, maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
-        // As much of the sky is below the background of two beams as above it.
-        let two = self.observation.chop.map_or(maps.chop, |chop| chop.0).is_some();
-        let share = if two { 2 } else { 4 };
-        let own = |k: usize| options.names(&["background", &format!("background[{k}]")]);
-        let take = |(k, map): (usize, &mut BeamMap)| {
-            let wanted = options.nuisance.background && !own(k);
-            let level = wanted.then(|| map.take_off_level(share)).flatten()?;
-            Some(format!(
-                "{}: a level of {level:.6} is taken off, to which its background is added",
-                map.name
-            ))
-        };
-        maps.maps.iter_mut().enumerate().filter_map(take).collect()
     }
 
     /// The maps, with the defocus that was given.
@@ -233,6 +214,23 @@ impl InputArgs {
             None => telescope,
         })
     }
+}
+
+/// Takes the levels off maps of total power, where the fit has a background of each map for the rest; says of
+/// which.
+fn take_off_levels(maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
+    // As much of the sky is below the background of two beams as above it.
+    let share = if maps.chop.is_some() { 2 } else { 4 };
+    let own = |k: usize| options.names(&["background", &format!("background[{k}]")]);
+    let take = |(k, map): (usize, &mut BeamMap)| {
+        let wanted = options.nuisance.background && !own(k);
+        let level = wanted.then(|| map.take_off_level(share)).flatten()?;
+        let name = &map.name;
+        Some(format!(
+            "{name}: a level of {level:.6} is taken off, to which its background is added"
+        ))
+    };
+    maps.maps.iter_mut().enumerate().filter_map(take).collect()
 }
 
 /// Gives maps the noise that a simulation with these fractions would have had.

@@ -135,11 +135,9 @@ pub fn open_telescope(name: &str) -> Result<Telescope> {
         .map_err(|_| Error::input(name, "is not text; expected a telescope's TOML file"))?;
     let telescope = Telescope::from_toml(text, name)?;
     // Its maps would be taken for those of the other.
-    if Telescope::named(&telescope.name).is_ok_and(|other| other != telescope) {
-        let what = format!(
-            "is another {} than the one that is built in; give it a name of its own",
-            telescope.name
-        );
+    let own = &telescope.name;
+    if Telescope::named(own).is_ok_and(|other| other != telescope) {
+        let what = format!("is another {own} than the one that is built in; give it another name");
         return Err(Error::input(name, what));
     }
     Ok(telescope)

@@ -142,10 +142,9 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
         let noise = 6.0 * options.noise.additive * peak;
         let reaches = |map: &&BeamMap| map.edge() > AT_EDGE * map.peak() + noise;
         if let Some(map) = maps.maps.iter().find(reaches) {
-            let part = 100.0 * map.edge() / map.peak();
+            let (name, part) = (&map.name, 100.0 * map.edge() / map.peak());
             let text = format!(
-                "{}: {part:.0} % of the peak at the map's edge, beyond which the beam comes in again from the other side; give a larger --grid",
-                map.name,
+                "{name}: {part:.0} % of the peak at the map's edge, beyond which the beam comes in again from the other side; give a larger --grid"
             );
             say("oof-simulate", &text);
         }

@@ -9,7 +9,7 @@ use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
 use super::problem::{Problem, centroid};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
-use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::lateral::Lateral;
 use crate::optics::telescope::Telescope;
 
@@ -268,11 +268,8 @@ fn spare(maps: &MapSet, beam: f64) -> usize {
         let Sampling::Scattered { u, v } = &map.sampling else {
             return f64::INFINITY;
         };
-        let extent = |axis: &[f64]| {
-            let low = axis.iter().copied().fold(f64::INFINITY, f64::min);
-            axis.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low
-        };
-        u.len() as f64 * beam * beam / (extent(u) * extent(v))
+        let ((west, east), (south, north)) = (range(u), range(v));
+        u.len() as f64 * beam * beam / ((east - west) * (north - south))
     };
     let sparsest = maps.maps.iter().map(density).fold(f64::INFINITY, f64::min);
     if sparsest.is_finite() { ((sparsest / NEEDED) as usize).max(1) } else { 1 }

@@ -45,9 +45,8 @@ fn of_sigma(sigma: f64, kind: LikelihoodKind) -> f64 {
     }
 }
 
-/// The scale that the likelihood starts with: what was asked for, else one sigma of the noise, or four of
-/// a robust likelihood, else
-/// a twentieth of the peak (to be replaced by what the residuals show).
+/// The scale that the likelihood starts with: what was asked for, else a sigma of the noise (four for a robust
+/// likelihood), else a twentieth of the peak (to be replaced by what the residuals show).
 fn first_scale(map: &BeamMap, options: &FitOptions) -> f64 {
     match (options.scale, &map.sigma, options.likelihood) {
         (Some(fraction), ..) => fraction * map.robust_peak(),

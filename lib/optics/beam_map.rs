@@ -65,6 +65,12 @@ pub struct BeamMap {
     pub sigma: Sigma,
 }
 
+/// The lowest and the highest of some numbers, positions on an axis say.
+pub fn range(numbers: &[f64]) -> (f64, f64) {
+    let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    (low, numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+}
+
 /// Samples that are looked at together for the highest.
 const BLOCK: usize = 4096;
 
@@ -114,9 +120,8 @@ impl BeamMap {
         }
     }
 
-    /// Takes a level off that most of the samples have, and returns it, where it is no less than half of what the
-    /// beam rises above it: maps of total power, whose peak tells nothing of the beam's. `share` as for
-    /// [`quantile`](BeamMap::quantile).
+    /// Takes a level off, the [`quantile`](BeamMap::quantile) of `share`, and returns it, where it is no less than half of
+    /// what the beam rises above it: of maps of total power, whose peak tells nothing of the beam's.
     pub fn take_off_level(&mut self, share: usize) -> Option<f64> {
         let level = self.quantile(share, 1 << 14);
         let far = level.abs() >= 0.5 * (self.robust_peak() - level).abs() && level != 0.0;

@@ -8,7 +8,7 @@
 
 use super::aperture::{Aperture, ApertureGrid};
 use super::band::{self, Node};
-use super::beam_map::{BeamMap, Blur, MapSet};
+use super::beam_map::{BeamMap, Blur, MapSet, range};
 use super::illumination::Illumination;
 use super::lags::Lags;
 use super::lateral::Lateral;
@@ -511,8 +511,7 @@ fn turns(
 ) -> f64 {
     let farthest = maps.iter().map(|map| map.sampling.reach()).fold(0.0, f64::max) + apart;
     let beams = farthest * 2.0 * aperture.radius / wavelength;
-    let low = path_per_metre.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = path_per_metre.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (low, high) = range(path_per_metre);
     let defocus = maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
     beams.min(band::FAR) + defocus * (high - low) / wavelength + 2.0
 }

@@ -219,11 +219,16 @@ fn shared_scale(observed: &Picture, model: &Picture) -> ColourScale {
     ColourScale::sequential(least.min(model_low), most.max(model_high))
 }
 
-/// The defocus as people write it.
+/// The defocus as people write it, in millimetres.
 fn defocus(map: &BeamMap) -> String {
-    match map.defocus.is_finite() {
-        true => format!("dz = {}", show_length(map.defocus)),
-        false => "dz unknown".into(),
+    if !map.defocus.is_finite() {
+        return "dz unknown".into();
+    }
+    let text = format!("{:.3}", map.defocus * 1e3);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "-0" | "0" => "dz = 0 mm".into(),
+        text => format!("dz = {text} mm"),
     }
 }
 
@@ -409,5 +414,19 @@ pub(super) mod tests {
         assert_eq!(shared_scale(&picture(9.0), &picture(1.0)).range(), (0.0, 1.1));
         assert_eq!(shared_scale(&picture(0.5), &picture(1.0)).range(), (0.0, 1.0));
         assert_eq!(shared_scale(&picture(9.0), &picture(f64::NAN)).range(), (0.0, 9.0));
+    }
+
+    #[test]
+    fn the_defocus_is_written_in_millimetres() {
+        let at = |defocus| defocus_of(defocus);
+        assert_eq!(at(-0.027), "dz = -27 mm");
+        assert_eq!(at(0.0), "dz = 0 mm");
+        assert_eq!(at(-1e-9), "dz = 0 mm");
+        assert_eq!(at(0.0005), "dz = 0.5 mm");
+        assert_eq!(at(0.1), "dz = 100 mm");
+    }
+
+    fn defocus_of(metres: f64) -> String {
+        defocus(&BeamMap { defocus: metres, ..map(1, 1, |_| 0.0) })
     }
 }

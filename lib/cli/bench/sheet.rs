@@ -187,6 +187,7 @@ mod tests {
             solution: Some(Solution {
                 trace: vec![(1.0, reached + 0.005), (2.0, reached)],
                 negative_log_likelihood: Some(reached),
+                evaluations: Some(2),
                 ..Solution::default()
             }),
             note: "suspect".into(),
@@ -222,8 +223,12 @@ mod tests {
         drop(sheet);
         let sheet = Sheet::read(&path).unwrap();
         assert_eq!(judged(&sheet)[..3], settled);
-        let has = |order, seed| sheet.has(&key(order), seed, false);
+        let has = |repeat, seed| sheet.has(&key(repeat), seed, true);
         assert!(has(4, 7) && !has(5, 7) && !has(2, 8));
+        // One that was measured without a fit does where none is wanted.
+        let mut sheet = sheet;
+        sheet.rows.push(Row::new(&key(5), 7, Measurement::default(), "abc"));
+        assert!(sheet.has(&key(5), 7, false) && !sheet.has(&key(5), 7, true));
         let best = |case| sheet.best(&Key { case, ..key(9) }, 7);
         assert_eq!((best(CaseKind::Cold), best(CaseKind::Paper)), (Some(10.0), None));
     }

@@ -95,10 +95,7 @@ impl Orders {
 }
 
 fn regions(program: &Program) -> impl Iterator<Item = (usize, &Region)> {
-    program.steps.iter().enumerate().filter_map(|(step, code)| match code {
-        Step::Region(region) => Some((step, region)),
-        Step::Scalars(_) | Step::Scattered(_) => None,
-    })
+    program.steps.iter().enumerate().filter_map(|(at, step)| Some((at, step.region()?)))
 }
 
 /// The arrays and fields that a region has an element of for each of its own.

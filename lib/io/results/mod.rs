@@ -11,7 +11,8 @@
 //!
 //! **GBT and pyoof tables**: the Zernike coefficients in other people's order and unit, as CSV.
 //!
-//! **FITS**: the same but for `at_bound` and `likelihood.fitted`, with the maps and the dish. The primary header says `OOFTYPE = 'FIT'` and has the scalars of the JSON:
+//! **FITS**: the same but for `at_bound` and `likelihood.fitted`, with the maps and the dish. The primary header says
+//! `OOFTYPE = 'FIT'` and has the scalars of the JSON:
 //! `TELESCOP, WAVELEN, FREQ, ILLUM, ORDER, BACKEND, PRECIS, THREADS, LIKELIHD, LIKESCAL, STATUS,
 //! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, WAVERMS, RUZE,
 //! RUZESIG, SURFRMSN, RUZENOF, FLAG1, ...`, besides `TOOL, VERSION, OBJECT, MEANEL` (degrees)`, SRCRAD, BANDWID`, and
