@@ -53,6 +53,9 @@ impl<T: Real> Lanes<T> {
             twiddles: vec![(T::one(), T::zero()); points],
         };
         lanes.outer.forward.iter_mut().take(1).for_each(Pass::expect_singles);
+        if outer > 1 {
+            lanes.inner.share_twiddles();
+        }
         for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
             let place = k1 * inner + lanes.places().of(n2);
             let left = lanes.narrow.as_ref().map_or(0, |narrow| narrow.left(n2, k1));

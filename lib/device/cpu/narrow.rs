@@ -3,10 +3,10 @@
 //! With `outer = apart * radix` and `k1 = b + apart a`, where for a given `n2` the `radix` inputs from `n1 =
 //! low` on are all that count,
 //!
-//! `sum_n1 w_outer^(n1 k1) x[n1] = w_radix^(low a) sum_i w_radix^(i a) w_outer^((low + i) b) x[low + i]`,
+//! `sum_n1 w_outer^(n1 k1) x[n1] = w_outer^(low k1) sum_i w_radix^(i a) w_outer^(i b) x[low + i]`,
 //!
 //! one butterfly for every `b`, whose inputs come straight from the line and whose outputs are the step's.
-//! The factor in front is left to the factors between the steps, which has it at no cost.
+//! The factor in front is left to the factors between the steps, which have it at no cost.
 
 use super::Real;
 use super::butterfly::{any, butterflies_of, eight, four, root, two};
@@ -20,8 +20,9 @@ pub struct Narrow<T> {
     radix: usize,
     apart: usize,
     inner: usize,
-    used: Range<usize>,
-    /// `w_outer^(n1 b)` as `[n1][b]`.
+    /// The first input in use: its `n1`, and its `n2`.
+    first: (usize, usize),
+    /// `w_outer^(i b)` as `[b][i]` for `0 < i < radix`.
     twiddles: Vec<(T, T)>,
     /// `w_radix^k`
     roots: Vec<(T, T)>,
@@ -35,13 +36,13 @@ impl<T: Real> Narrow<T> {
             |radix: &usize| *radix >= count && outer.is_multiple_of(*radix) && *radix < outer;
         let radix = [2, 3, 4, 5, 7, 8].into_iter().find(fits)?;
         let apart = outer / radix;
-        let of_n1 = |n1: usize| (0..apart).map(move |b| root(n1 * b, outer));
+        let of_b = |b: usize| (1..radix).map(move |i| root(i * b, outer));
         Some(Narrow {
             radix,
             apart,
             inner,
-            used,
-            twiddles: (0..outer).flat_map(of_n1).collect(),
+            first: (used.start / inner, used.start % inner),
+            twiddles: (0..apart).flat_map(of_b).collect(),
             roots: (0..radix).map(|k| root(k, radix)).collect(),
         })
     }
@@ -49,12 +50,18 @@ impl<T: Real> Narrow<T> {
     /// The first `n1` that counts for `n2`.
     #[inline(always)]
     fn low(&self, n2: usize) -> usize {
-        self.used.start.saturating_sub(n2).div_ceil(self.inner)
+        self.first.0 + usize::from(n2 < self.first.1)
+    }
+
+    /// Where it stands among the used inputs.
+    #[inline(always)]
+    fn place(&self, n2: usize) -> usize {
+        self.low(n2) * self.inner + n2 - (self.first.0 * self.inner + self.first.1)
     }
 
     /// What is left over of output `k1` of `n2`: the exponent of `w_outer`.
     pub fn left(&self, n2: usize, k1: usize) -> usize {
-        self.low(n2) * (k1 / self.apart) * self.apart
+        self.low(n2) * k1
     }
 }
 
@@ -81,37 +88,33 @@ fn forward_inline<T: Real, M: Machine>(
 ) {
     let (inner, apart) = (narrow.inner, narrow.apart);
     macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            for n2 in 0..inner {
-                let low = narrow.low(n2);
-                let first = (low * inner + n2).wrapping_sub(narrow.used.start);
-                let place = places.of(n2);
+        ($radix:literal, $butterfly:ident) => {{
+            let mut rows = state.chunks_exact_mut(apart * pitch);
+            let rows: [_; $radix] =
+                std::array::from_fn(|_| rows.next().expect("a row for every output"));
+            for (n2, column) in places.all() {
+                let first = narrow.place(n2);
                 // What the butterflies of all `b` have in common.
                 let mut values = [Complexes::<T::Vector<M>>::zero(); $radix];
-                let mut twiddles = [&narrow.twiddles[..apart]; $radix];
                 for i in 0..$radix {
                     if let Some(value) = input.get(first + i * inner) {
                         values[i] = Complexes::load(value);
-                        twiddles[i] = &narrow.twiddles[(low + i) * apart..][..apart];
                     }
                 }
-                let mut rows = state.chunks_exact_mut(apart * pitch);
-                let rows: [_; $radix] =
-                    std::array::from_fn(|_| rows.next().expect("a row for every output"));
-                for b in 0..apart {
+                for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
                     let mut x = values;
                     if b > 0 {
-                        for i in 0..$radix {
-                            x[i] = x[i].times(twiddles[i][b]);
+                        for i in 1..$radix {
+                            x[i] = x[i].times(twiddles[i - 1]);
                         }
                     }
                     let y = $butterfly(x, &narrow.roots);
                     for a in 0..$radix {
-                        y[a].store(&mut rows[a][b * pitch + place]);
+                        y[a].store(&mut rows[a][b * pitch + column]);
                     }
                 }
             }
-        };
+        }};
     }
     butterflies_of!(narrow.radix, go)
 }
@@ -126,32 +129,35 @@ fn adjoint_inline<T: Real, M: Machine>(
 ) {
     let (inner, apart) = (narrow.inner, narrow.apart);
     macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            for n2 in 0..inner {
-                let low = narrow.low(n2);
-                let first = (low * inner + n2).wrapping_sub(narrow.used.start);
-                let state = &state[places.of(n2)..];
+        ($radix:literal, $butterfly:ident) => {{
+            let mut rows = state.chunks_exact(apart * pitch);
+            let rows: [_; $radix] =
+                std::array::from_fn(|_| rows.next().expect("a row for every input"));
+            for (n2, column) in places.all() {
                 let mut sums = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for b in 0..apart {
+                for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
                     let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for a in 0..$radix {
-                        x[a] = Complexes::load(&state[(b + apart * a) * pitch]);
+                        x[a] = Complexes::load(&rows[a][b * pitch + column]);
                     }
                     let y = $butterfly(x, &narrow.roots);
-                    for i in 0..$radix {
-                        if first + i * inner < out.len() {
-                            let twiddle = narrow.twiddles[(low + i) * apart + b];
-                            sums[i] = if b == 0 { y[i] } else { sums[i].add_times(y[i], twiddle) };
-                        }
+                    if b == 0 {
+                        sums = y;
+                        continue;
+                    }
+                    sums[0] = sums[0].add(y[0]);
+                    for i in 1..$radix {
+                        sums[i] = sums[i].add_times(y[i], twiddles[i - 1]);
                     }
                 }
+                let first = narrow.place(n2);
                 for i in 0..$radix {
                     if let Some(out) = out.get_mut(first + i * inner) {
                         sums[i].store(out);
                     }
                 }
             }
-        };
+        }};
     }
     butterflies_of!(narrow.radix, go)
 }

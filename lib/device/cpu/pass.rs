@@ -30,8 +30,10 @@ pub struct Pass<T> {
     /// The length still to be transformed, and the product of the radices done.
     n: usize,
     s: usize,
-    /// `w_n^(j p)` as `[p][j]` for `p < m`, `0 < j < radix`.
+    /// `w_n^(j p)` as `[p][j]` for `p < m`, `0 < j < radix`; none where the next pass has them.
     twiddles: Vec<(T, T)>,
+    /// Those of the pass before where it left them to this one, the last, as `[q][k]` for `q < s`, `0 < k < radix`.
+    before: Vec<(T, T)>,
     /// `w_r^k`
     roots: Vec<(T, T)>,
     /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of a pass that may meet such.
@@ -62,6 +64,7 @@ impl<T: Real> Steps<T> {
                     n,
                     s,
                     twiddles: (0..m).flat_map(twiddle).collect(),
+                    before: Vec::new(),
                     roots: (0..radix).map(|k| root(k, radix)).collect(),
                     singles: Vec::new(),
                 };
@@ -77,6 +80,18 @@ impl<T: Real> Steps<T> {
             adjoint: passes(&mut radices.iter().rev().copied()),
         })
     }
+
+    /// Where there are two passes, the second multiplies its inputs by the factors between them instead of the first
+    /// its outputs. For a step whose first pass multiplies its inputs already: each pass then has as many
+    /// multiplications as additions, which the processor does at the same time.
+    pub fn share_twiddles(&mut self) {
+        if let [first, last] = &mut self.forward[..] {
+            let (radix, points) = (last.radix, first.n);
+            let of_q = |q: usize| (1..radix).map(move |k| root(q * k, points));
+            last.before = (0..last.s).flat_map(of_q).collect();
+            first.twiddles.clear();
+        }
+    }
 }
 
 /// How the numbers of a row stand: `together` of them that lie `apart` from each other.
@@ -90,6 +105,15 @@ impl Places {
     #[inline(always)]
     pub fn of(self, n2: usize) -> usize {
         n2 % self.apart * self.together + n2 / self.apart
+    }
+
+    /// All numbers of a row, and where they stand.
+    #[inline(always)]
+    pub fn all(self) -> impl Iterator<Item = (usize, usize)> {
+        let of = move |near: usize| {
+            (0..self.apart).map(move |far| (near * self.apart + far, far * self.together + near))
+        };
+        (0..self.together).flat_map(of)
     }
 }
 
@@ -180,7 +204,7 @@ macro_rules! butterfly {
     }};
 }
 
-/// Output `j` with its twiddle factor, of which the first has none.
+/// Number `j` with its twiddle factor, of which the first has none.
 macro_rules! twiddled {
     ($y:ident, $w:ident, $j:ident) => {
         if $j == 0 { $y } else { $y.times($w[$j - 1]) }
@@ -227,9 +251,16 @@ fn open_inline<T: Real, M: Machine>(
 ) {
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
-            let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
-            let chunks = chunks.zip(pass.twiddles.chunks_exact($radix - 1));
-            for (((input, out), w), factors) in chunks.zip(factors.chunks_exact($radix)) {
+            let chunks = input.chunks_exact($radix).zip(factors.chunks_exact($radix));
+            let chunks = chunks.zip(out.chunks_exact_mut($radix));
+            if pass.twiddles.is_empty() {
+                for ((input, factors), out) in chunks {
+                    butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[k]).times(factors[k]),
+                        (j, y) => y.store(&mut out[j]));
+                }
+                return;
+            }
+            for (((input, factors), out), w) in chunks.zip(pass.twiddles.chunks_exact($radix - 1)) {
                 butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[k]).times(factors[k]),
                     (j, y) => twiddled!(y, w, j).store(&mut out[j]));
             }
@@ -305,13 +336,23 @@ fn close_after_inline<T: Real, M: Machine>(
 fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
     let s = pass.s;
     macro_rules! go {
-        ($radix:literal, $butterfly:ident) => {
-            for q in 0..s {
-                let data = &mut data[q..];
-                butterfly!(pass, $radix, $butterfly, k => Complexes::load(&data[s * k]),
-                    (j, y) => Complexes { re: y.im, im: y.re }.store(&mut data[s * j]));
+        ($radix:literal, $butterfly:ident) => {{
+            let mut rows = data.chunks_exact_mut(s);
+            let rows: [_; $radix] =
+                std::array::from_fn(|_| rows.next().expect("a row for every input"));
+            if pass.before.is_empty() {
+                for q in 0..s {
+                    butterfly!(pass, $radix, $butterfly, k => Complexes::load(&rows[k][q]),
+                        (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q]));
+                }
+                return;
             }
-        };
+            for (q, w) in (0..s).zip(pass.before.chunks_exact($radix - 1)) {
+                butterfly!(pass, $radix, $butterfly,
+                    k => { let x = Complexes::load(&rows[k][q]); twiddled!(x, w, k) },
+                    (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q]));
+            }
+        }};
     }
     butterflies_of!(pass.radix, go)
 }

@@ -39,66 +39,59 @@ fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
 const WIDE: usize = 2 * LANES;
 /// Numbers must be more than this lest their product come so near to -1 that it loses its digits.
 const LEAST: f64 = -0.01;
-/// Numbers that share a logarithm, and what they must not exceed lest their product does.
+/// Numbers that share a logarithm, or twice as many.
 const FACTORS: usize = 16;
-const LARGEST: f64 = 1e19;
-/// The same for two products that share one.
-const LARGEST_OF_TWO: f64 = 1e9;
 
 /// `sum ln(1 + x)`, with `(1 + p)(1 + x) = 1 + (p (1 + x) + x)`: the product less 1 keeps the digits of
-/// small `x`, and one logarithm serves 16 or 32 numbers. Where the product could overflow or come
-/// near -1 every number has its own.
+/// small `x`, and one logarithm serves 32 numbers, or 16 where the product overflows. Where that does too, or could
+/// come near -1, every number has its own.
 #[inline(always)]
 fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
-    let mut lanes = [0.0; WIDE];
-    let mut extremes = Extremes::default();
+    let each = |values: &[T]| values.iter().map(|x| x.wide().ln_1p()).sum::<f64>();
+    let fits = |product: &[f64; WIDE]| product.iter().all(|&x| x < f64::INFINITY);
+    let (mut lanes, mut least) = ([0.0; WIDE], [0.0; WIDE]);
     let (whole, rest) = values.split_at(values.len() / WIDE * WIDE);
+    let mut others = each(rest);
     for two in whole.chunks(2 * FACTORS * WIDE) {
         let (first, second) = two.split_at(two.len().min(FACTORS * WIDE));
-        let first = product::<T, M>(first, &mut extremes);
-        let second = product::<T, M>(second, &mut extremes);
-        if extremes.most.iter().all(|&x| x < LARGEST_OF_TWO) {
-            for l in 0..WIDE {
-                let both = M::mul_add(first[l], 1.0 + second[l], second[l]);
-                lanes[l] += both.ln_1p_inline::<M>();
-            }
-            continue;
-        }
+        let first = product::<T, M>(first, &mut least);
+        let second = product::<T, M>(second, &mut least);
+        let mut both = first;
         for l in 0..WIDE {
-            lanes[l] += first[l].ln_1p_inline::<M>();
-            lanes[l] += second[l].ln_1p_inline::<M>();
+            both[l] = M::mul_add(first[l], 1.0 + second[l], second[l]);
+        }
+        if fits(&both) {
+            for l in 0..WIDE {
+                lanes[l] += both[l].ln_1p_inline::<M>();
+            }
+        } else if fits(&first) && fits(&second) {
+            for l in 0..WIDE {
+                lanes[l] += first[l].ln_1p_inline::<M>();
+                lanes[l] += second[l].ln_1p_inline::<M>();
+            }
+        } else {
+            others += each(two);
         }
     }
-    if extremes.least.iter().any(|&x| x <= LEAST) || extremes.most.iter().any(|&x| x >= LARGEST) {
-        *sum = values.iter().map(|x| x.wide().ln_1p()).sum();
-        return;
-    }
-    let rest: f64 = rest.iter().map(|x| x.wide().ln_1p()).sum();
-    *sum = lanes.iter().sum::<f64>() + rest;
+    *sum = match least.iter().any(|&x| x <= LEAST) {
+        true => each(values),
+        false => lanes.iter().sum::<f64>() + others,
+    };
 }
 
-/// The smallest and the largest numbers, or 0. (What a number that is no number compares as does not matter: it makes
-/// the sum one too.)
-#[derive(Default)]
-struct Extremes {
-    least: [f64; WIDE],
-    most: [f64; WIDE],
-}
-
-/// The product of `1 + x` less 1, in lanes.
+/// The product of `1 + x` less 1, in lanes, and the smallest numbers. (What a number that is no number compares as does
+/// not matter: it makes the product one too.)
 #[inline(always)]
-fn product<T: Real, M: Machine>(values: &[T], extremes: &mut Extremes) -> [f64; WIDE] {
-    let Extremes { mut least, mut most } = *extremes;
-    let mut product = [0.0; WIDE];
+fn product<T: Real, M: Machine>(values: &[T], least: &mut [f64; WIDE]) -> [f64; WIDE] {
+    let (mut product, mut smallest) = ([0.0; WIDE], *least);
     for x in values.chunks_exact(WIDE) {
         for l in 0..WIDE {
             let x = x[l].wide();
-            least[l] = if x < least[l] { x } else { least[l] };
-            most[l] = if x > most[l] { x } else { most[l] };
+            smallest[l] = if x < smallest[l] { x } else { smallest[l] };
             product[l] = M::mul_add(product[l], 1.0 + x, x);
         }
     }
-    *extremes = Extremes { least, most };
+    *least = smallest;
     product
 }
 
