@@ -22,8 +22,7 @@ use super::Real;
 use super::butterfly::root;
 use super::narrow::{self, Narrow};
 use super::pass::{
-    Part, Pass, Places, Steps, across, close, close_after, exchange, from_part, open, to_part,
-    within,
+    Part, Places, Steps, across, close, close_after, exchange, from_part, open, to_part, within,
 };
 use super::vector::Batch;
 use crate::device::fourier::split;
@@ -52,7 +51,6 @@ impl<T: Real> Lanes<T> {
             inner: Steps::new(inner)?,
             twiddles: vec![(T::one(), T::zero()); points],
         };
-        lanes.outer.forward.iter_mut().take(1).for_each(Pass::expect_singles);
         if outer > 1 {
             lanes.inner.share_twiddles();
         }

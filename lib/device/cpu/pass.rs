@@ -36,18 +36,6 @@ pub struct Pass<T> {
     before: Vec<(T, T)>,
     /// `w_r^k`
     roots: Vec<(T, T)>,
-    /// What input `k` alone is multiplied by for output `j`, as `[p][k][j]`; of a pass that may meet such.
-    singles: Vec<(T, T)>,
-}
-
-impl<T: Real> Pass<T> {
-    /// Prepares a first pass for butterflies of which one input alone is not zero.
-    pub fn expect_singles(&mut self) {
-        let (radix, m) = (self.radix, self.n / self.radix);
-        let single = |p: usize, k: usize| (0..radix).map(move |j| root(j * (m * k + p), m * radix));
-        let of_p = |p: usize| (0..radix).flat_map(move |k| single(p, k));
-        self.singles = (0..m).flat_map(of_p).collect();
-    }
 }
 
 impl<T: Real> Steps<T> {
@@ -66,7 +54,6 @@ impl<T: Real> Steps<T> {
                     twiddles: (0..m).flat_map(twiddle).collect(),
                     before: Vec::new(),
                     roots: (0..radix).map(|k| root(k, radix)).collect(),
-                    singles: Vec::new(),
                 };
                 n = m;
                 s *= radix;
@@ -81,9 +68,8 @@ impl<T: Real> Steps<T> {
         })
     }
 
-    /// Where there are two passes, the second multiplies its inputs by the factors between them instead of the first
-    /// its outputs. For a step whose first pass multiplies its inputs already: each pass then has as many
-    /// multiplications as additions, which the processor does at the same time.
+    /// Has the second of two passes multiply by the factors between them, where the first multiplies its inputs by others
+    /// already: each then has as many multiplications as additions, which the processor does at the same time.
     pub fn share_twiddles(&mut self) {
         if let [first, last] = &mut self.forward[..] {
             let (radix, points) = (last.radix, first.n);
@@ -372,23 +358,11 @@ fn from_part_inline<T: Real, M: Machine>(
                 let out = &mut out[part.column(n2)..];
                 for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
                     let out = &mut out[$radix * p * pitch..];
-                    let (mut x, mut some, mut last) =
-                        ([Complexes::<T::Vector<M>>::zero(); $radix], 0, 0);
+                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for k in 0..$radix {
                         if let Some(value) = input.get(part.place(n2, p + m * k)) {
                             x[k] = Complexes::load(value);
-                            (some, last) = (some + 1, k);
                         }
-                    }
-                    if some == 1 {
-                        // One input alone goes to all outputs, each with its own factor.
-                        let value =
-                            Complexes::<T::Vector<M>>::load(&input[part.place(n2, p + m * last)]);
-                        let w = &pass.singles[(p * $radix + last) * $radix..][..$radix];
-                        for j in 0..$radix {
-                            value.times(w[j]).store(&mut out[j * pitch]);
-                        }
-                        continue;
                     }
                     let y = $butterfly(x, &pass.roots);
                     y[0].store(&mut out[0]);
@@ -416,27 +390,12 @@ fn to_part_inline<T: Real, M: Machine>(
             for n2 in part.n2s.clone() {
                 let input = &input[part.column(n2)..];
                 for q in 0..s {
-                    let (mut some, mut last) = (0, 0);
-                    for j in 0..$radix {
-                        if part.place(n2, q + s * j) < out.len() {
-                            (some, last) = (some + 1, j);
-                        }
-                    }
-                    if some == 0 {
+                    if !(0..$radix).any(|j| part.place(n2, q + s * j) < out.len()) {
                         continue;
                     }
                     let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for k in 0..$radix {
                         x[k] = Complexes::load(&input[(q + s * k) * pitch]);
-                    }
-                    if some == 1 {
-                        // One output alone is a plain sum.
-                        let mut y = x[0];
-                        for k in 1..$radix {
-                            y = y.add_times(x[k], pass.roots[last * k % $radix]);
-                        }
-                        y.store(&mut out[part.place(n2, q + s * last)]);
-                        continue;
                     }
                     let y = $butterfly(x, &pass.roots);
                     for j in 0..$radix {
