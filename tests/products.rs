@@ -71,6 +71,24 @@ fn actuators_get_minus_the_surface_and_the_clip_is_told() {
 }
 
 #[test]
+fn tables_of_a_fit_that_is_not_to_be_trusted_say_so() {
+    let folder = simulated(MAPS);
+    let at = folder.path();
+    std::fs::write(at.join("act.csv"), "x,y\n0.5,1\n").unwrap();
+    // Not enough polynomials for these maps.
+    let line = "oof-fit maps.fits --order 1 --actuators act.csv -o bad.gbt.csv";
+    assert_eq!(shell(line, at).status.code(), Some(1), "{line}");
+    for (file, header) in [("act.corrections.csv", "x,y,"), ("bad.gbt.csv", "k,n,l,")] {
+        let table = std::fs::read_to_string(at.join(file)).unwrap();
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("# suspect: "), "{table}");
+        assert!(lines[1].starts_with(header), "{table}");
+    }
+    let again = json("oof-fit maps.fits --order 3 --start bad.gbt.csv", at);
+    assert_eq!(again["status"], "converged");
+}
+
+#[test]
 fn tables_of_the_gbt_and_pyoof_are_written_and_start_a_fit() {
     let folder = simulated(MAPS);
     let at = folder.path();

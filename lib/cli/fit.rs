@@ -194,7 +194,9 @@ impl Outputs {
             Format::Json => write_json(result),
             Format::Csv => write_csv(result),
             Format::Fits => write_fits(result, maps, history),
-            Format::Zernikes(convention) => write_zernikes(result, convention),
+            Format::Zernikes(convention) => {
+                write_zernikes(result, convention).map(|table| warned(result, &table))
+            }
         }?;
         if let Some(plot) = &self.plot {
             plot.write(&fit_page(result, maps))?;
@@ -207,6 +209,12 @@ impl Outputs {
         }
         self.result.write(&bytes)
     }
+}
+
+/// A telescope's table, after a comment that says so where the fit did not converge: who takes it alone must see that.
+fn warned(result: &FitResult, table: &[u8]) -> Vec<u8> {
+    let warning = format!("# {}: {}\n", result.status, result.message);
+    [if result.status == "converged" { b"" } else { warning.as_bytes() }, table].concat()
 }
 
 /// Runs `oof-fit`. `history` is what the command line said, for the header of a FITS file.
@@ -223,12 +231,7 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
         outputs.write(&result, &maps, history)?;
         if let (Some(actuators), Some(to)) = (&actuators, &outputs.corrections) {
             let corrections = actuators.correct(&result.images.shape, args.clip)?;
-            // Who takes the table alone must see it.
-            let warning = match result.status.as_str() {
-                "converged" => String::new(),
-                status => format!("# {status}: {}\n", result.message),
-            };
-            to.write(&[warning.as_bytes(), &corrections.csv].concat())?;
+            to.write(&warned(&result, &corrections.csv))?;
             if corrections.clipped > 0 && !args.input.machine.quiet {
                 let text = format!(
                     "{} of {} corrections are clipped",

@@ -4,8 +4,7 @@
 //! The table is CSV with the columns `x` and `y`, metres on the dish, and any others, which are kept. It
 //! gets three more: `correction_um`, minus the surface error (see [`crate::fit::surface`]), half path in
 //! micrometres; `sigma_um`, its standard deviation, empty where there are no errors; and `clipped`, 1
-//! where the correction was held at the limit. (`oof-fit` puts a line `# STATUS: why` before it where the fit did not
-//! converge.)
+//! where the correction was held at the limit.
 
 use crate::error::{Error, Result};
 use crate::fit::surface::Surface;

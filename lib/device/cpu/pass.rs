@@ -358,17 +358,12 @@ fn from_part_inline<T: Real, M: Machine>(
                 let out = &mut out[part.column(n2)..];
                 for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
                     let out = &mut out[$radix * p * pitch..];
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for k in 0..$radix {
-                        if let Some(value) = input.get(part.place(n2, p + m * k)) {
-                            x[k] = Complexes::load(value);
-                        }
-                    }
-                    let y = $butterfly(x, &pass.roots);
-                    y[0].store(&mut out[0]);
-                    for j in 1..$radix {
-                        y[j].times(w[j - 1]).store(&mut out[j * pitch]);
-                    }
+                    butterfly!(pass, $radix, $butterfly,
+                        k => match input.get(part.place(n2, p + m * k)) {
+                            Some(value) => Complexes::load(value),
+                            None => Complexes::zero(),
+                        },
+                        (j, y) => twiddled!(y, w, j).store(&mut out[j * pitch]));
                 }
             }
         }};
@@ -393,16 +388,11 @@ fn to_part_inline<T: Real, M: Machine>(
                     if !(0..$radix).any(|j| part.place(n2, q + s * j) < out.len()) {
                         continue;
                     }
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for k in 0..$radix {
-                        x[k] = Complexes::load(&input[(q + s * k) * pitch]);
-                    }
-                    let y = $butterfly(x, &pass.roots);
-                    for j in 0..$radix {
-                        if let Some(out) = out.get_mut(part.place(n2, q + s * j)) {
-                            y[j].store(out);
-                        }
-                    }
+                    butterfly!(pass, $radix, $butterfly,
+                        k => Complexes::load(&input[(q + s * k) * pitch]),
+                        (j, y) => if let Some(out) = out.get_mut(part.place(n2, q + s * j)) {
+                            y.store(out);
+                        });
                 }
             }
         }};
