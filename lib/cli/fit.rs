@@ -211,10 +211,13 @@ impl Outputs {
     }
 }
 
-/// A telescope's table, after a comment that says so where the fit did not converge: who takes it alone must see that.
+/// A telescope's table, after a comment that says so where the fit did not converge: whoever takes it alone must see that.
 fn warned(result: &FitResult, table: &[u8]) -> Vec<u8> {
-    let warning = format!("# {}: {}\n", result.status, result.message);
-    [if result.status == "converged" { b"" } else { warning.as_bytes() }, table].concat()
+    let warning = match result.status.as_str() {
+        "converged" => String::new(),
+        status => format!("# {status}: {}\n", result.message),
+    };
+    [warning.as_bytes(), table].concat()
 }
 
 /// Runs `oof-fit`. `history` is what the command line said, for the header of a FITS file.

@@ -32,7 +32,7 @@ use std::ops::Range;
 pub struct Lanes<T> {
     outer: Steps<T>,
     inner: Steps<T>,
-    /// `w^(n2 k1)` in the order of the state's rows.
+    /// `w^(n2 k1)` in the order of the state's rows, with what a narrow first step leaves to them.
     twiddles: Vec<(T, T)>,
     used: Range<usize>,
     /// The first step in one go, where little of a line is used.
@@ -56,8 +56,9 @@ impl<T: Real> Lanes<T> {
         }
         for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
             let place = k1 * inner + lanes.places().of(n2);
-            let left = lanes.narrow.as_ref().map_or(0, |narrow| narrow.left(n2, k1));
-            lanes.twiddles[place] = root(n2 * k1 + left * inner, points);
+            let of_narrow = |narrow: &Narrow<T>| lanes.used.start + narrow.place(n2);
+            let n = lanes.narrow.as_ref().map_or(n2, of_narrow);
+            lanes.twiddles[place] = root(n * k1, points);
         }
         Some(lanes)
     }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn lines_of_every_kind_of_length_have_the_transform_of_the_plain_sum() {
-        let lengths = (1..=40).chain([45, 64, 77, 96, 128, 169, 250, 256, 512]);
+        let lengths = (1..=40).chain([45, 64, 75, 77, 96, 128, 169, 250, 256, 512, 576, 640, 1024]);
         for points in lengths.filter(|&n| radices(n).is_some()) {
             for used in [
                 0..points,

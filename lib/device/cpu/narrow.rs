@@ -20,8 +20,8 @@ pub struct Narrow<T> {
     radix: usize,
     apart: usize,
     inner: usize,
-    /// The first input in use: its `n1`, and its `n2`.
-    first: (usize, usize),
+    /// The `n2` of the first input in use.
+    start: usize,
     /// `w_outer^(i b)` as `[b][i]` for `0 < i < radix`.
     twiddles: Vec<(T, T)>,
     /// `w_radix^k`
@@ -41,27 +41,16 @@ impl<T: Real> Narrow<T> {
             radix,
             apart,
             inner,
-            first: (used.start / inner, used.start % inner),
+            start: used.start % inner,
             twiddles: (0..apart).flat_map(of_b).collect(),
             roots: (0..radix).map(|k| root(k, radix)).collect(),
         })
     }
 
-    /// The first `n1` that counts for `n2`.
+    /// Where the first input of `n2` stands among those in use.
     #[inline(always)]
-    fn low(&self, n2: usize) -> usize {
-        self.first.0 + usize::from(n2 < self.first.1)
-    }
-
-    /// Where it stands among the used inputs.
-    #[inline(always)]
-    fn place(&self, n2: usize) -> usize {
-        self.low(n2) * self.inner + n2 - (self.first.0 * self.inner + self.first.1)
-    }
-
-    /// What is left over of output `k1` of `n2`: the exponent of `w_outer`.
-    pub fn left(&self, n2: usize, k1: usize) -> usize {
-        self.low(n2) * k1
+    pub fn place(&self, n2: usize) -> usize {
+        usize::from(n2 < self.start) * self.inner + n2 - self.start
     }
 }
 
@@ -72,7 +61,7 @@ vectorised!(
     ) = forward_inline
 );
 vectorised!(
-    /// The adjoint, to as many of the used inputs as `out` has room for.
+    /// The adjoint, to the used inputs.
     pub fn adjoint(
         narrow: &Narrow<T>, state: &[Batch<T>], places: Places, pitch: usize, out: &mut [Batch<T>],
     ) = adjoint_inline

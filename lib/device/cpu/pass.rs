@@ -7,8 +7,8 @@
 //! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]` for `p < m` and `q < s`.
 //! (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
 //!
-//! Passes differ in where they read and write. The first of all leaves out what is known to be zero, and the
-//! last adjoint what nobody asks for.
+//! Passes differ in where they read and write, and, of two, in which multiplies by `w_n^(j p)`. The first of all
+//! leaves out what is known to be zero, and the last adjoint what nobody asks for.
 
 use super::Real;
 use super::butterfly::{any, butterflies_of, eight, four, root, two};
@@ -68,8 +68,8 @@ impl<T: Real> Steps<T> {
         })
     }
 
-    /// Has the second of two passes multiply by the factors between them, where the first multiplies its inputs by others
-    /// already: each then has as many multiplications as additions, which the processor does at the same time.
+    /// Has the second of two passes multiply by the factors between them, where the first multiplies its inputs by
+    /// others already: so each has about as many multiplications as additions, which are done at the same time.
     pub fn share_twiddles(&mut self) {
         if let [first, last] = &mut self.forward[..] {
             let (radix, points) = (last.radix, first.n);
@@ -192,7 +192,7 @@ macro_rules! butterfly {
 
 /// Number `j` with its twiddle factor, of which the first has none.
 macro_rules! twiddled {
-    ($y:ident, $w:ident, $j:ident) => {
+    ($y:expr, $w:ident, $j:ident) => {
         if $j == 0 { $y } else { $y.times($w[$j - 1]) }
     };
 }
@@ -214,7 +214,7 @@ fn across_inline<T: Real, M: Machine>(
                     let input = &input[(q + s * p) * from..];
                     let out = &mut out[(q + s * $radix * p) * to..];
                     if m == 1 {
-                        // The last pass has no twiddle factors.
+                        // The last pass has no twiddle factors of its own.
                         butterfly!(pass, $radix, $butterfly, k => Complexes::load(&input[skip * k]),
                             (j, y) => y.store(&mut out[span * j]));
                     } else {
@@ -335,7 +335,7 @@ fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
             }
             for (q, w) in (0..s).zip(pass.before.chunks_exact($radix - 1)) {
                 butterfly!(pass, $radix, $butterfly,
-                    k => { let x = Complexes::load(&rows[k][q]); twiddled!(x, w, k) },
+                    k => twiddled!(Complexes::load(&rows[k][q]), w, k),
                     (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q]));
             }
         }};

@@ -48,7 +48,7 @@ const FACTORS: usize = 16;
 #[inline(always)]
 fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     let each = |values: &[T]| values.iter().map(|x| x.wide().ln_1p()).sum::<f64>();
-    let fits = |product: &[f64; WIDE]| product.iter().all(|&x| x < f64::INFINITY);
+    let fits = |product: &[f64; WIDE]| product.iter().all(|x| x.is_finite());
     let (mut lanes, mut least) = ([0.0; WIDE], [0.0; WIDE]);
     let (whole, rest) = values.split_at(values.len() / WIDE * WIDE);
     let mut others = each(rest);
@@ -79,8 +79,8 @@ fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     };
 }
 
-/// The product of `1 + x` less 1, in lanes, and the smallest numbers. (What a number that is no number compares as does
-/// not matter: it makes the product one too.)
+/// The product of `1 + x` less 1, in lanes; `least` becomes the smallest number of each so far, or 0. (What a number
+/// that is no number compares as does not matter: it makes the product one too.)
 #[inline(always)]
 fn product<T: Real, M: Machine>(values: &[T], least: &mut [f64; WIDE]) -> [f64; WIDE] {
     let (mut product, mut smallest) = ([0.0; WIDE], *least);
@@ -243,9 +243,10 @@ mod tests {
 
     #[test]
     fn the_logarithm_of_a_product_is_the_sum_of_the_logarithms() {
-        // Numbers of all sizes, a tenth of them large: too large for two products to share a logarithm, as large as a
-        // product can bear, one too large for any, and some that change its sign.
-        let cases = [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e3), (1e12, 1e18), (1e3, 1e40)];
+        // Numbers of all sizes, a tenth of them large: so large that 32 have no product, one with which 16 have none,
+        // one that is no number, and some that change its sign.
+        let cases =
+            [(1.0, 1.0), (1e-14, 1.0), (1e3, 1e3), (1e12, 1e18), (1e3, 1e300), (1.0, f64::NAN)];
         for (scale, spike) in
             cases.into_iter().chain([(1.0, -0.9), (1.0, -2.0), (1.0, -0.009), (1.0, -0.49)])
         {
