@@ -211,12 +211,14 @@ impl Outputs {
     }
 }
 
-/// A telescope's table, after a comment that says so where the fit did not converge: whoever takes it alone must see that.
+/// What is wrong with a fit that did not converge.
+fn trouble(result: &FitResult) -> Option<String> {
+    (result.status != "converged").then(|| format!("{}: {}", result.status, result.message))
+}
+
+/// A telescope's table, after a comment that tells of trouble: whoever takes it alone must see that.
 fn warned(result: &FitResult, table: &[u8]) -> Vec<u8> {
-    let warning = match result.status.as_str() {
-        "converged" => String::new(),
-        status => format!("# {status}: {}\n", result.message),
-    };
+    let warning = trouble(result).map_or(String::new(), |why| format!("# {why}\n"));
     [warning.as_bytes(), table].concat()
 }
 
@@ -257,10 +259,7 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
             let flag = |flag: &Flag| say("oof-fit", &format!("{}: {}", flag.name, flag.reason));
             result.flags.iter().for_each(flag);
         }
-        match result.status.as_str() {
-            "converged" => Ok(()),
-            status => Err(Error::failed(format!("{status}: {}", result.message))),
-        }
+        trouble(&result).map_or(Ok(()), |why| Err(Error::failed(why)))
     })
 }
 
