@@ -15,8 +15,8 @@ use std::cell::Cell;
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Blocks of so many bytes come from the kernel. One that is smaller has no huge page of its own.
-const LARGE: usize = HUGE;
+/// Blocks of so many bytes come from the kernel. Smaller ones would waste more than half of a huge page.
+const LARGE: usize = HUGE / 2;
 
 /// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.
 pub struct HugePages;
@@ -26,7 +26,7 @@ pub struct HugePages;
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match is_large(layout) {
-            true => large::map(layout.size()),
+            true => large::block(layout.size(), false),
             // SAFETY: by the caller's promise.
             false => noticed(unsafe { System.alloc(layout) }),
         }
@@ -34,8 +34,7 @@ unsafe impl GlobalAlloc for HugePages {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match is_large(layout) {
-            // The kernel's memory is zero.
-            true => large::map(layout.size()),
+            true => large::block(layout.size(), true),
             // SAFETY: as above.
             false => noticed(unsafe { System.alloc_zeroed(layout) }),
         }
@@ -71,7 +70,7 @@ unsafe impl GlobalAlloc for HugePages {
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         match is_large(layout) {
             // SAFETY: a block of this size is a mapping of it.
-            true => unsafe { large::unmap(start, layout.size()) },
+            true => unsafe { large::give_back(start, layout.size()) },
             // SAFETY: as above.
             false => unsafe { System.dealloc(start, layout) },
         }
@@ -83,12 +82,107 @@ fn is_large(layout: Layout) -> bool {
 }
 
 /// Blocks that are mappings.
-#[cfg(target_os = "linux")]
+///
+/// Those that are given back are kept for whoever asks next, for what is touched for the first time the kernel has to
+/// find and to clear, and on a virtual machine its host too: two megabytes take 0.2 ms when that has little to do, and
+/// twenty times as long when it has much. There are never more than leave the process below what it has had in
+/// use at once.
 mod large {
     use super::HUGE;
     use std::ptr::null_mut;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    /// New zeros at the border of a huge page; null where there is no memory.
+    /// Pages are no larger, on any machine.
+    const PAGE: usize = 64 << 10;
+
+    /// The most blocks that are kept.
+    const PLACES: usize = 32;
+
+    /// Memory in large blocks, bytes of whole pages.
+    pub struct Account {
+        pub in_use: usize,
+        /// The most that ever was.
+        most: usize,
+        /// What is kept: where it begins, and how long it is; nothing where that is 0.
+        kept: [(usize, usize); PLACES],
+    }
+
+    static ACCOUNT: Mutex<Account> = Mutex::new(Account::NEW);
+
+    /// (Whoever has it allocates nothing and does not panic.)
+    fn account() -> MutexGuard<'static, Account> {
+        ACCOUNT.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    impl Account {
+        pub const NEW: Account = Account { in_use: 0, most: 0, kept: [(0, 0); PLACES] };
+
+        /// Counts `size` bytes more, and gives kept ones back to the kernel that would then be too many.
+        pub fn use_more(&mut self, size: usize) {
+            self.in_use += size;
+            self.most = self.most.max(self.in_use);
+            loop {
+                let kept: usize = self.kept.iter().map(|block| block.1).sum();
+                let excess = (self.in_use + kept).saturating_sub(self.most);
+                // The smallest that is enough, or else the largest.
+                let order =
+                    |block: &&mut (usize, usize)| (block.1 < excess, block.1.abs_diff(excess));
+                match self.kept.iter_mut().filter(|block| block.1 > 0).min_by_key(order) {
+                    Some(block) if excess > 0 => unmap(std::mem::take(block)),
+                    _ => break,
+                }
+            }
+        }
+
+        /// A kept block of `size` bytes, cut off the smallest that is as long.
+        pub fn take(&mut self, size: usize) -> Option<usize> {
+            let long = self.kept.iter_mut().filter(|block| block.1 >= size);
+            let (start, len) = std::mem::take(long.min_by_key(|block| block.1)?);
+            self.keep(start + size, len - size);
+            Some(start)
+        }
+
+        /// Keeps what is left of a block from the border of a huge page on, if there is a place for it.
+        pub fn keep(&mut self, start: usize, len: usize) {
+            let before = len.min(start.next_multiple_of(HUGE) - start);
+            unmap((start, before));
+            let block = (start + before, len - before);
+            match self.kept.iter_mut().find(|place| place.1 == 0) {
+                Some(place) => *place = block,
+                None => unmap(block),
+            }
+        }
+    }
+
+    /// A block at the border of a huge page, of zeros where they are asked for; null where there is no memory.
+    pub fn block(size: usize, zeros: bool) -> *mut u8 {
+        let whole = whole(size);
+        let mut account = account();
+        if let Some(start) = account.take(whole) {
+            account.use_more(whole);
+            drop(account);
+            let start: *mut u8 = std::ptr::with_exposed_provenance_mut(start);
+            if zeros {
+                // SAFETY: of a mapping of this size that nobody else knows of any more.
+                unsafe { start.write_bytes(0, size) };
+            }
+            return start;
+        }
+        account.use_more(whole);
+        let start = map(whole);
+        if start.is_null() {
+            account.in_use -= whole;
+        }
+        start
+    }
+
+    /// A size in whole pages, and in whole huge ones where that wastes no more than half of one.
+    fn whole(size: usize) -> usize {
+        let huge = size.next_multiple_of(HUGE);
+        if huge - size <= HUGE / 2 { huge } else { size.next_multiple_of(PAGE) }
+    }
+
+    /// New zeros, whole pages, at the border of a huge one; null where there is no memory.
     pub fn map(size: usize) -> *mut u8 {
         let Some(more) = size.checked_add(HUGE) else { return null_mut() };
         let (access, kind) =
@@ -101,64 +195,44 @@ mod large {
         let all: *mut u8 = all.cast();
         let before = all.align_offset(HUGE);
         let start = all.wrapping_add(before);
-        // SAFETY: nobody knows of these parts of the mapping yet: what is before the border, and what is left
-        // after the block. (`munmap` takes whole pages; the page in which the block ends stays.)
+        // What is before the border, and what is left after the block.
+        let at = start.expose_provenance();
+        unmap((at - before, before));
+        unmap((at + size, more - before - size));
+        // SAFETY: advice changes no content. That the kernel has no huge pages does no harm.
+        #[cfg(target_os = "linux")]
         unsafe {
-            if before > 0 {
-                libc::munmap(all.cast(), before);
-            }
-            let end = page_end(size);
-            let after = (more - before).saturating_sub(end);
-            if after > 0 {
-                libc::munmap(start.wrapping_add(end).cast(), after);
-            }
-            // That the kernel has no huge pages does no harm.
-            libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE);
-        }
+            libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE)
+        };
         start
+    }
+
+    /// Gives whole pages of a mapping back to the kernel, of which nobody outside this module knows.
+    fn unmap((start, size): (usize, usize)) {
+        if size > 0 {
+            // SAFETY: this module maps them, and has each page once: for a block, or kept.
+            unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(start), size) };
+        }
     }
 
     /// Gives a block back.
     ///
     /// # Safety
-    /// It is one of [`map`], of this size, and nobody uses it.
-    pub unsafe fn unmap(start: *mut u8, size: usize) {
-        // SAFETY: by the caller's promise.
-        unsafe { libc::munmap(start.cast(), page_end(size)) };
+    /// It is one of [`block`], of this size, and nobody uses it.
+    pub unsafe fn give_back(start: *mut u8, size: usize) {
+        // SAFETY: by the caller's promise, of which nothing is left then.
+        unsafe { shorten(start, size, 0) };
     }
 
     /// Gives the end of a block back, beyond `size`.
     ///
     /// # Safety
-    /// It is one of [`map`], of the `old` size, which is not less, and nobody uses its end.
+    /// It is one of [`block`], of the `old` size, which is not less, and nobody uses its end.
     pub unsafe fn shorten(start: *mut u8, old: usize, size: usize) {
-        let (from, to) = (page_end(size), page_end(old));
-        if from < to {
-            // SAFETY: whole pages at the end of a mapping that is the caller's.
-            unsafe { libc::munmap(start.wrapping_add(from).cast(), to - from) };
-        }
-    }
-
-    /// A size up to the end of its last page.
-    fn page_end(size: usize) -> usize {
-        // SAFETY: asks for a number.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        size.next_multiple_of(page)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod large {
-    pub fn map(_: usize) -> *mut u8 {
-        unreachable!("no block is large here")
-    }
-
-    pub unsafe fn unmap(_: *mut u8, _: usize) {
-        unreachable!("no block is large here")
-    }
-
-    pub unsafe fn shorten(_: *mut u8, _: usize, _: usize) {
-        unreachable!("no block is large here")
+        let (from, to) = (whole(size), whole(old));
+        let mut account = account();
+        account.in_use -= to - from;
+        account.keep(start.expose_provenance() + from, to - from);
     }
 }
 
@@ -216,8 +290,9 @@ fn first_of_thread(start: *mut u8) {
 pub fn settle() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// What a heap has at first, and the program's grows by.
-        const HEAP: usize = 16 << 20;
+        /// What a heap has at first, and the program's grows by; those of threads, which would grow by single pages and
+        /// so never on huge ones, have all at once. (What is not touched takes no memory.)
+        const HEAP: usize = 64 << 20;
         // SAFETY: settings of the allocator, which say themselves when they are not understood; the advice is for
         // whole huge pages between the heap's old end and its new one, and changes no content.
         unsafe {
@@ -268,6 +343,29 @@ mod tests {
                 HugePages.dealloc(start, layout(size));
             }
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_kept_serves_the_next_and_is_no_more_than_there_once_was() {
+        let mut account = large::Account::NEW;
+        account.use_more(8 * HUGE);
+        let start = large::map(8 * HUGE).addr();
+        account.in_use -= 8 * HUGE;
+        account.keep(start, 8 * HUGE);
+        // The beginning of it; what is left begins on a huge page again.
+        let size = 2 * HUGE + HUGE / 4;
+        assert_eq!(account.take(size), Some(start));
+        account.use_more(size);
+        assert_eq!(account.take(6 * HUGE), None);
+        assert_eq!(account.take(HUGE), Some(start + 3 * HUGE));
+        account.use_more(HUGE);
+        // 3.75 in use and four kept are no more than the eight that once were; another half is.
+        account.use_more(HUGE / 2);
+        assert_eq!(account.take(4 * HUGE), Some(start + 4 * HUGE));
+        account.keep(start + 4 * HUGE, 4 * HUGE);
+        account.use_more(HUGE / 2);
+        assert_eq!(account.take(HUGE), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::lateral::Lateral;
 use crate::optics::telescope::Telescope;
+use rayon::prelude::*;
 
 /// One smaller version.
 pub struct Level {
@@ -64,10 +65,13 @@ pub fn levels(
         if count as f64 * ratio > above.samples() as f64 {
             continue;
         }
-        let cut: Option<Vec<BeamMap>> =
-            maps.maps.iter().map(|map| part(map, centre, half, thin)).collect();
-        let Some(mut cut) = cut else { continue };
-        cut.iter_mut().for_each(BeamMap::blank_spikes);
+        let one = |map| {
+            let mut cut = part(map, centre, half, thin)?;
+            cut.blank_spikes();
+            Some(cut)
+        };
+        let cut: Option<Vec<BeamMap>> = maps.maps.par_iter().map(one).collect();
+        let Some(cut) = cut else { continue };
         let mut level = Level::new(cut, maps, thin.share(), telescope, wavelength, options);
         level.tolerance = tolerance;
         levels.push(level);
@@ -209,9 +213,11 @@ fn centre(maps: &MapSet, beam: f64) -> (f64, f64) {
         let thin = Thin { stride: stride.max(fine), one_in: stride * stride };
         part(map, (0.0, 0.0), f64::INFINITY, thin)
     };
-    let places = maps.maps.iter().filter_map(rough);
-    let places = places.map(|map| centroid(&map));
-    let (u, v) = places.fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
+    let places = maps.maps.par_iter().filter_map(rough).map(|map| centroid(&map));
+    // Added in their order.
+    let places: Vec<(f64, f64, f64)> = places.collect();
+    let (u, v) =
+        places.iter().fold((0.0, 0.0), |sum, (_, u, v)| (sum.0 + u / count, sum.1 + v / count));
     if u.hypot(v) > near { (u, v) } else { (0.0, 0.0) }
 }
 

@@ -7,6 +7,7 @@
 use crate::device::Fourier;
 use crate::device::fourier::{Axis, GROUP, split};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// The order of a transform's outputs.
 pub enum Arrangement {
@@ -96,9 +97,10 @@ impl Raster {
         each: impl Fn(f64) -> T + Sync,
     ) -> Vec<T> {
         let (width, height) = (self.columns.len(), self.rows.len());
-        let mut out = vec![T::default(); width * height];
+        // (Zeros would be written for nothing, by one thread.)
+        let mut out = Box::new_uninit_slice(width * height);
         // The part of every group that some rows fill.
-        let mut parts: Vec<Vec<&mut [T]>> = Vec::new();
+        let mut parts: Vec<Vec<&mut [MaybeUninit<T>]>> = Vec::new();
         parts.resize_with(height.div_ceil(ROWS_AT_ONCE), Vec::new);
         for (group, columns) in
             out.chunks_mut((GROUP * height).max(1)).zip(self.columns.chunks(GROUP))
@@ -106,7 +108,7 @@ impl Raster {
             let of_rows = group.chunks_mut(ROWS_AT_ONCE * columns.len());
             parts.iter_mut().zip(of_rows).for_each(|(part, of_rows)| part.push(of_rows));
         }
-        let one = |(mut part, rows): (Vec<&mut [T]>, &[u32])| {
+        let one = |(mut part, rows): (Vec<&mut [MaybeUninit<T>]>, &[u32])| {
             let mut near = vec![T::default(); rows.len() * self.pitch()];
             for (near, &row) in near.chunks_exact_mut(self.pitch()).zip(rows) {
                 let line = &values[row as usize * width..][..width];
@@ -116,26 +118,30 @@ impl Raster {
                 let lines = part[group].chunks_exact_mut(columns.len());
                 for (out, near) in lines.zip(near.chunks_exact(self.pitch())) {
                     for (out, &column) in out.iter_mut().zip(columns) {
-                        *out = near[column as usize];
+                        out.write(near[column as usize]);
                     }
                 }
             }
         };
         parts.into_par_iter().zip(self.rows.par_chunks(ROWS_AT_ONCE)).for_each(one);
-        out
+        // SAFETY: the parts are all of `out`, by groups of columns and by rows, and of each part every row has been
+        // written in every group, and every column of it.
+        unsafe { out.assume_init() }.into_vec()
     }
 
     fn restore(&self, values: &[f64]) -> Vec<f64> {
         let (width, height) = (self.columns.len(), self.rows.len());
-        let mut out = vec![0.0; values.len()];
-        let mut lines: Vec<Option<&mut [f64]>> = out.chunks_mut(width.max(1)).map(Some).collect();
+        assert_eq!(values.len(), width * height, "a number for every sample");
+        let mut out = Box::new_uninit_slice(width * height);
+        let mut lines: Vec<Option<&mut [MaybeUninit<f64>]>> =
+            out.chunks_mut(width.max(1)).map(Some).collect();
         let mut in_order =
             self.rows.iter().map(|&row| lines[row as usize].take().expect("one place"));
-        let mut parts: Vec<(usize, Vec<&mut [f64]>)> = Vec::new();
+        let mut parts: Vec<(usize, Vec<&mut [MaybeUninit<f64>]>)> = Vec::new();
         for first in (0..height).step_by(ROWS_AT_ONCE) {
             parts.push((first, in_order.by_ref().take(ROWS_AT_ONCE).collect()));
         }
-        let one = |(first, lines): (usize, Vec<&mut [f64]>)| {
+        let one = |(first, lines): (usize, Vec<&mut [MaybeUninit<f64>]>)| {
             let mut near = vec![0.0; lines.len() * self.pitch()];
             for (group, columns) in self.groups() {
                 let at = group * GROUP * height + first * columns.len();
@@ -148,11 +154,13 @@ impl Raster {
                 }
             }
             for (line, near) in lines.into_iter().zip(near.chunks_exact(self.pitch())) {
-                line.copy_from_slice(&near[..width]);
+                line.iter_mut().zip(near).for_each(|(out, &value)| _ = out.write(value));
             }
         };
         parts.into_par_iter().for_each(one);
-        out
+        // SAFETY: there are as many rows as lines, no two of the same line or `take` would have found none, and each
+        // has been written over its width.
+        unsafe { out.assume_init() }.into_vec()
     }
 }
 

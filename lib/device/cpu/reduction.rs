@@ -103,10 +103,15 @@ const LANES: usize = 8;
 fn along_run_inline<T: Real, M: Machine>(rows: &[f64], coefficients: &[f64], out: &mut [T]) {
     for (row, out) in rows.chunks_exact(coefficients.len()).zip(out) {
         let mut lanes = [0.0; LANES];
-        for (row, coefficients) in row.chunks(LANES).zip(coefficients.chunks(LANES)) {
-            for ((lane, &w), &c) in lanes.iter_mut().zip(row).zip(coefficients) {
-                *lane = M::mul_add(w, c, *lane);
+        let ((row, rest), (coefficients, others)) =
+            (row.as_chunks::<LANES>(), coefficients.as_chunks::<LANES>());
+        for (row, coefficients) in row.iter().zip(coefficients) {
+            for l in 0..LANES {
+                lanes[l] = M::mul_add(row[l], coefficients[l], lanes[l]);
             }
+        }
+        for ((lane, &w), &c) in lanes.iter_mut().zip(rest).zip(others) {
+            *lane = M::mul_add(w, c, *lane);
         }
         *out = T::of(lanes.iter().sum());
     }
