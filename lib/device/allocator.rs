@@ -134,10 +134,10 @@ mod large {
             }
         }
 
-        /// A kept block of `size` bytes, cut off the smallest that is as long.
+        /// A kept block of `size` bytes, cut off the smallest that is as long. (Who needs a far longer one comes again.)
         pub fn take(&mut self, size: usize) -> Option<usize> {
-            let long = self.kept.iter_mut().filter(|block| block.1 >= size);
-            let (start, len) = std::mem::take(long.min_by_key(|block| block.1)?);
+            let fit = self.kept.iter_mut().filter(|block| (size..=2 * size).contains(&block.1));
+            let (start, len) = std::mem::take(fit.min_by_key(|block| block.1)?);
             self.keep(start + size, len - size);
             Some(start)
         }
@@ -353,19 +353,17 @@ mod tests {
         let start = large::map(8 * HUGE).addr();
         account.in_use -= 8 * HUGE;
         account.keep(start, 8 * HUGE);
-        // The beginning of it; what is left begins on a huge page again.
-        let size = 2 * HUGE + HUGE / 4;
+        // Not for one far shorter or longer. What is left of it begins on a huge page again.
+        assert_eq!((account.take(3 * HUGE), account.take(9 * HUGE)), (None, None));
+        let size = 5 * HUGE + HUGE / 4;
         assert_eq!(account.take(size), Some(start));
         account.use_more(size);
-        assert_eq!(account.take(6 * HUGE), None);
-        assert_eq!(account.take(HUGE), Some(start + 3 * HUGE));
-        account.use_more(HUGE);
-        // 3.75 in use and four kept are no more than the eight that once were; another half is.
+        // 5.75 in use and two kept are no more than the eight that once were; another half is.
         account.use_more(HUGE / 2);
-        assert_eq!(account.take(4 * HUGE), Some(start + 4 * HUGE));
-        account.keep(start + 4 * HUGE, 4 * HUGE);
+        assert_eq!(account.take(2 * HUGE), Some(start + 6 * HUGE));
+        account.keep(start + 6 * HUGE, 2 * HUGE);
         account.use_more(HUGE / 2);
-        assert_eq!(account.take(HUGE), None);
+        assert_eq!(account.take(2 * HUGE), None);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Weighed {
         let lit = problem.telescope.illumination;
         let illumination = &at[count..count + lit.parameters().len()];
         let mut amplitude: Vec<f64> =
-            points.iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
+            points.par_iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
         amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
         weigh(&mut amplitude, &points, &at[problem.model.of_amplitude()]);
         let coefficients = without_tilt(&at[..count]);
