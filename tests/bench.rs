@@ -41,7 +41,9 @@ fn every_row_has_its_times_and_the_solution_is_judged_by_the_best() {
         let same = found.iter().filter(|r| r["case"] == row["case"]);
         let reached = same.map(|r| number(r, "negative_log_likelihood"));
         let best = reached.fold(f64::INFINITY, f64::min);
-        for column in ["seconds_forward", "seconds_gradient", "seconds_solution"] {
+        for column in
+            ["seconds_forward", "seconds_gradient", "seconds_solution", "seconds_first_solution"]
+        {
             let seconds = number(row, column);
             assert!(seconds > 0.0 && seconds < 60.0, "{column}: {seconds}");
         }

@@ -171,6 +171,7 @@ impl Report {
             seconds_forward: self.seconds_forward.get(repeat - 1).copied(),
             seconds_gradient: self.seconds_gradient.get(repeat - 1).copied(),
             solution: reckoned.or(fitted),
+            seconds_first_solution: None,
             peak_rss_bytes: self.peak_rss_bytes,
             note: note.trim_end_matches("; ").to_string(),
         }

@@ -14,6 +14,8 @@ pub const NEAR: f64 = 0.01;
 /// At least so many calls are timed, and at least for so long.
 const CALLS: usize = 5;
 const SECONDS: f64 = 0.2;
+/// A fit that took as many seconds is not done again.
+const LONG: f64 = 10.0;
 
 /// Times, as one process found them. They travel from it as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Measurement {
     pub seconds_forward: Option<f64>,
     pub seconds_gradient: Option<f64>,
     pub solution: Option<Solution>,
+    /// Until the first fit of the process was near its end.
+    pub seconds_first_solution: Option<f64>,
     pub peak_rss_bytes: Option<u64>,
     pub note: String,
 }
@@ -85,7 +89,14 @@ pub fn measure(
     (measurement.seconds_forward, measurement.seconds_gradient) = (Some(forward), Some(gradient));
     let mut result = None;
     if let Some(limit) = limit {
-        let (solution, fitted) = solve(&loaded, &options, limit)?;
+        // The first fit of a process also pays for bringing in its code and its memory. Baselines do all their repeats
+        // in one process, so that most of theirs are later ones; so is the one that counts here.
+        let (mut solution, mut fitted) = solve(&loaded, &options, limit)?;
+        measurement.seconds_first_solution = solution.approach().first().map(|point| point.0);
+        if solution.seconds.is_some_and(|seconds| seconds < LONG) {
+            drop(fitted);
+            (solution, fitted) = solve(&loaded, &options, limit)?;
+        }
         measurement.note = match &fitted {
             None => "time limit".into(),
             Some(fitted) if fitted.status != "converged" => fitted.status.clone(),
@@ -213,6 +224,7 @@ mod tests {
         let reached = |precision| {
             let found = measure(&case, precision, Backend::Cpu, Some(600.0)).unwrap();
             assert!(found.seconds_forward > Some(0.0) && found.seconds_gradient > Some(0.0));
+            assert!(found.seconds_first_solution > Some(0.0));
             found.solution.unwrap()
         };
         let (double, single) = (reached(Precision::F64), reached(Precision::F32));

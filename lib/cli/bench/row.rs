@@ -9,7 +9,7 @@ use super::table::Key;
 use serde::{Deserialize, Serialize};
 
 /// The first line.
-pub const HEADER: &str = "implementation,backend,precision,threads,case,grid,order,parameters,repeat,seconds_forward,seconds_gradient,seconds_solution,evaluations,evaluations_coarse,negative_log_likelihood,best_negative_log_likelihood,approach,peak_rss_bytes,note,seed,machine,version,commit\n";
+pub const HEADER: &str = "implementation,backend,precision,threads,case,grid,order,parameters,repeat,seconds_forward,seconds_gradient,seconds_solution,seconds_first_solution,evaluations,evaluations_coarse,negative_log_likelihood,best_negative_log_likelihood,approach,peak_rss_bytes,note,seed,machine,version,commit\n";
 
 /// A measurement with all that it is a measurement of. What was not measured is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Row {
     pub seconds_forward: Option<f64>,
     pub seconds_gradient: Option<f64>,
     pub seconds_solution: Option<f64>,
+    /// Of oof only, judged by its own end.
+    pub seconds_first_solution: Option<f64>,
     pub evaluations: Option<u64>,
     pub evaluations_coarse: Option<u64>,
     pub negative_log_likelihood: Option<f64>,
@@ -47,6 +49,7 @@ impl Row {
             seconds_forward: found.seconds_forward,
             seconds_gradient: found.seconds_gradient,
             seconds_solution: solution.and_then(|s| s.extrapolated),
+            seconds_first_solution: found.seconds_first_solution,
             evaluations: solution.and_then(|s| s.evaluations),
             evaluations_coarse: solution.and_then(|s| s.evaluations_coarse),
             negative_log_likelihood: solution.and_then(|s| s.reached()),
