@@ -36,9 +36,10 @@ use work::Work;
 /// for value and gradient, and from maps in memory to the solution; evaluations, likelihood and peak
 /// memory. All coefficients are random, 0.3 rad each. A solution is found when the log-likelihood is
 /// within 0.01 of the best that any implementation found for the same case. Each measurement has its
-/// own process, in which evaluations are timed first, then a fit, and then the one that counts: other
-/// packages repeat theirs in one process. Writes CSV, a row a measurement, each appended when it is there;
-/// the rows of one case, grid and order are judged once more when all of them are there.
+/// own process, in which evaluations are timed first, then a fit, and then, unless that took ten
+/// seconds, the one that counts: other packages repeat theirs in one process. Writes CSV, a row a
+/// measurement, each appended when it is there; the rows of one case, grid and order are judged once more
+/// when all of them are there.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "oof-bench", version, after_help = example::help("oof-bench"))]
 pub struct BenchArgs {

@@ -2,7 +2,7 @@
 //!
 //! The kernel hands memory out, and clears it, page by page at the first touch. By pages of four kilobytes that
 //! takes 1.3 microseconds each on a virtual machine, a third of the time of a fit of 128 pixels; by huge ones of
-//! two megabytes a tenth of it. So large blocks come straight from the kernel, at the borders of huge pages, and
+//! two megabytes a tenth of it. So large blocks have huge pages of their own, which the next may have after them, and
 //! the heaps, where the others lie, are on huge pages too: that of the program ([`settle`]), and those that threads
 //! have for themselves, as two that record and plan at the same time would each take twice as long with one.
 //!
@@ -21,7 +21,7 @@ const LARGE: usize = HUGE / 2;
 /// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.
 pub struct HugePages;
 
-// SAFETY: blocks below `LARGE` are the system allocator's, the others a mapping each, and which it is the size
+// SAFETY: blocks below `LARGE` are the system allocator's, the others those of `large`, and which it is the size
 // tells, that of the layout a block was given out with.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -46,8 +46,8 @@ unsafe impl GlobalAlloc for HugePages {
         match (is_large(layout), is_large(wanted)) {
             // SAFETY: as above.
             (false, false) => return unsafe { System.realloc(start, layout, size) },
-            (true, true) if size <= layout.size() => {
-                // SAFETY: a block of this size is a mapping of it.
+            (true, true) if large::whole(size) <= large::whole(layout.size()) => {
+                // SAFETY: a block of this size is one of `large`.
                 unsafe { large::shorten(start, layout.size(), size) };
                 return start;
             }
@@ -69,7 +69,7 @@ unsafe impl GlobalAlloc for HugePages {
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         match is_large(layout) {
-            // SAFETY: a block of this size is a mapping of it.
+            // SAFETY: a block of this size is one of `large`.
             true => unsafe { large::give_back(start, layout.size()) },
             // SAFETY: as above.
             false => unsafe { System.dealloc(start, layout) },
@@ -81,28 +81,28 @@ fn is_large(layout: Layout) -> bool {
     cfg!(target_os = "linux") && layout.size() >= LARGE && layout.align() <= HUGE
 }
 
-/// Blocks that are mappings.
+/// Blocks of memory that the kernel has mapped.
 ///
 /// Those that are given back are kept for whoever asks next, for what is touched for the first time the kernel has to
-/// find and to clear, and on a virtual machine its host too: two megabytes take 0.2 ms when that has little to do, and
-/// twenty times as long when it has much. There are never more than leave the process below what it has had in
-/// use at once.
+/// find and to clear, and the host of a virtual machine too: two megabytes take 0.2 ms when the host has little to do,
+/// and twenty times as long when it has much. Large blocks in use and kept are never more than were once in use.
 mod large {
     use super::HUGE;
+    use std::mem::{replace, take};
     use std::ptr::null_mut;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    /// Pages are no larger, on any machine.
+    /// Pages are no larger on the machines that this is for.
     const PAGE: usize = 64 << 10;
 
     /// The most blocks that are kept.
     const PLACES: usize = 32;
 
-    /// Memory in large blocks, bytes of whole pages.
+    /// Large blocks, bytes of whole pages.
     pub struct Account {
         pub in_use: usize,
         /// The most that ever was.
-        most: usize,
+        pub most: usize,
         /// What is kept: where it begins, and how long it is; nothing where that is 0.
         kept: [(usize, usize); PLACES],
     }
@@ -117,45 +117,72 @@ mod large {
     impl Account {
         pub const NEW: Account = Account { in_use: 0, most: 0, kept: [(0, 0); PLACES] };
 
-        /// Counts `size` bytes more, and gives kept ones back to the kernel that would then be too many.
+        /// Counts `size` bytes more, and gives so many of the kept ones back to the kernel as are then too many.
         pub fn use_more(&mut self, size: usize) {
             self.in_use += size;
             self.most = self.most.max(self.in_use);
             loop {
                 let kept: usize = self.kept.iter().map(|block| block.1).sum();
-                let excess = (self.in_use + kept).saturating_sub(self.most);
-                // The smallest that is enough, or else the largest.
+                let excess = (self.in_use + kept).saturating_sub(self.most).next_multiple_of(HUGE);
+                // From the end of the smallest that is long enough, or else all of the longest.
                 let order =
                     |block: &&mut (usize, usize)| (block.1 < excess, block.1.abs_diff(excess));
                 match self.kept.iter_mut().filter(|block| block.1 > 0).min_by_key(order) {
-                    Some(block) if excess > 0 => unmap(std::mem::take(block)),
+                    Some(block) if excess > 0 => {
+                        let left = block.1.saturating_sub(excess);
+                        let left = if left < HUGE { 0 } else { left };
+                        // SAFETY: it is kept, so nobody has it, and from here on it is not.
+                        unsafe { unmap((block.0 + left, block.1 - left)) };
+                        *block = if left > 0 { (block.0, left) } else { (0, 0) };
+                    }
                     _ => break,
                 }
             }
         }
 
-        /// A kept block of `size` bytes, cut off the smallest that is as long. (Who needs a far longer one comes again.)
+        /// A kept block of `size` bytes, cut off the smallest that is as long; not off one that is more than twice as
+        /// long, which will be asked for again.
         pub fn take(&mut self, size: usize) -> Option<usize> {
-            let fit = self.kept.iter_mut().filter(|block| (size..=2 * size).contains(&block.1));
-            let (start, len) = std::mem::take(fit.min_by_key(|block| block.1)?);
-            self.keep(start + size, len - size);
+            let fits = |block: &&mut (usize, usize)| block.1 >= size && block.1 / 2 <= size;
+            let block = self.kept.iter_mut().filter(fits).min_by_key(|block| block.1)?;
+            let (start, len) = take(block);
+            // SAFETY: it was kept, and what is handed out ends where this begins.
+            unsafe { self.keep(start + size, len - size) };
             Some(start)
         }
 
-        /// Keeps what is left of a block from the border of a huge page on, if there is a place for it.
-        pub fn keep(&mut self, start: usize, len: usize) {
+        /// Keeps what is left of a block from the border of a huge page on, if it is a huge page at least, and if not
+        /// all places are taken by longer ones.
+        ///
+        /// # Safety
+        /// They are whole pages that [`map`] has mapped and nobody uses.
+        pub unsafe fn keep(&mut self, start: usize, len: usize) {
             let before = len.min(start.next_multiple_of(HUGE) - start);
-            unmap((start, before));
             let block = (start + before, len - before);
-            match self.kept.iter_mut().find(|place| place.1 == 0) {
-                Some(place) => *place = block,
-                None => unmap(block),
+            let shortest = self.kept.iter_mut().min_by_key(|block| block.1);
+            let gone = match shortest {
+                Some(place) if block.1 >= HUGE.max(place.1) => replace(place, block),
+                _ => block,
+            };
+            // SAFETY: by the caller's promise, or of a block that was kept and is no longer.
+            unsafe {
+                unmap((start, before));
+                unmap(gone);
             }
+        }
+
+        /// Gives all that is kept back to the kernel.
+        fn let_go(&mut self) {
+            // SAFETY: nobody has a block that is kept.
+            self.kept.iter_mut().for_each(|block| unsafe { unmap(take(block)) });
         }
     }
 
     /// A block at the border of a huge page, of zeros where they are asked for; null where there is no memory.
     pub fn block(size: usize, zeros: bool) -> *mut u8 {
+        if size > isize::MAX as usize - HUGE {
+            return null_mut();
+        }
         let whole = whole(size);
         let mut account = account();
         if let Some(start) = account.take(whole) {
@@ -163,21 +190,27 @@ mod large {
             drop(account);
             let start: *mut u8 = std::ptr::with_exposed_provenance_mut(start);
             if zeros {
-                // SAFETY: of a mapping of this size that nobody else knows of any more.
+                // SAFETY: a block of this size that was kept, and that nobody else knows of any more.
                 unsafe { start.write_bytes(0, size) };
             }
             return start;
         }
+        let most = account.most;
         account.use_more(whole);
-        let start = map(whole);
+        let mut start = map(whole);
+        if start.is_null() {
+            account.let_go();
+            start = map(whole);
+        }
         if start.is_null() {
             account.in_use -= whole;
+            account.most = most;
         }
         start
     }
 
     /// A size in whole pages, and in whole huge ones where that wastes no more than half of one.
-    fn whole(size: usize) -> usize {
+    pub fn whole(size: usize) -> usize {
         let huge = size.next_multiple_of(HUGE);
         if huge - size <= HUGE / 2 { huge } else { size.next_multiple_of(PAGE) }
     }
@@ -195,22 +228,25 @@ mod large {
         let all: *mut u8 = all.cast();
         let before = all.align_offset(HUGE);
         let start = all.wrapping_add(before);
-        // What is before the border, and what is left after the block.
         let at = start.expose_provenance();
-        unmap((at - before, before));
-        unmap((at + size, more - before - size));
-        // SAFETY: advice changes no content. That the kernel has no huge pages does no harm.
-        #[cfg(target_os = "linux")]
+        // SAFETY: what is before the border, and what is left after the block, nobody knows of. Advice changes no
+        // content, and that the kernel has no huge pages does no harm.
         unsafe {
-            libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE)
-        };
+            unmap((at - before, before));
+            unmap((at + size, more - before - size));
+            #[cfg(target_os = "linux")]
+            libc::madvise(start.cast(), size / HUGE * HUGE, libc::MADV_HUGEPAGE);
+        }
         start
     }
 
-    /// Gives whole pages of a mapping back to the kernel, of which nobody outside this module knows.
-    fn unmap((start, size): (usize, usize)) {
+    /// Gives whole pages back to the kernel.
+    ///
+    /// # Safety
+    /// They are of [`map`], and nobody uses or keeps them.
+    unsafe fn unmap((start, size): (usize, usize)) {
         if size > 0 {
-            // SAFETY: this module maps them, and has each page once: for a block, or kept.
+            // SAFETY: by the caller's promise.
             unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(start), size) };
         }
     }
@@ -227,12 +263,13 @@ mod large {
     /// Gives the end of a block back, beyond `size`.
     ///
     /// # Safety
-    /// It is one of [`block`], of the `old` size, which is not less, and nobody uses its end.
+    /// It is one of [`block`], of the `old` size, the new one takes no more pages, and nobody uses what is beyond.
     pub unsafe fn shorten(start: *mut u8, old: usize, size: usize) {
         let (from, to) = (whole(size), whole(old));
         let mut account = account();
         account.in_use -= to - from;
-        account.keep(start.expose_provenance() + from, to - from);
+        // SAFETY: whole pages of a block, by the caller's promise.
+        unsafe { account.keep(start.expose_provenance() + from, to - from) };
     }
 }
 
@@ -352,18 +389,23 @@ mod tests {
         account.use_more(8 * HUGE);
         let start = large::map(8 * HUGE).addr();
         account.in_use -= 8 * HUGE;
-        account.keep(start, 8 * HUGE);
+        // SAFETY: here and below, what nobody uses of a new block.
+        unsafe { account.keep(start, 8 * HUGE) };
         // Not for one far shorter or longer. What is left of it begins on a huge page again.
         assert_eq!((account.take(3 * HUGE), account.take(9 * HUGE)), (None, None));
         let size = 5 * HUGE + HUGE / 4;
         assert_eq!(account.take(size), Some(start));
         account.use_more(size);
-        // 5.75 in use and two kept are no more than the eight that once were; another half is.
+        // 5.75 in use and two kept are no more than the eight that once were; another half is, and one goes.
         account.use_more(HUGE / 2);
         assert_eq!(account.take(2 * HUGE), Some(start + 6 * HUGE));
-        account.keep(start + 6 * HUGE, 2 * HUGE);
+        unsafe { account.keep(start + 6 * HUGE, 2 * HUGE) };
         account.use_more(HUGE / 2);
-        assert_eq!(account.take(2 * HUGE), None);
+        assert_eq!((account.take(2 * HUGE), account.take(HUGE)), (None, Some(start + 6 * HUGE)));
+        // Less than a huge page serves nobody.
+        unsafe { account.keep(start + 6 * HUGE, HUGE / 2) };
+        assert_eq!(account.take(HUGE / 2), None);
+        assert_eq!(account.most, 8 * HUGE);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 pub const CLIP: f64 = 9.0;
-/// Noise alone reaches the root of this hardly ever, in standard deviations: how often.
+/// Noise alone reaches the root of this hardly ever, in standard deviations.
 const CERTAIN: f64 = 25.0;
+/// How often it does, where the sky is empty: the tail of the normal distribution beyond five.
 const BY_CHANCE: f64 = 2.87e-7;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.

@@ -77,7 +77,7 @@ const BLOCK: usize = 4096;
 impl BeamMap {
     /// The largest power that is not blank; NaN when all are.
     pub fn peak(&self) -> f64 {
-        self.peaks().into_iter().fold(f64::NAN, f64::max)
+        self.power.iter().copied().fold(f64::NAN, f64::max)
     }
 
     /// The largest power of a sample whose neighbours are not far below it: the largest median of three by
@@ -89,7 +89,8 @@ impl BeamMap {
         };
         let around = |i: usize| median(&mut neighbours(&self.power, u.len(), v.len(), i));
         // Most of a large map is far below its peak: looking at the highest sample of every block tells that.
-        let peaks = self.peaks();
+        let highest = |block: &[f64]| block.iter().copied().fold(f64::NAN, f64::max);
+        let peaks: Vec<f64> = self.power.par_chunks(BLOCK).map(highest).collect();
         let peak = peaks.iter().copied().fold(f64::NAN, f64::max);
         let brightest = peaks.iter().rposition(|p| *p == peak);
         let in_block = |k: usize| k * BLOCK..((k + 1) * BLOCK).min(self.power.len());
@@ -106,12 +107,6 @@ impl BeamMap {
             }
         }
         best
-    }
-
-    /// The highest sample of every block; NaN of blanks alone.
-    fn peaks(&self) -> Vec<f64> {
-        let highest = |block: &[f64]| block.iter().copied().fold(f64::NAN, f64::max);
-        self.power.par_chunks(BLOCK).map(highest).collect()
     }
 
     /// The power that one in `share` of the samples is below, of some `most` samples or fewer; 0 of blanks alone.

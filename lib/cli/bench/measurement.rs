@@ -24,7 +24,7 @@ pub struct Measurement {
     pub seconds_forward: Option<f64>,
     pub seconds_gradient: Option<f64>,
     pub solution: Option<Solution>,
-    /// Until the first fit of the process was near its end.
+    /// The same of the first fit of the process, until it was near its own end, where it came to one.
     pub seconds_first_solution: Option<f64>,
     pub peak_rss_bytes: Option<u64>,
     pub note: String,
@@ -92,8 +92,9 @@ pub fn measure(
         // The first fit of a process also pays for bringing in its code and its memory. Baselines do all their repeats
         // in one process, so that most of theirs are later ones; so is the one that counts here.
         let (mut solution, mut fitted) = solve(&loaded, &options, limit)?;
-        measurement.seconds_first_solution = solution.approach().first().map(|point| point.0);
-        if solution.seconds.is_some_and(|seconds| seconds < LONG) {
+        let near = solution.approach().first().map(|point| point.0);
+        measurement.seconds_first_solution = near.filter(|_| solution.seconds.is_some());
+        if solution.seconds.is_some_and(|seconds| seconds < LONG.min(0.5 * limit)) {
             drop(fitted);
             (solution, fitted) = solve(&loaded, &options, limit)?;
         }

@@ -18,7 +18,7 @@ pub struct Row {
     pub seconds_forward: Option<f64>,
     pub seconds_gradient: Option<f64>,
     pub seconds_solution: Option<f64>,
-    /// Of oof only, judged by its own end.
+    /// Of oof only: that of its process's first fit, judged by its own end.
     pub seconds_first_solution: Option<f64>,
     pub evaluations: Option<u64>,
     pub evaluations_coarse: Option<u64>,
@@ -81,6 +81,7 @@ impl Row {
         self.seconds_solution = near.map(|point| point.0);
         let notes = self.note.split("; ").filter(|note| ![NOT_REACHED, ""].contains(note));
         let missed = near.is_none().then_some(NOT_REACHED);
+        self.seconds_first_solution = self.seconds_first_solution.filter(|_| near.is_some());
         self.note = missed.into_iter().chain(notes).collect::<Vec<_>>().join("; ");
     }
 }

@@ -39,7 +39,7 @@ impl Sheet {
         }
         let (bytes, place) = (source::read(path)?, source::name(path));
         if !bytes.starts_with(HEADER.as_bytes()) {
-            let what = "its first line is not that of oof-bench; give another file";
+            let what = "its first line is not that of this oof-bench; give another file";
             return Err(Error::input(place, what));
         }
         if !bytes.ends_with(b"\n") {
