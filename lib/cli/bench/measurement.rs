@@ -14,7 +14,7 @@ pub const NEAR: f64 = 0.01;
 /// At least so many calls are timed, and at least for so long.
 const CALLS: usize = 5;
 const SECONDS: f64 = 0.2;
-/// A fit that took as many seconds is not done again.
+/// A fit that took as many seconds, or half of what it may, is not done again.
 const LONG: f64 = 10.0;
 
 /// Times, as one process found them. They travel from it as JSON.
