@@ -15,7 +15,7 @@ use std::cell::Cell;
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Blocks of so many bytes come from the kernel. Smaller ones would waste more than half of a huge page.
+/// Blocks of so many bytes have huge pages of their own. Smaller ones would waste more than half of one.
 const LARGE: usize = HUGE / 2;
 
 /// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.

@@ -38,8 +38,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The product of a symmetric matrix and a vector, row by row: a sum of numbers one after the other, which dots of
-/// rows would be, takes four times as long.
+/// The product of a symmetric matrix and a vector, row by row: in a dot of a row every addition waits for the last.
 fn product(matrix: &[f64], v: &[f64]) -> Vec<f64> {
     let mut product = vec![0.0; v.len()];
     for (row, v) in matrix.chunks_exact(v.len().max(1)).zip(v) {

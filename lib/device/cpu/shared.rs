@@ -21,8 +21,8 @@ impl<T> Shared<T> {
 }
 
 impl<T: Zeroable> Shared<T> {
-    /// A buffer of zeros. With the programs' allocator ([`crate::device::allocator`]) nobody has touched the pages of a
-    /// large one: the kernel clears them for the threads that use them first.
+    /// A buffer of zeros. With the programs' allocator ([`crate::device::allocator`]) those of a large one are written
+    /// here if it is a kept one, and else by the kernel, for the threads that touch its pages first.
     pub fn zeros(len: usize) -> Self {
         let zeros = bytemuck::allocation::try_zeroed_slice_box(len);
         // Memory that there is not ends a program as it does everywhere else, not by a panic.
