@@ -1,7 +1,7 @@
 //! How sure the parameters are: the sandwich estimate of their covariance.
 
 use super::degenerate::{self, Direction};
-use super::information::{Information, Second, information, of_scale, samples, weights};
+use super::information::{Matrix, Parts, Sample, information};
 use super::level;
 use super::likelihood::Likelihood;
 use super::problem::Problem;
@@ -10,6 +10,8 @@ use crate::optics::beam_map::MapSet;
 use crate::optics::model::BACKGROUND;
 use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// The inverse of a symmetric matrix; `None` where it is not positive definite.
 pub(super) fn inverse(matrix: ArrayView2<f64>) -> Option<Array2<f64>> {
@@ -28,14 +30,13 @@ pub fn inverse_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Option<Vec<f64>> {
-    let information = |second| {
-        let mut both = information(problem, likelihood, which, at, second);
-        problem.add_priors(likelihood, which, &mut both, false);
-        both
+    let inverse = |matrix| {
+        let [mut sum] = information(problem, likelihood, which, at, [matrix]);
+        problem.add_priors(likelihood, which, matrix, &mut sum);
+        inverse(sum.view())
     };
-    let curved = inverse(information(Second::Nothing).curvature.view());
-    let bound = || inverse(information(Second::Majorant).second.view());
-    Some(curved.or_else(bound)?.into_raw_vec_and_offset().0)
+    let inverse = inverse(Matrix::Curvature).or_else(|| inverse(Matrix::Majorant));
+    Some(inverse?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
@@ -50,18 +51,20 @@ pub fn covariance(
     which: &[usize],
     at: &[f64],
 ) -> Result<(Option<Array2<f64>>, Vec<Direction>)> {
-    let (n, likelihood) = (which.len(), &problem.likelihood);
-    let mut sum = match level::middle(problem, n) {
-        None => information(problem, likelihood, which, at, Second::Scatter),
+    let likelihood = &problem.likelihood;
+    let matrices = [Matrix::Curvature, Matrix::Scatter];
+    let mut sums = match level::middle(problem, which.len()) {
+        None => information(problem, likelihood, which, at, matrices),
         Some(middle) => {
             let some = problem.with_maps(&middle.maps, &middle.options)?;
-            let mut sum = information(&some, likelihood, which, at, Second::Scatter);
-            add_backgrounds(&mut sum, problem, which, at, &middle.maps);
-            sum
+            let mut sums = information(&some, likelihood, which, at, matrices);
+            add_backgrounds(&mut sums, problem, which, at, matrices, &middle.maps);
+            sums
         }
     };
-    problem.add_priors(likelihood, which, &mut sum, true);
-    let Information { curvature, second: scatter } = sum;
+    let priors = matrices.into_iter().zip(&mut sums);
+    priors.for_each(|(matrix, sum)| problem.add_priors(likelihood, which, matrix, sum));
+    let [curvature, scatter] = sums;
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
     let flat = degenerate::directions(curvature.view());
     let inverse = if flat.is_empty() { inverse(curvature.view()) } else { None };
@@ -73,38 +76,42 @@ pub fn covariance(
 }
 
 /// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds, and the scale.
-fn add_backgrounds(
-    sum: &mut Information,
+fn add_backgrounds<const N: usize>(
+    sums: &mut [Array2<f64>; N],
     problem: &Problem,
     which: &[usize],
     at: &[f64],
+    matrices: [Matrix; N],
     middle: &MapSet,
 ) {
-    let factor = problem.scale_factor(which, at);
+    let (likelihood, factor) = (&problem.likelihood, problem.scale_factor(which, at));
+    let scale = problem.scale_among(which);
     for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
         let background = problem.model.of_map(BACKGROUND, k);
         let place = which.iter().position(|&i| i == background);
-        let model = vec![at[background]; map.sampling.len()];
-        let samples = samples(problem, &problem.likelihood, k, &model, factor);
-        let add = |sum: &mut Array2<f64>, row: usize, column: usize, values: &[f64]| {
-            let values = problem.model.restore(k, values);
-            let around = values.iter().zip(level::inside(&map.sampling, &middle.sampling));
-            let total: f64 = around.filter(|(_, inside)| !inside).map(|(value, _)| value).sum();
-            let lengths = problem.lengths[which[row]] * problem.lengths[which[column]];
-            sum[(row, column)] += total * lengths;
+        let (weights, common) = (problem.weights(k), 1.0 / (factor * likelihood.scales[k]));
+        let around = level::around(&map.sampling, &middle.sampling);
+        let sample = |i: usize| {
+            let weight = weights.as_ref().map_or(common, |weights| common * weights[i]);
+            Sample::new(likelihood.kind, at[background] - map.power[i], weight)
         };
-        if let Some(j) = place {
-            let (square, slope) = weights(problem.likelihood.kind, &samples, Second::Scatter);
-            add(&mut sum.curvature, j, j, &slope);
-            add(&mut sum.second, j, j, &square);
-        }
-        if let Some(scale) = problem.scale_among(which) {
-            let of_scale = of_scale(&samples, Second::Scatter);
-            for (sum, [cross, own]) in sum.both().into_iter().zip(&of_scale) {
-                add(sum, scale, scale, own);
-                if let Some(j) = place {
-                    add(sum, scale, j, cross);
-                    add(sum, j, scale, cross);
+        let run = |run: &Range<usize>| {
+            let known = run.clone().filter(|&i| !map.power[i].is_nan());
+            let parts = |matrix| known.clone().map(move |i| sample(i).parts(matrix));
+            matrices.map(|matrix| parts(matrix).fold(Parts::NONE, Parts::and))
+        };
+        // Added in their order.
+        for parts in around.par_iter().map(run).collect::<Vec<_>>() {
+            for (sum, parts) in sums.iter_mut().zip(parts) {
+                let mut add = |row: usize, column: usize, total: f64| {
+                    let lengths = problem.lengths[which[row]] * problem.lengths[which[column]];
+                    sum[(row, column)] += total * lengths;
+                };
+                place.iter().for_each(|&j| add(j, j, parts.own));
+                scale.iter().for_each(|&s| add(s, s, parts.scale));
+                if let (Some(j), Some(s)) = (place, scale) {
+                    add(s, j, parts.cross);
+                    add(j, s, parts.cross);
                 }
             }
         }
@@ -131,7 +138,8 @@ mod tests {
             let scale = problem.scale_among(&which).unwrap();
             let mut at = problem.start.clone();
             at[which[scale]] = 0.3;
-            let found = information(&problem, &problem.likelihood, &which, &at, Second::Scatter);
+            let [found] =
+                information(&problem, &problem.likelihood, &which, &at, [Matrix::Curvature]);
             let mut function = problem.function(&which, &at);
             let mut v = vec![0.0; which.len()];
             v[scale] = 1.0;
@@ -140,7 +148,6 @@ mod tests {
             // Some ten roundings in single precision.
             let most = 10.0 * f64::from(f32::EPSILON) * size;
             for (k, known) in known.iter().enumerate() {
-                let found = &found.curvature;
                 let [row, column] = [found[(scale, k)], found[(k, scale)]];
                 assert!((row - known).abs() < most && row == column, "{k}: {row} {known}");
             }
@@ -167,9 +174,11 @@ mod tests {
             // The likeliest scale of normal noise, from four sigma.
             problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
             let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
-            let both = information(&problem, &problem.likelihood, &which, &at, Second::Scatter);
-            let inverse = inverse(both.curvature.view()).unwrap();
-            let all = inverse.dot(&both.second).dot(&inverse);
+            let matrices = [Matrix::Curvature, Matrix::Scatter];
+            let [curvature, scatter] =
+                information(&problem, &problem.likelihood, &which, &at, matrices);
+            let inverse = inverse(curvature.view()).unwrap();
+            let all = inverse.dot(&scatter).dot(&inverse);
             for (k, &i) in which.iter().enumerate() {
                 let ratio = (some[(k, k)] / all[(k, k)]).sqrt() / problem.lengths[i];
                 assert!((ratio - 1.0).abs() < most, "{}: {ratio}", problem.parameters[i].name);

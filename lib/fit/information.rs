@@ -9,43 +9,21 @@ use super::options::LikelihoodKind;
 use super::problem::Problem;
 use crate::device::Precision;
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// What samples tell of parameters, in the parameters' lengths: `psi` is the derivative of a sample's negative
-/// log-likelihood by its scaled residual `r`, and `J` that of the model.
-pub(super) struct Information {
+/// log-likelihood by its scaled residual `r`, and `J` that of the model over the scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Matrix {
     /// `sum psi'(r) J J'`
-    pub curvature: Array2<f64>,
-    /// One of [`Second`].
-    pub second: Array2<f64>,
-}
-
-impl Information {
-    /// Of nothing about `n` parameters.
-    fn none(n: usize) -> Self {
-        Information { curvature: Array2::zeros((n, n)), second: Array2::zeros((n, n)) }
-    }
-
-    /// Forgets what is said of parameters that change nothing but the last digits of derivatives in single
-    /// precision. (That of the `scale`, a place, is no derivative of the model.)
-    fn forget_rounding(&mut self, scale: Option<usize>) {
-        let sizes = self.curvature.diag().mapv(|curvature| curvature.abs().sqrt());
-        let of_model = || (0..sizes.len()).filter(|&i| Some(i) != scale);
-        let largest = of_model().map(|i| sizes[i]).fold(0.0, f64::max);
-        for i in of_model().filter(|&i| sizes[i] <= NOTHING * largest) {
-            for matrix in self.both() {
-                matrix.row_mut(i).fill(0.0);
-                matrix.column_mut(i).fill(0.0);
-            }
-        }
-    }
-
-    pub fn both(&mut self) -> [&mut Array2<f64>; 2] {
-        [&mut self.curvature, &mut self.second]
-    }
+    Curvature,
+    /// A bound of the curvature that is never negative: `sum psi(r) / r J J'`.
+    Majorant,
+    /// Of the scores: `sum psi(r)^2 J J'`.
+    Scatter,
 }
 
 /// A parameter does nothing when its derivative, for its length, is less than this part of the largest of any.
@@ -67,26 +45,16 @@ const COARSE: Precision = Precision::F32;
 /// That of residuals: of maps without noise they are nothing but rounding.
 const FINE: Precision = Precision::F64;
 
-/// What is wanted besides the curvature.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Second {
-    Nothing,
-    /// Of the scores: `sum psi(r)^2 J J'`.
-    Scatter,
-    /// A bound of the curvature that is never negative: `sum psi(r) / r J J'`.
-    Majorant,
-}
-
-/// The information in the samples of a problem, as a likelihood weighs them.
-pub(super) fn information(
+/// What the samples of a problem tell, as a likelihood weighs them.
+pub(super) fn information<const N: usize>(
     problem: &Problem,
     likelihood: &Likelihood,
     which: &[usize],
     at: &[f64],
-    second: Second,
-) -> Information {
+    matrices: [Matrix; N],
+) -> [Array2<f64>; N] {
     let n = which.len();
-    let mut sum = Information::none(n);
+    let mut sums = matrices.map(|_| Array2::zeros((n, n)));
     let count = problem.maps.maps.len();
     let together = if is_held(problem, n) { count } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
@@ -102,15 +70,28 @@ pub(super) fn information(
             };
             let places: Vec<Option<usize>> = (0..n).map(place).collect();
             let samples = samples(problem, likelihood, map, model, factor);
-            of_map(problem, likelihood.kind, which, derivatives.view(), &places, &samples, second)
+            matrices
+                .map(|matrix| of_map(problem, matrix, which, derivatives.view(), &places, &samples))
         };
         // Added in their order.
-        for mut part in maps.map(one).collect::<Vec<Information>>() {
-            sum.both().into_iter().zip(part.both()).for_each(|(sum, part)| *sum += &*part);
+        for parts in maps.map(one).collect::<Vec<_>>() {
+            sums.iter_mut().zip(&parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    sum.forget_rounding(problem.scale_among(which));
-    sum
+    sums.iter_mut().for_each(|sum| forget_rounding(sum, problem.scale_among(which)));
+    sums
+}
+
+/// Forgets what is said of parameters that change nothing but the last digits of derivatives in single precision.
+/// (That of the `scale`, a place, is no derivative of the model.)
+fn forget_rounding(matrix: &mut Array2<f64>, scale: Option<usize>) {
+    let sizes = matrix.diag().mapv(|square| square.abs().sqrt());
+    let of_model = || (0..sizes.len()).filter(|&i| Some(i) != scale);
+    let largest = of_model().map(|i| sizes[i]).fold(0.0, f64::max);
+    for i in of_model().filter(|&i| sizes[i] <= NOTHING * largest) {
+        matrix.row_mut(i).fill(0.0);
+        matrix.column_mut(i).fill(0.0);
+    }
 }
 
 /// Makes ready what [`information`] about the free parameters asks a problem for.
@@ -124,41 +105,28 @@ pub(super) fn prepare(problem: &Problem) {
     }
 }
 
-/// The information in the samples of one map; a parameter's derivatives are the row at its place.
+/// What the samples of one map tell; a parameter's derivatives are the row at its place.
 fn of_map(
     problem: &Problem,
-    kind: LikelihoodKind,
+    matrix: Matrix,
     which: &[usize],
     derivatives: ArrayView2<f64>,
     places: &[Option<usize>],
     samples: &[Option<Sample>],
-    second: Second,
-) -> Information {
-    let mut sum = Information::none(which.len());
-    let (other, slope) = weights(kind, samples, second);
-    for (sum, weights) in sum.both().into_iter().zip([slope, other]) {
-        if weights.is_empty() {
-            continue;
-        }
-        let product = weighed(derivatives, &weights);
-        for ((j, k), sum) in sum.indexed_iter_mut() {
-            if let (Some(j), Some(k)) = (places[j], places[k]) {
-                *sum = product[(j, k)];
-            }
-        }
-    }
+) -> Array2<f64> {
+    let parts = || samples.iter().map(|sample| sample.map_or(Parts::NONE, |s| s.parts(matrix)));
+    let product = weighed(derivatives, &parts().map(|part| part.own).collect::<Vec<f64>>());
+    let mut sum = Array2::from_shape_fn((which.len(), which.len()), |(j, k)| {
+        places[j].zip(places[k]).map_or(0.0, |place| product[place])
+    });
     if let Some(k) = problem.scale_among(which) {
         let length = problem.lengths[which[k]];
-        let of_scale = of_scale(samples, second);
-        for (sum, [cross, own]) in sum.both().into_iter().zip(&of_scale) {
-            for j in (0..which.len()).filter(|&j| j != k && !cross.is_empty()) {
-                let dot = |place| derivatives.row(place).dot(&ArrayView1::from(&cross[..]));
-                let sum_of = places[j].map_or(0.0, dot);
-                sum[(k, j)] = length * sum_of;
-                sum[(j, k)] = length * sum_of;
-            }
-            sum[(k, k)] = length * length * own.iter().sum::<f64>();
+        let cross: Array1<f64> = parts().map(|part| part.cross).collect();
+        for (j, place) in places.iter().enumerate() {
+            let dot = length * place.map_or(0.0, |place| derivatives.row(place).dot(&cross));
+            (sum[(k, j)], sum[(j, k)]) = (dot, dot);
         }
+        sum[(k, k)] = length * length * parts().map(|part| part.scale).sum::<f64>();
     }
     sum
 }
@@ -244,17 +212,68 @@ fn groups(problem: &Problem, which: &[usize]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// A sample that is known: its scale, its residual over that, `psi` and `psi'` there.
+/// A sample that is known: what its residual is multiplied by, the product `r`, `psi / r` and `psi'` there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
-    scale: f64,
+    weight: f64,
     r: f64,
-    psi: f64,
+    steepness: f64,
     slope: f64,
 }
 
+/// What a sample adds to a matrix: what `J J'` of the model is multiplied by, what `J` is in the row of a fitted scale,
+/// and what there is of the scale alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts {
+    pub own: f64,
+    pub cross: f64,
+    pub scale: f64,
+}
+
+impl Parts {
+    pub const NONE: Parts = Parts { own: 0.0, cross: 0.0, scale: 0.0 };
+
+    /// Those of both.
+    pub fn and(self, more: Parts) -> Parts {
+        Parts {
+            own: self.own + more.own,
+            cross: self.cross + more.cross,
+            scale: self.scale + more.scale,
+        }
+    }
+}
+
+impl Sample {
+    #[inline(always)]
+    pub fn new(kind: LikelihoodKind, residual: f64, weight: f64) -> Self {
+        let r = residual * weight;
+        let (steepness, slope) = match kind {
+            LikelihoodKind::Gaussian => (1.0, 1.0),
+            LikelihoodKind::Cauchy => {
+                let over = 1.0 / (1.0 + r * r);
+                (2.0 * over, 2.0 * (1.0 - r * r) * over * over)
+            }
+        };
+        Sample { weight, r, steepness, slope }
+    }
+
+    #[inline(always)]
+    pub fn parts(self, matrix: Matrix) -> Parts {
+        let Sample { weight, r, steepness, slope } = self;
+        let psi = steepness * r;
+        let (mixed, by_scale) = (slope * r + psi, 1.0 - psi * r);
+        let (own, cross, scale) = match matrix {
+            Matrix::Curvature => (slope, -mixed, r * mixed),
+            // For both kinds that of the scale is never negative.
+            Matrix::Majorant => (steepness, 0.0, r * mixed),
+            Matrix::Scatter => (psi * psi, psi * by_scale, by_scale * by_scale),
+        };
+        Parts { own: own * weight * weight, cross: cross * weight, scale }
+    }
+}
+
 /// The samples of a map, `None` for blanks; `factor` multiplies its scale.
-pub(super) fn samples(
+fn samples(
     problem: &Problem,
     likelihood: &Likelihood,
     map: usize,
@@ -263,56 +282,10 @@ pub(super) fn samples(
 ) -> Vec<Option<Sample>> {
     let data = problem.model.arrange(map, &problem.maps.maps[map].power, |p| p);
     let weights = problem.weights(map).map(|w| problem.model.arrange(map, &w, |w| w));
+    let common = 1.0 / (factor * likelihood.scales[map]);
     let one = |(i, (d, m)): (usize, (&f64, &f64))| {
-        let scale = factor * likelihood.scales[map] / weights.as_ref().map_or(1.0, |w| w[i]);
-        let r = (m - d) / scale;
-        let (psi, slope) = match likelihood.kind {
-            _ if d.is_nan() => return None,
-            LikelihoodKind::Gaussian => (r, 1.0),
-            LikelihoodKind::Cauchy => {
-                let q = 1.0 + r * r;
-                (2.0 * r / q, 2.0 * (1.0 - r * r) / (q * q))
-            }
-        };
-        Some(Sample { scale, r, psi, slope })
+        let weight = weights.as_ref().map_or(common, |weights| common * weights[i]);
+        (!d.is_nan()).then(|| Sample::new(likelihood.kind, m - d, weight))
     };
     data.iter().zip(model).enumerate().map(one).collect()
-}
-
-/// For every sample what `second` weighs with, if anything, and `psi'`, over the square of its scale.
-pub(super) fn weights(
-    kind: LikelihoodKind,
-    samples: &[Option<Sample>],
-    second: Second,
-) -> (Vec<f64>, Vec<f64>) {
-    let of = |f: &dyn Fn(Sample) -> f64| -> Vec<f64> {
-        let over = |s: Sample| f(s) / (s.scale * s.scale);
-        samples.iter().map(|sample| sample.map_or(0.0, over)).collect()
-    };
-    let other = match (second, kind) {
-        (Second::Nothing, _) => Vec::new(),
-        (Second::Scatter, _) => of(&|s| s.psi * s.psi),
-        (Second::Majorant, LikelihoodKind::Gaussian) => of(&|_| 1.0),
-        (Second::Majorant, LikelihoodKind::Cauchy) => of(&|s| 2.0 / (1.0 + s.r * s.r)),
-    };
-    (other, of(&|s| s.slope))
-}
-
-/// What a fitted scale adds to the curvature, and then to the second block: what `J` is weighed with, and
-/// its own.
-pub(super) fn of_scale(samples: &[Option<Sample>], second: Second) -> [[Vec<f64>; 2]; 2] {
-    let of = |f: fn(Sample) -> f64| -> Vec<f64> {
-        samples.iter().map(|sample| sample.map_or(0.0, f)).collect()
-    };
-    let own = of(|s| s.r * (s.slope * s.r + s.psi));
-    let cross = of(|s| -(s.slope * s.r + s.psi) / s.scale);
-    let other = match second {
-        Second::Nothing => Default::default(),
-        Second::Scatter => {
-            [of(|s| s.psi * (1.0 - s.psi * s.r) / s.scale), of(|s| (1.0 - s.psi * s.r).powi(2))]
-        }
-        // For both kinds its own is never negative.
-        Second::Majorant => [Vec::new(), own.clone()],
-    };
-    [[cross, own], other]
 }

@@ -13,6 +13,7 @@ use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::lateral::Lateral;
 use crate::optics::telescope::Telescope;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// One smaller version.
 pub struct Level {
@@ -97,18 +98,25 @@ pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
     Some(Level::new(cut, maps, 1.0, telescope, wavelength, options))
 }
 
-/// For every sample of a raster, whether it lies inside the rectangle of another.
-pub fn inside<'a>(of: &'a Sampling, other: &'a Sampling) -> impl Iterator<Item = bool> + 'a {
-    let axes = |sampling: &'a Sampling| match sampling {
-        Sampling::Raster { u, v } => (&u[..], &v[..]),
-        Sampling::Scattered { .. } => (&[][..], &[][..]),
+/// The samples of a raster that lie outside the rectangle of another, in runs of a row at most.
+pub fn around(of: &Sampling, other: &Sampling) -> Vec<Range<usize>> {
+    let (Sampling::Raster { u, v }, Sampling::Raster { u: of_u, v: of_v }) = (of, other) else {
+        return Vec::new();
     };
-    let within = |axis: &[f64], x: f64| {
+    let inside = |axis: &[f64], x: &f64| {
         let (a, b) = (axis[0], axis[axis.len() - 1]);
-        x >= a.min(b) && x <= a.max(b)
+        *x >= a.min(b) && *x <= a.max(b)
     };
-    let ((u, v), (iu, iv)) = (axes(of), axes(other));
-    v.iter().flat_map(move |&v| u.iter().map(move |&u| within(iu, u) && within(iv, v)))
+    let first = u.iter().position(|u| inside(of_u, u)).unwrap_or(u.len());
+    let count = u[first..].iter().take_while(|u| inside(of_u, u)).count();
+    let row = |(i, v): (usize, &f64)| {
+        let (start, end) = (i * u.len(), (i + 1) * u.len());
+        match inside(of_v, v) {
+            true => [start..start + first, start + first + count..end],
+            false => [start..end, end..end],
+        }
+    };
+    v.iter().enumerate().flat_map(row).filter(|run| !run.is_empty()).collect()
 }
 
 impl Level {
@@ -427,6 +435,22 @@ mod tests {
             power: u.iter().zip(&v).map(power).collect(),
             sampling: Sampling::Scattered { u, v },
             sigma: Sigma::Unknown,
+        }
+    }
+
+    #[test]
+    fn what_lies_around_a_rectangle_is_all_but_what_lies_inside() {
+        let rising: Vec<f64> = (0..7).map(f64::from).collect();
+        let falling: Vec<f64> = rising.iter().rev().map(|v| 2.0 * v).collect();
+        let of = Sampling::Raster { u: rising, v: falling };
+        for (u, v) in
+            [((2.0, 4.0), (5.0, 8.0)), ((0.0, 6.0), (3.0, 20.0)), ((9.0, 10.0), (0.0, 3.0))]
+        {
+            let other = Sampling::Raster { u: vec![u.1, u.0], v: vec![v.0, v.1] };
+            let found: Vec<usize> = around(&of, &other).into_iter().flatten().collect();
+            let (us, vs) = of.points();
+            let outside = |i: &usize| us[*i] < u.0 || us[*i] > u.1 || vs[*i] < v.0 || vs[*i] > v.1;
+            assert_eq!(found, (0..of.len()).filter(outside).collect::<Vec<_>>(), "{u:?} {v:?}");
         }
     }
 

@@ -7,12 +7,13 @@
 //! likelihood is, so that their proportion is that of the maps' noise. A likelihood whose scale is fitted is
 //! the noise's own, and so is the steepness of its priors.
 
-use super::information::Information;
+use super::information::Matrix;
 use super::likelihood::Likelihood;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use crate::autodiff::Var;
 use crate::optics::model::mode_of;
+use ndarray::Array2;
 
 /// A gaussian prior on a parameter, or on one of every map; SI. The parameter becomes free.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,22 +92,23 @@ impl Problem<'_> {
         terms.reduce(|a, b| a + b)
     }
 
-    /// Adds the priors to what the maps tell of the parameters `which`, as `likelihood` weighs them; what is
-    /// second there is a bound of the curvature, or with `scatter` that of the scores, where a prior is as
-    /// good as a measurement.
+    /// Adds the priors to a matrix of what the maps tell of the parameters `which`, as `likelihood` weighs them. A
+    /// prior is as good as a measurement.
     pub(super) fn add_priors(
         &self,
         likelihood: &Likelihood,
         which: &[usize],
-        information: &mut Information,
-        scatter: bool,
+        matrix: Matrix,
+        sum: &mut Array2<f64>,
     ) {
         let steepness = steepness(self, which, likelihood);
         for (i, _, sigma) in known(self) {
             if let Some(k) = which.iter().position(|&w| w == i) {
                 let known = steepness * (self.lengths[i] / sigma).powi(2);
-                information.curvature[(k, k)] += known;
-                information.second[(k, k)] += if scatter { steepness * known } else { known };
+                sum[(k, k)] += match matrix {
+                    Matrix::Curvature | Matrix::Majorant => known,
+                    Matrix::Scatter => steepness * known,
+                };
             }
         }
     }
