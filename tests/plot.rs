@@ -68,6 +68,8 @@ fn the_picture_of_a_fit_is_that_of_the_fit_itself() {
         let off = first.iter().zip(&again).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(off <= Some(1), "{name}: {off:?}");
     }
+    let line = "oof-plot fit.fits --wavelength 3mm -o other.png";
+    assert_refused(&shell(line, folder.path()), 2, "oof-plot", "fit.fits holds a fit", line);
 }
 
 #[test]
@@ -110,6 +112,7 @@ fn what_cannot_be_drawn_is_one_line_and_exit_status_2() {
         ("oof-plot nowhere.fits -o a.png", "no such file"),
         ("oof-plot maps.fits --telescope nowhere -o a.png", "nowhere"),
         ("head -c 5000 maps.fits | oof-plot -o a.png", "standard input"),
+        ("oof-plot -o a.png < .", "standard input: is a folder"),
     ] {
         assert_refused(&shell(line, folder.path()), 2, "oof-plot", said, line);
         assert!(!folder.path().join("a.png").exists(), "{line}");

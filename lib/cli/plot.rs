@@ -71,6 +71,10 @@ impl PlotArgs {
         };
         if let Some(bytes) = &bytes {
             if let Some((result, maps)) = read_fit(bytes, &place)? {
+                if self.telescope.is_some() || self.wavelength.is_some() || self.defocus.is_some() {
+                    let what = "--telescope, --wavelength and --defocus say what maps are of";
+                    return Err(Error::usage(format!("{what}, but {place} holds a fit")));
+                }
                 return Ok(fit_page(&result, &maps));
             }
             if bytes.trim_ascii_start().starts_with(b"{") {

@@ -50,7 +50,10 @@ fn read_all(from: impl Read, expected: u64, limit: u64, place: &str) -> Result<V
         return Err(Error::failed(format!("{place}: no memory for its {expected} bytes")));
     }
     let read = from.take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::transfer(place, trouble::plain(e)))?;
+    read.map_err(|e| match e.kind() {
+        io::ErrorKind::IsADirectory => Error::input(place, "is a folder, expected a file"),
+        _ => Error::transfer(place, trouble::plain(e)),
+    })?;
     match bytes.len() as u64 {
         0 => Err(Error::input(place, "empty")),
         n if n > limit => too_large(),
