@@ -45,8 +45,8 @@ impl Problem<'_> {
             let mut all: Vec<Var> = origin.iter().map(|&v| tape.constant(v)).collect();
             which.iter().zip(x).for_each(|(&i, &x)| all[i] = x);
             let all = &all[..self.model.parameters.len()];
-            let models = self.model.record(tape, all, &self.model.spaces(tape));
-            (tape.constant(0.0), models[maps].to_vec())
+            let spaces = self.model.spaces(tape);
+            (tape.constant(0.0), self.model.record_some(tape, all, &spaces, maps))
         })
         .backend(self.options.backend)
     }

@@ -1,24 +1,20 @@
-//! The recorded model: from parameters to beam maps.
-//!
-//! It reads like its NumPy version: amplitude times `exp(i phase)`, one Fourier transform a map, the
+//! The model, from parameters to beam maps: amplitude times `exp(i phase)`, one Fourier transform a map, the
 //! squared modulus. Only the dish's own pixels are computed.
 //!
-//! It is long because all that a model can have besides (beams, bands, discs, displacements, amplitudes) meets in
-//! one list of parameters and one recording; a quarter are tests.
+//! Here is what goes into it and the list of its parameters; `recording` is the arithmetic.
+
+mod recording;
 
 use super::aperture::{Aperture, ApertureGrid};
 use super::band::{self, Node};
 use super::beam_map::{BeamMap, Blur, MapSet, range};
-use super::illumination::Illumination;
 use super::lags::Lags;
 use super::lateral::Lateral;
 use super::sky::{Pixels, Sky};
 use super::telescope::Telescope;
 use super::zernike::{self, Mode};
-use crate::autodiff::{Complex, Space, Tape, Transform, Var};
 use crate::device::Basis;
 use crate::device::basis::Run;
-use crate::device::cpu::sines_and_cosines;
 use crate::device::scattered::TOLERANCE;
 use crate::error::Result;
 use crate::units::SPEED_OF_LIGHT;
@@ -302,159 +298,6 @@ impl Model {
     pub fn restore(&self, map: usize, values: &[f64]) -> Vec<f64> {
         self.skies[self.sky_of_map[map]].arrangement.restore(values)
     }
-
-    /// A space for every map's samples.
-    pub fn spaces(&self, tape: &Tape) -> Vec<Space> {
-        let len = |&sky: &usize| tape.space(self.skies[sky].arrangement.count());
-        self.sky_of_map.iter().map(len).collect()
-    }
-
-    /// Records the model maps for all `parameters` (SI, in the order of [`parameters`](Model::parameters)): power in
-    /// the maps' own unit, an array a map over its space, in the order of [`arrange`](Model::arrange).
-    pub fn record<'t>(
-        &self,
-        tape: &'t Tape,
-        parameters: &[Var<'t>],
-        spaces: &[Space],
-    ) -> Vec<Var<'t>> {
-        let aperture = &self.aperture;
-        let (zernikes, rest) = parameters.split_at(zernike::count(self.order));
-        let second = if self.chopped { 1 + spaces.len() } else { 0 };
-        let (rest, second) = rest.split_at(rest.len() - second);
-        let (common, of_maps) = rest.split_at(rest.len() - spaces.len() * OF_EVERY_MAP.len());
-        let illumination = self.telescope.illumination.parameters().len();
-        let (illumination, common) = common.split_at(illumination);
-        let (weights, displacement) = common.split_at(self.amplitudes);
-
-        let dish = tape.space(aperture.len());
-        let mut amplitude = self.amplitude(tape, dish, illumination);
-        if let Some(basis) = &self.amplitude_basis {
-            amplitude = amplitude * tape.combine(basis, dish, weights).exp();
-        }
-        let mut phase = tape.combine(&self.basis, dish, zernikes);
-
-        let turns = |lengths: &[f64]| -> Vec<f64> {
-            lengths.iter().map(|m| TAU / self.wavelength * m).collect()
-        };
-        for (&moved, path) in displacement.iter().zip(self.lateral_per_metre.iter().flatten()) {
-            phase = phase + moved * tape.data_in(dish, turns(path));
-        }
-        // Paths are the same at all frequencies, and phases go with them.
-        let fields: Vec<Complex> =
-            self.band.iter().map(|node| amplitude * Complex::cis(node.ratio * phase)).collect();
-        let x = tape.data_in(dish, turns(&aperture.x));
-        let y = tape.data_in(dish, turns(&aperture.y));
-        let path_per_metre = tape.data_in(dish, turns(&self.path_per_metre));
-        let of_maps = of_maps.chunks(OF_EVERY_MAP.len());
-        let maps = spaces.iter().zip(&self.defocus).zip(&self.sky_of_map).zip(of_maps);
-        maps.enumerate()
-            .map(|(map, (((&sky, &dz), &which), own))| {
-                let &[dx, dy, gain, background, ddz] = own else {
-                    unreachable!("chunks of five");
-                };
-                let moved = dx * x + dy * y + ddz * path_per_metre;
-                let view = View {
-                    transforms: &self.skies[which].transforms,
-                    sky,
-                    second: second.first().map(|&chop| (chop, second[1 + map])),
-                    x,
-                    of_disc: self.disc.as_ref().map(|disc| disc.spaces(tape)),
-                };
-                let mut path: Vec<f64> = self.path_per_metre.iter().map(|p| p * dz).collect();
-                let shift = self.shift.get(map).unwrap_or(&[0.0; 2]);
-                for (moved, sideways) in shift.iter().zip(self.lateral_per_metre.iter().flatten()) {
-                    path.iter_mut().zip(sideways).for_each(|(path, p)| *path += p * moved);
-                }
-                let powers =
-                    self.band.iter().zip(&fields).enumerate().map(|(k, (node, &field))| {
-                        let turns = TAU / self.wavelength * node.ratio;
-                        let phases: Vec<f64> = path.iter().map(|path| turns * path).collect();
-                        let (im, re) = sines_and_cosines(&phases);
-                        let defocus =
-                            Complex { re: tape.data_in(dish, re), im: tape.data_in(dish, im) };
-                        let pointed = field * defocus * Complex::cis(node.ratio * moved);
-                        node.weight * self.power(tape, k, pointed, &view)
-                    });
-                let mut power: Var = powers.sum();
-                if let Some(sign) = &self.skies[which].sign {
-                    power = tape.data_in(sky, sign.clone()) * power;
-                }
-                gain * power + background
-            })
-            .collect()
-    }
-
-    /// The power at frequency `k` of a field on the dish's pixels, as one map has it.
-    fn power<'t>(
-        &self,
-        tape: &'t Tape,
-        k: usize,
-        field: Complex<'t>,
-        view: &View<'_, 't>,
-    ) -> Var<'t> {
-        let ratio = self.band[k].ratio;
-        let far = |field: Complex<'t>| tape.transform(&view.transforms[k], field, view.sky);
-        // The receiver measures its two beams' difference. OOF's DX is the pointing minus the source, so a
-        // source in the second beam, which looks CHOPTHR to the -x side of where the telescope points, has
-        // u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie there: its DX is 58 arcsec less
-        // than the positive one's.
-        let throw = |chop: Var<'t>, x: Var<'t>| Complex::cis(ratio * (chop * x));
-        if let (Some(disc), Some((lags, plane))) = (&self.disc, view.of_disc) {
-            let correlation = disc.lags.record(tape, field, lags, plane);
-            let mut sum = tape.data_in(lags, disc.weights[k].clone()) * correlation;
-            if let Some((chop, strength)) = view.second {
-                let x = tape.data_in(lags, disc.x.clone());
-                sum = sum - strength * (sum * throw(chop, x));
-            }
-            return far(sum).re;
-        }
-        let power = far(field).norm2();
-        match view.second {
-            Some((chop, strength)) => power - strength * far(field * throw(chop, view.x)).norm2(),
-            None => power,
-        }
-    }
-
-    /// The illumination on the dish's pixels, times their open area over the dish's.
-    fn amplitude<'t>(&self, tape: &'t Tape, dish: Space, parameters: &[Var<'t>]) -> Var<'t> {
-        let aperture = &self.aperture;
-        let in_radii =
-            |metres: &[f64]| -> Vec<f64> { metres.iter().map(|m| m / aperture.radius).collect() };
-        let weight: Vec<f64> = aperture.weight.iter().map(|w| w * aperture.area_factor()).collect();
-        let (x, y) =
-            (tape.data_in(dish, in_radii(&aperture.x)), tape.data_in(dish, in_radii(&aperture.y)));
-        let open = tape.data_in(dish, weight);
-        let named = |name: &str| {
-            let all = self.telescope.illumination.parameters();
-            let at = all.iter().position(|p| p.name == name);
-            parameters[at.expect("the parameters of each illumination are fixed")]
-        };
-        let shape = match self.telescope.illumination {
-            Illumination::Gaussian => {
-                let (dx, dy) = (x - named("x0"), y - named("y0"));
-                let r2 = dx.square() + dy.square();
-                let skew = named("rho") * (dx * dy) + named("diff") * (dx.square() - dy.square());
-                (-(r2 + skew) / (2.0 * named("sigma").square())).exp()
-            }
-            Illumination::Pedestal => {
-                let (dx, dy) = (x - named("x0"), y - named("y0"));
-                let inside = 1.0 - (dx.square() + dy.square());
-                // Never below zero, and just above it, in single precision too, so that the power has a
-                // derivative.
-                let inside = (inside + inside.abs()) * 0.5 + 1e-30;
-                let edge = (named("taper") * (std::f64::consts::LN_10 / 20.0)).exp();
-                edge + (1.0 - edge) * (named("q") * inside.ln()).exp()
-            }
-            Illumination::TopHat => tape.constant(1.0).expand(dish),
-            Illumination::Squashed => {
-                let (dx, dy) = (x - named("x0"), y - named("y0"));
-                let g = (-(dx.square() + dy.square()) / named("sigma").square()).exp();
-                // sqrt(1 - (1-g)^2), which would lose the digits of a small g
-                (g * (2.0 - g)).sqrt()
-            }
-        };
-        named("amp") * (open * shape)
-    }
 }
 
 /// All parameters of a model, in their order.
@@ -514,26 +357,6 @@ fn turns(
     let (low, high) = range(path_per_metre);
     let defocus = maps.iter().fold(0.0f64, |a, m| a.max(m.defocus.abs()));
     beams.min(band::FAR) + defocus * (high - low) / wavelength + 2.0
-}
-
-/// Where one map is recorded, and with what.
-struct View<'m, 't> {
-    /// For every frequency.
-    transforms: &'m [Transform],
-    sky: Space,
-    /// Offset and strength of the second of two beams.
-    second: Option<(Var<'t>, Var<'t>)>,
-    /// Of the dish's pixels, radians of phase per radian on the sky.
-    x: Var<'t>,
-    /// The spaces of lags and of the plane on the way to them.
-    of_disc: Option<(Space, Space)>,
-}
-
-impl Disc {
-    /// Spaces for the lags of a map, and for the plane on the way to them.
-    fn spaces(&self, tape: &Tape) -> (Space, Space) {
-        (tape.space(self.lags.count()), tape.space(self.lags.points() * self.lags.points()))
-    }
 }
 
 /// The number `j` of a parameter named `<letter><j>`, written plainly and of 32 bits.

@@ -135,6 +135,7 @@ fn jacobi(k: u32, m: u32) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optics::band::gauss_legendre;
     use crate::optics::golden;
 
     /// `R_n^m` from its definition: factorials, in integers; exact for small orders but for the sum.
@@ -258,26 +259,6 @@ mod tests {
                 assert!((inner - norm).abs() < 1e-14, "z{i} z{j}: {inner} {norm}");
             }
         }
-    }
-
-    /// Nodes and weights on [-1, 1], by Newton's method on the Legendre polynomial.
-    fn gauss_legendre(n: usize) -> (Vec<f64>, Vec<f64>) {
-        (0..n)
-            .map(|i| {
-                let mut x = (std::f64::consts::PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos();
-                let mut slope = 1.0;
-                for _ in 0..50 {
-                    let (mut p, mut q) = (1.0, 0.0);
-                    for k in 1..=n {
-                        let k = k as f64;
-                        (p, q) = (((2.0 * k - 1.0) * x * p - (k - 1.0) * q) / k, p);
-                    }
-                    slope = n as f64 * (x * p - q) / (x * x - 1.0);
-                    x -= p / slope;
-                }
-                (x, 2.0 / ((1.0 - x * x) * slope * slope))
-            })
-            .unzip()
     }
 
     #[test]
