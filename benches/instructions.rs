@@ -6,7 +6,7 @@ mod paper;
 
 use oof::autodiff::Function;
 use oof::device::Precision;
-use oof::fit::fit;
+use oof::fit::{Setup, fit};
 use paper::Paper;
 
 const PATHS: [&str; 8] = [
@@ -63,7 +63,7 @@ fn run(name: &str) {
             let paper = Paper::new(points.parse().expect("a grid"), 7, precision);
             let Paper { telescope, maps, options } = &paper;
             counted(|| {
-                let found = fit(telescope, telescope.wavelength, maps, options, &mut |_| Ok(()));
+                let found = fit(Setup::new(telescope, maps, options), &mut |_| Ok(()));
                 let found = found.expect("a fit of the paper's case");
                 assert_eq!(found.status, "converged");
             });

@@ -5,7 +5,7 @@ mod paper;
 mod stopwatch;
 
 use oof::device::Precision;
-use oof::fit::{FitResult, Progress, fit};
+use oof::fit::{FitResult, Progress, Setup, fit};
 use paper::Paper;
 use std::time::Instant;
 use stopwatch::words;
@@ -74,7 +74,7 @@ fn timed(paper: &Paper) -> (Times, FitResult) {
         }
         Ok(())
     };
-    let result = fit(telescope, telescope.wavelength, maps, options, &mut progress);
+    let result = fit(Setup::new(telescope, maps, options), &mut progress);
     let result = result.expect("a fit of the paper's case");
     let all = now();
     let (orders, levels) = (marks[0].unwrap_or(0.0), marks[1].unwrap_or(0.0));

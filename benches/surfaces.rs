@@ -9,7 +9,7 @@
 mod stopwatch;
 
 use oof::device::{Backend, Precision};
-use oof::fit::{FitResult, fit, options::FitOptions};
+use oof::fit::{FitResult, Setup, fit, options::FitOptions};
 use oof::optics::aperture::ApertureGrid;
 use oof::optics::beam_map::{MapSet, Noise, Sampling};
 use oof::optics::simulate::{SimulateOptions, simulate};
@@ -180,7 +180,7 @@ impl Case {
         };
         options.edits.start = start;
         let telescope = &self.telescope;
-        fit(telescope, telescope.wavelength, maps, &options, &mut |_| Ok(())).expect("a fit")
+        fit(Setup::new(telescope, maps, &options), &mut |_| Ok(())).expect("a fit")
     }
 }
 

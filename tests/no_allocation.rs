@@ -2,6 +2,7 @@
 
 use oof::autodiff::Function;
 use oof::device::{Backend, Precision};
+use oof::fit::Setup;
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
 use oof::optics::beam_map::{Noise, Sampling};
@@ -89,7 +90,7 @@ fn later_evaluations_do_not_allocate() {
         {
             let options =
                 FitOptions { nuisance, precision, aperture: Some(grid), ..FitOptions::default() };
-            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let which = problem.free_up_to(5);
             let mut function = problem.function(&which, &problem.start);
             // Inside the pool, as in a fit: handing work to it from outside takes memory now and then.

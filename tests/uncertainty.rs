@@ -5,7 +5,7 @@ use oof::device::{Backend, Precision};
 use oof::fit::options::{LikelihoodKind, Nuisance};
 use oof::fit::prior::{PowerLaw, Prior};
 use oof::fit::result::ParameterSummary;
-use oof::fit::{FitOptions, FitResult, fit};
+use oof::fit::{FitOptions, FitResult, Setup, fit};
 use oof::optics::beam_map::{MapSet, Noise};
 use oof::optics::simulate::{SimulateOptions, simulate};
 use oof::optics::telescope::Telescope;
@@ -47,7 +47,7 @@ impl Case {
     fn fit(&self, maps: &MapSet, options: &FitOptions) -> FitResult {
         let options =
             FitOptions { order: self.options.order, aperture: maps.aperture, ..options.clone() };
-        fit(&self.telescope, self.options.wavelength, maps, &options, &mut |_| Ok(())).unwrap()
+        fit(Setup::new(&self.telescope, maps, &options), &mut |_| Ok(())).unwrap()
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no bench uses all of it")]
 
 use oof::device::{Backend, Precision};
+use oof::fit::Setup;
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
 use oof::optics::beam_map::{MapSet, Noise};
@@ -55,7 +56,7 @@ impl Paper {
     /// What is minimised.
     pub fn problem(&self) -> Problem<'_> {
         let Paper { telescope, maps, options } = self;
-        let problem = Problem::new(telescope, telescope.wavelength, maps, options);
+        let problem = Problem::new(Setup::new(telescope, maps, options));
         problem.expect("a problem of the paper's case")
     }
 }

@@ -282,7 +282,7 @@ fn measure(args: &FitArgs, backend: Backend, models: bool) -> Result<Measured> {
     let begun = Instant::now();
     let mut input = args.input.read("oof-fit", None)?;
     input.options.errors = !args.no_errors;
-    input.options.models = models;
+    input.options.keep_models = models;
     input.options.sampling =
         args.sample.map(|draws| Sampling { draws: draws as usize, seed: args.seed.unwrap_or(0) });
     input.options.backend = backend;
@@ -300,8 +300,7 @@ fn measure(args: &FitArgs, backend: Backend, models: bool) -> Result<Measured> {
         line.show(at);
         stop.check()
     };
-    let mut result =
-        fit(&input.telescope, input.wavelength, &input.maps, &input.options, &mut progress)?;
+    let mut result = fit(input.setup(), &mut progress)?;
     stop.check()?;
     let total = begun.elapsed();
     let set_up = first.unwrap_or(read);

@@ -144,9 +144,8 @@ fn work(
         let start = start.filter(|(name, _)| kept(name) && given.iter().all(|g| g.0 != *name));
         input.options.edits.start = start.chain(given.iter().cloned()).collect();
     }
-    let (telescope, wavelength) = (&input.telescope, input.wavelength);
     if args.trace.is_some() {
-        let graph = graphviz(telescope, wavelength, &input.maps, &input.options)?;
+        let graph = graphviz(input.setup())?;
         return to.write(graph.as_bytes());
     }
     let (check, hessian) = (args.check, args.hessian);
@@ -154,7 +153,7 @@ fn work(
         Precision::F64 => 1e-6,
         Precision::F32 => 1e-3,
     });
-    let report = gradient(telescope, wavelength, &input.maps, &input.options, check, hessian)?;
+    let report = gradient(input.setup(), check, hessian)?;
     let worst = args.check.then(|| worst(&report.rows));
     let check = worst.map(|(_, error)| Check {
         largest_relative_error: error,

@@ -10,8 +10,8 @@ use super::observation::{ObservationArgs, check_shift, illumination, open_telesc
 use super::parameter::{check_amplitude, check_in_model};
 use super::program::say;
 use crate::error::{Error, Result};
-use crate::fit::FitOptions;
 use crate::fit::problem::LN_SCALE;
+use crate::fit::{FitOptions, Setup};
 use crate::io::results::FitFile;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::model::amplitude_order;
@@ -51,6 +51,13 @@ pub struct Input {
     pub wavelength: f64,
     pub maps: MapSet,
     pub options: FitOptions,
+}
+
+impl Input {
+    pub fn setup(&self) -> Setup<'_> {
+        let Input { telescope, wavelength, maps, options } = self;
+        Setup { telescope, wavelength: *wavelength, maps, options }
+    }
 }
 
 /// The help of `--telescope`.
@@ -221,7 +228,7 @@ impl InputArgs {
 fn take_off_levels(maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
     // As much of the sky is below the background of two beams as above it.
     let share = if maps.chop.is_some() { 2 } else { 4 };
-    let own = |k: usize| options.names(&["background", &format!("background[{k}]")]);
+    let own = |k: usize| options.mentions(&["background", &format!("background[{k}]")]);
     let take = |(k, map): (usize, &mut BeamMap)| {
         let wanted = options.nuisance.background && !own(k);
         let level = wanted.then(|| map.take_off_level(share)).flatten()?;

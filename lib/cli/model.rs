@@ -261,7 +261,7 @@ impl ModelArgs {
             }
         }
         let (count, two) = (maps.maps.len(), maps.chop.is_some());
-        let lateral = options.names(&LATERAL);
+        let lateral = options.mentions(&LATERAL);
         start.retain(|(name, _)| match split(name) {
             (LN_SCALE, _) => options.fit_scale,
             ("dx" | "dy", Some(_)) => options.nuisance.offset,

@@ -31,7 +31,7 @@ impl<'a> Leg<'a> {
         options: &'a FitOptions,
         model: Arc<Model>,
     ) -> Self {
-        let problem = first.with_samples(maps, options, model);
+        let problem = first.resampled_with(maps, options, model);
         // Not where its scales are not known yet, nor where the device is not this machine.
         let known = !problem.adapts() && options.backend == Backend::Cpu;
         let function = known.then(|| {
@@ -61,7 +61,7 @@ pub fn legs<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Result<Vec<Leg<'a>>
     let leg = |(i, level): (usize, &'a Level)| {
         let Level { maps, options, .. } = level;
         if i > 0 {
-            let model = Problem::model(first.telescope, first.wavelength, maps, options)?;
+            let model = level.setup(first.setup()).model()?;
             return Ok(Leg::of(first, maps, options, model));
         }
         let leg = Leg::of(first, maps, options, first.model.clone());
@@ -77,6 +77,7 @@ pub fn legs<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Result<Vec<Leg<'a>>
 mod tests {
     use super::*;
     use crate::fit::level::levels;
+    use crate::fit::setup::Setup;
     use crate::fit::tests::simulated;
     use crate::optics::beam_map::Sigma;
 
@@ -88,16 +89,14 @@ mod tests {
             if !known {
                 maps.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
             }
-            let levels = levels(&telescope, telescope.wavelength, &maps, &options);
+            let setup = Setup::new(&telescope, &maps, &options);
+            let levels = levels(setup);
             assert!(levels.len() > 1);
-            let (maps_of_first, options_of_first) = (&levels[0].maps, &levels[0].options);
-            let wavelength = telescope.wavelength;
-            let first = Problem::new(&telescope, wavelength, maps_of_first, options_of_first);
-            let start = first.as_ref().unwrap().start.clone();
-            let first = first.unwrap();
+            let first = Problem::new(levels[0].setup(setup)).unwrap();
+            let start = first.start.clone();
             let mut legs = legs(&first, &levels).unwrap();
             assert_eq!(legs.len(), levels.len());
-            let model = Problem::model(&telescope, wavelength, &maps, &options).unwrap();
+            let model = setup.model().unwrap();
             legs.push(Leg::of(&first, &maps, &options, model));
             let samples: Vec<usize> = legs.iter().map(|leg| leg.problem.maps.samples()).collect();
             assert!(samples.is_sorted() && samples[legs.len() - 1] == maps.samples());

@@ -56,7 +56,7 @@ pub fn covariance(
     let mut sums = match level::middle(problem, which.len()) {
         None => information(problem, likelihood, which, at, matrices),
         Some(middle) => {
-            let some = problem.with_maps(&middle.maps, &middle.options)?;
+            let some = problem.resampled(&middle.maps, &middle.options)?;
             let mut sums = information(&some, likelihood, which, at, matrices);
             add_backgrounds(&mut sums, problem, which, at, matrices, &middle.maps);
             sums
@@ -122,6 +122,7 @@ fn add_backgrounds<const N: usize>(
 mod tests {
     use super::*;
     use crate::fit::options::{FitOptions, LikelihoodKind};
+    use crate::fit::setup::Setup;
     use crate::fit::tests::simulated;
     use crate::optics::model::Parameter;
 
@@ -133,7 +134,7 @@ mod tests {
             let (aperture, fit_scale) = (Some(grid), true);
             let options =
                 FitOptions { order: 2, aperture, likelihood, fit_scale, ..FitOptions::default() };
-            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let which = problem.free_up_to(2);
             let scale = problem.scale_among(&which).unwrap();
             let mut at = problem.start.clone();
@@ -163,7 +164,7 @@ mod tests {
         for fit_scale in [false, true] {
             let aperture = Some(grid);
             let options = FitOptions { order: 3, aperture, fit_scale, ..FitOptions::default() };
-            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let which = problem.free_up_to(3);
             assert!(level::middle(&problem, which.len()).is_some(), "these maps must be large");
             let value = |p: &Parameter| truth(&p.name).unwrap_or(p.default);

@@ -340,6 +340,7 @@ fn nudged(problem: &Problem, start: u64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::setup::Setup;
     use crate::fit::tests::simulated;
 
     #[test]
@@ -352,7 +353,7 @@ mod tests {
             if !known {
                 maps.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
             }
-            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let end = go(&problem, &rough, 0, &mut |_| Ok(())).unwrap();
             assert_eq!(end.explains, known);
             ends.push(end);

@@ -1,11 +1,9 @@
 //! Value and gradient at given parameters, and the check of one against the other.
 
-use super::options::FitOptions;
 use super::problem::Problem;
+use super::setup::Setup;
 use crate::device::Precision;
 use crate::error::Result;
-use crate::optics::beam_map::MapSet;
-use crate::optics::telescope::Telescope;
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -63,23 +61,16 @@ fn difference(mut value: impl FnMut(f64) -> f64, here: f64) -> (f64, f64) {
     (best, steepest)
 }
 
-/// Value and gradient at the start values of `options`, with central differences where `check`, which are
+/// Value and gradient at the start values, with central differences where `check`, which are
 /// taken in double precision. The relative error is the difference of the two over the largest of the
 /// parameter's own derivative, the slopes about it (at an optimum there is no other measure), and a
 /// thousandth of the largest derivative, all in natural lengths.
 ///
 /// # Errors
 /// Maps that the model cannot describe, and unknown parameters.
-pub fn gradient(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-    check: bool,
-    hessian: bool,
-) -> Result<GradientReport> {
-    let problem = Problem::new(telescope, wavelength, maps, options)?;
-    let which = problem.free_up_to(options.order);
+pub fn gradient(setup: Setup, check: bool, hessian: bool) -> Result<GradientReport> {
+    let problem = Problem::new(setup)?;
+    let which = problem.free_up_to(setup.options.order);
     let mut function = problem.function(&which, &problem.start);
     let x = vec![0.0; which.len()];
     let (value, gradient) = function.value_and_gradient(&x);
@@ -132,14 +123,9 @@ pub fn gradient(
 ///
 /// # Errors
 /// As [`gradient`].
-pub fn graphviz(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-) -> Result<String> {
-    let problem = Problem::new(telescope, wavelength, maps, options)?;
-    let which = problem.free_up_to(options.order);
+pub fn graphviz(setup: Setup) -> Result<String> {
+    let problem = Problem::new(setup)?;
+    let which = problem.free_up_to(setup.options.order);
     Ok(problem.function(&which, &problem.start).graphviz())
 }
 

@@ -59,7 +59,8 @@ pub(super) fn information<const N: usize>(
     let together = if is_held(problem, n) { count } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
     for first in (0..count).step_by(together.max(1)) {
-        let (models, tangents) = models(problem, which, &groups, at, first..first + together);
+        let (models, tangents) =
+            models_and_tangents(problem, which, &groups, at, first..first + together);
         let maps = models.par_iter().zip(&tangents).enumerate();
         let one = |(i, (model, derivatives)): (usize, (&Vec<f64>, &Array2<f64>))| {
             let map = first + i;
@@ -99,9 +100,10 @@ pub(super) fn prepare(problem: &Problem) {
     let which = problem.free_up_to(problem.options.order);
     if is_held(problem, which.len()) && !which.is_empty() {
         let directions = groups(problem, &which).len();
-        problem.with_models(FINE, &problem.start, |models, _| models.prepare_arrays());
-        problem
-            .with_models(COARSE, &problem.start, |models, _| models.prepare_tangents(directions));
+        problem.with_kept_function(FINE, &problem.start, |models, _| models.prepare_arrays());
+        problem.with_kept_function(COARSE, &problem.start, |models, _| {
+            models.prepare_tangents(directions)
+        });
     }
 }
 
@@ -138,7 +140,7 @@ fn is_held(problem: &Problem, n: usize) -> bool {
 
 /// The models of some `maps`, and for each the derivatives `(group, sample)` by groups of parameters, in the
 /// parameters' lengths.
-fn models(
+fn models_and_tangents(
     problem: &Problem,
     which: &[usize],
     groups: &[Vec<usize>],
@@ -156,13 +158,14 @@ fn models(
     };
     if maps.len() == problem.maps.maps.len() {
         let free = problem.free_up_to(problem.options.order);
-        let models = problem.with_models(FINE, at, |models, x| owned(models.arrays(x)));
+        let models = problem.with_kept_function(FINE, at, |models, x| owned(models.arrays(x)));
         let directions = directions(&free);
-        let tangents = problem.with_models(COARSE, at, |models, x| models.tangents(x, &directions));
+        let tangents =
+            problem.with_kept_function(COARSE, at, |models, x| models.tangents(x, &directions));
         return (models, tangents);
     }
-    let models = owned(problem.modelled(&[], at, maps.clone()).arrays(&[]));
-    let mut function = problem.modelled(which, at, maps).precision(COARSE);
+    let models = owned(problem.prediction_function(&[], at, maps.clone()).arrays(&[]));
+    let mut function = problem.prediction_function(which, at, maps).precision(COARSE);
     let x: Vec<f64> = which.iter().map(|&i| at[i]).collect();
     (models, function.tangents(&x, &directions(which)))
 }

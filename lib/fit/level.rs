@@ -8,6 +8,7 @@
 use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
 use super::problem::{Problem, centroid};
+use super::setup::Setup;
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::lateral::Lateral;
@@ -41,17 +42,13 @@ const NEARLY: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
 const ROUGHLY: f64 = 1e-2;
 
-/// So many samples of a map that are not blank are taken to tell its beam, even where most are blank.
+/// This many samples of a map that are not blank are taken to tell its beam, even where most are blank.
 const ENOUGH: usize = 400;
 
 /// The levels below the whole maps, smallest first; none where the maps are small already.
-pub fn levels(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-) -> Vec<Level> {
-    let Window { beam, half, centre } = window(telescope, wavelength, maps);
+pub fn levels(setup: Setup) -> Vec<Level> {
+    let maps = setup.maps;
+    let Window { beam, half, centre } = window(setup);
     let thin = Thin::of(maps, beam);
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
@@ -73,7 +70,7 @@ pub fn levels(
         };
         let cut: Option<Vec<BeamMap>> = maps.maps.par_iter().map(one).collect();
         let Some(cut) = cut else { continue };
-        let mut level = Level::new(cut, maps, thin.share(), telescope, wavelength, options);
+        let mut level = Level::new(cut, thin.share(), setup);
         level.tolerance = tolerance;
         levels.push(level);
     }
@@ -85,17 +82,15 @@ pub fn levels(
 /// the beam is. (What a coefficient changes falls off with the third power of the distance, and what it
 /// tells with the sixth.) None where the maps are not large.
 pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
-    let (maps, options) = (problem.maps, problem.options);
-    let samples = maps.samples();
+    let (setup, maps) = (problem.setup(), problem.maps);
     let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
-    if samples * count <= DERIVATIVES_HELD || !maps.maps.iter().all(raster) {
+    if maps.samples() * count <= DERIVATIVES_HELD || !maps.maps.iter().all(raster) {
         return None;
     }
-    let (telescope, wavelength) = (problem.telescope, problem.wavelength);
-    let Window { half, centre, .. } = window(telescope, wavelength, maps);
+    let Window { half, centre, .. } = window(setup);
     let cut = maps.maps.iter().map(|map| part(map, centre, 2.0 * half, Thin::NONE));
     let cut = cut.collect::<Option<Vec<BeamMap>>>()?;
-    Some(Level::new(cut, maps, 1.0, telescope, wavelength, options))
+    Some(Level::new(cut, 1.0, setup))
 }
 
 /// The samples of a raster that lie outside the rectangle of another, in runs of a row at most.
@@ -121,9 +116,8 @@ pub fn around(of: &Sampling, other: &Sampling) -> Vec<Range<usize>> {
 
 impl Level {
     /// As many of a level's samples as tell all that the noise lets through, where that is fewer.
-    pub fn sparse(&self, telescope: &Telescope, wavelength: f64) -> Option<Level> {
-        let beam = wavelength / (2.0 * telescope.radius);
-        let thin = Thin::of(&self.maps, beam);
+    pub fn sparse(&self, setup: Setup) -> Option<Level> {
+        let thin = Thin::of(&self.maps, beam(setup));
         let maps = &self.maps.maps;
         let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
         if maps.iter().any(raster) && !maps.iter().all(raster) {
@@ -132,24 +126,22 @@ impl Level {
         }
         let cut = |map: &BeamMap| part(map, (0.0, 0.0), f64::INFINITY, thin);
         let cut: Vec<BeamMap> = maps.iter().map(cut).collect::<Option<_>>()?;
-        let (share, options) = (self.share * thin.share(), &self.options);
-        let sparse = Level::new(cut, &self.maps, share, telescope, wavelength, options);
+        let sparse = Level::new(cut, self.share * thin.share(), self.setup(setup));
         (2 * sparse.maps.samples() <= self.maps.samples()).then_some(sparse)
     }
 
-    /// A `share` of the samples of some part of `whole`.
-    fn new(
-        maps: Vec<BeamMap>,
-        whole: &MapSet,
-        share: f64,
-        telescope: &Telescope,
-        wavelength: f64,
-        options: &FitOptions,
-    ) -> Level {
+    /// A fit of it, of the same telescope as `setup`.
+    pub fn setup<'a>(&'a self, setup: Setup<'a>) -> Setup<'a> {
+        setup.with(&self.maps, &self.options)
+    }
+
+    /// A `share` of the samples of some part of the whole.
+    fn new(maps: Vec<BeamMap>, share: f64, of: Setup) -> Level {
+        let whole = of.maps;
         Level {
             options: FitOptions {
-                aperture: matching_grid(&maps, telescope.radius, wavelength),
-                ..options.roughly()
+                aperture: matching_grid(&maps, of.telescope.radius, of.wavelength),
+                ..of.options.roughly()
             },
             share,
             tolerance: ROUGHLY,
@@ -166,7 +158,7 @@ impl Level {
     }
 }
 
-/// How samples are thinned: every `stride`-th of a raster either way, `one_in` so many of scattered ones.
+/// How samples are thinned: every `stride`-th of a raster either way, every `one_in`-th of scattered ones.
 #[derive(Debug, Clone, Copy)]
 struct Thin {
     stride: usize,
@@ -197,10 +189,15 @@ struct Window {
     centre: (f64, f64),
 }
 
-fn window(telescope: &Telescope, wavelength: f64, maps: &MapSet) -> Window {
-    let beam = wavelength / (2.0 * telescope.radius);
+/// The beam width `lambda / D`, radians.
+fn beam(setup: Setup) -> f64 {
+    setup.wavelength / (2.0 * setup.telescope.radius)
+}
+
+fn window(setup: Setup) -> Window {
+    let (maps, beam) = (setup.maps, beam(setup));
     let centre = centre(maps, beam);
-    let spread = spread(telescope, maps) + maps.blur().radius;
+    let spread = spread(setup.telescope, maps) + maps.blur().radius;
     // Both of two beams are in it.
     let aside = 0.5 * maps.chop.unwrap_or(0.0);
     Window {
@@ -348,7 +345,7 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<Beam
     is_known(&part).then_some(part)
 }
 
-/// Whether so many samples that are not blank stand for a part of a map.
+/// Whether enough of a part's samples are known for it to stand for the map.
 fn is_known(part: &BeamMap) -> bool {
     let known = part.power.len() - part.blanks();
     (2 * known >= part.power.len() || known >= ENOUGH) && part.peak() > 0.0
@@ -472,7 +469,8 @@ mod tests {
                 sigma: Sigma::Unknown,
             };
             let maps = MapSet { maps: vec![map], ..MapSet::default() };
-            let levels = levels(&telescope, wavelength, &maps, &options);
+            let levels =
+                levels(Setup { telescope: &telescope, wavelength, maps: &maps, options: &options });
             let counts: Vec<usize> = levels.iter().map(|l| l.maps.samples()).collect();
             assert!(counts.windows(2).all(|pair| 2 * pair[0] <= pair[1]), "{counts:?}");
             let last = levels.last().unwrap();
@@ -490,9 +488,15 @@ mod tests {
         let set = |step| MapSet { maps: vec![scattered(step, beam)], ..MapSet::default() };
         // 8 beams to every side of the centre: 1/6 of the area. At 1/4 of a beam 16 samples a square beam,
         // not twice what is needed; at 1/10 of a beam 100, 11 times.
-        let coarse = levels(&telescope, wavelength, &set(0.25), &options);
+        let coarse = levels(Setup {
+            telescope: &telescope,
+            wavelength,
+            maps: &set(0.25),
+            options: &options,
+        });
         assert_eq!(coarse.iter().map(|l| l.share).collect::<Vec<_>>(), [1.0]);
-        let fine = levels(&telescope, wavelength, &set(0.1), &options);
+        let fine =
+            levels(Setup { telescope: &telescope, wavelength, maps: &set(0.1), options: &options });
         assert_eq!(fine[0].share, 1.0 / 11.0);
         assert_eq!(spare(&set(0.1), beam), 11);
         for level in coarse.iter().chain(&fine[..1]) {
@@ -504,7 +508,8 @@ mod tests {
         }
         // The second of two beams, 6 beam widths aside, is inside as well.
         let two = MapSet { chop: Some(6.0 * beam), ..set(0.25) };
-        let level = &levels(&telescope, wavelength, &two, &options)[0];
+        let level =
+            &levels(Setup { telescope: &telescope, wavelength, maps: &two, options: &options })[0];
         assert_eq!(level.maps.chop, two.chop);
         let Sampling::Scattered { u, .. } = &level.maps.maps[0].sampling else {
             panic!("not scattered");
@@ -528,7 +533,8 @@ mod tests {
                 };
                 map.power.iter_mut().enumerate().for_each(blank);
             }
-            let levels = levels(&telescope, wavelength, &maps, &options);
+            let levels =
+                levels(Setup { telescope: &telescope, wavelength, maps: &maps, options: &options });
             let found: Vec<f64> = levels.iter().map(|level| level.share).collect();
             assert_eq!(found, shares, "1 in {one_in}");
         }

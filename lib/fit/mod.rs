@@ -1,11 +1,12 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
-//! Order of reading: [`options`] (what can be asked for), [`likelihood`], [`problem`] and [`models`] (the function
-//! to minimise), [`mod@minimise`] and [`stage`] (how, from a point), [`level`], [`exploration`], [`course`] and
-//! [`search`] (how, from nothing), [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure),
-//! [`posterior`], [`chains`] and [`sampling`] (the same by drawing), [`prior`] (what was known before),
-//! [`quality`] (whether to believe it), [`flags`] (what to look at), [`mod@order`] (which order),
-//! [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes out).
+//! Order of reading: [`options`] (what can be asked for), [`setup`] (of which maps), [`likelihood`], [`problem`] and
+//! [`predictions`] (the function to minimise), [`mod@gradient`] (its value and slopes, checked), [`mod@minimise`] and
+//! [`stage`] (how, from a point), [`level`], [`exploration`], [`course`] and [`search`] (how, from nothing),
+//! [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
+//! (the same by drawing), [`prior`] (what was known before), [`quality`] (whether to believe it), [`flags`] (what to
+//! look at), [`mod@order`] (which order), [`surface`] (what the dish is like), [`result`] and [`summary`] (what comes
+//! out).
 
 pub mod chains;
 pub mod course;
@@ -18,55 +19,45 @@ pub mod information;
 pub mod level;
 pub mod likelihood;
 pub mod minimise;
-pub mod models;
 pub mod options;
 pub mod order;
 pub mod posterior;
+pub mod predictions;
 pub mod prior;
 pub mod problem;
 pub mod quality;
 pub mod result;
 pub mod sampling;
 pub mod search;
+pub mod setup;
 pub mod stage;
 pub mod summary;
 pub mod surface;
 
 pub use options::FitOptions;
 pub use result::FitResult;
+pub use setup::Setup;
 pub use stage::{Progress, Report};
 
 use crate::error::Result;
-use crate::optics::beam_map::MapSet;
-use crate::optics::telescope::Telescope;
-use problem::Problem;
 
-/// Fits `maps`, at the best order where that is asked for. `progress` is called once an iteration and may
+/// Fits maps, at the best order where that is asked for. `report` is called once an iteration and may
 /// stop the fit with an error; it may be called from another thread, and must not wait for threads of the pool.
 ///
 /// # Errors
-/// Maps that cannot be fitted, and what `progress` returns.
-pub fn fit(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-    progress: &mut Report,
-) -> Result<FitResult> {
-    if let Some(sampling) = options.sampling {
-        let without = FitOptions { sampling: None, ..options.clone() };
-        let mut result = fit(telescope, wavelength, maps, &without, progress)?;
-        sampling::add_posterior(telescope, maps, options, sampling, &mut result, progress)?;
+/// Maps that cannot be fitted, and what `report` returns.
+pub fn fit(setup: Setup, report: &mut Report) -> Result<FitResult> {
+    if let Some(sampling) = setup.options.sampling {
+        let without = FitOptions { sampling: None, ..setup.options.clone() };
+        let mut result = fit(setup.with(setup.maps, &without), report)?;
+        sampling::add_posterior(setup, sampling, &mut result, report)?;
         return Ok(result);
     }
-    if options.choose_order {
-        return order::choose(telescope, wavelength, maps, options, progress);
+    if setup.options.choose_order {
+        return order::choose(setup, report);
     }
-    let (levels, model) = rayon::join(
-        || level::levels(telescope, wavelength, maps, options),
-        || Problem::model(telescope, wavelength, maps, options),
-    );
-    let found = search::search(telescope, wavelength, maps, options, &levels, model?, progress)?;
+    let (levels, model) = rayon::join(|| level::levels(setup), || setup.model());
+    let found = search::search(setup, &levels, model?, report)?;
     let mut result = summary::summarise(found)?;
     result.flags = flags::flags(&result);
     Ok(result)

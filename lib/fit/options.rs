@@ -87,7 +87,7 @@ pub struct ParameterEdits {
 
 impl ParameterEdits {
     /// Drops Zernike coefficients above `order`.
-    pub fn keep(&mut self, order: u32) {
+    pub fn drop_above(&mut self, order: u32) {
         let there = |name: &str| mode_of(name).is_none_or(|mode| mode.n <= order);
         self.free.retain(|name| there(name));
         self.fix.retain(|name| there(name));
@@ -134,20 +134,21 @@ pub struct FitOptions {
     /// Compute errors and covariance.
     pub errors: bool,
     /// Keep the maps' models in the result, which takes the memory of the maps once more.
-    pub models: bool,
+    pub keep_models: bool,
     /// Draw from the posterior, which takes the errors.
     pub sampling: Option<Sampling>,
     /// The most starts that a search for the optimum is given.
     pub starts: u64,
 }
 
-/// The error of a far field at scattered samples that does not matter on the way to an optimum: a hundred times below the noise of good maps, and twice as quick as the default.
-const ROUGHLY: f64 = 1e-5;
+/// The error of a far field at scattered samples that does not matter on the way to an optimum: a hundred times
+/// below the noise of good maps, and twice as quick as the default.
+const ROUGH_TOLERANCE: f64 = 1e-5;
 
 impl FitOptions {
     /// The same for what need not be exact.
     pub fn roughly(&self) -> FitOptions {
-        FitOptions { tolerance: self.tolerance.max(ROUGHLY), ..self.clone() }
+        FitOptions { tolerance: self.tolerance.max(ROUGH_TOLERANCE), ..self.clone() }
     }
 
     /// Whether a parameter of this very name was freed, by an edit or a prior.
@@ -157,7 +158,7 @@ impl FitOptions {
     }
 
     /// Whether a parameter is asked for by one of these names.
-    pub fn names(&self, names: &[&str]) -> bool {
+    pub fn mentions(&self, names: &[&str]) -> bool {
         let ParameterEdits { free, fix, start, bound } = &self.edits;
         let asked = free
             .iter()
@@ -187,7 +188,7 @@ impl Default for FitOptions {
             precision: Precision::default(),
             backend: Backend::default(),
             errors: true,
-            models: true,
+            keep_models: true,
             sampling: None,
             starts: 60,
         }

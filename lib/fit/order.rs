@@ -10,24 +10,19 @@
 use super::options::FitOptions;
 use super::quality::{CLIP, robust_sigma, variance};
 use super::result::{FitResult, OrderSummary};
+use super::setup::Setup;
 use super::{Report, fit};
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling};
 use crate::optics::model::mode_of;
-use crate::optics::telescope::Telescope;
 
-/// Fits `maps` at every order up to `options.order` and returns the best that explains them, with the
+/// Fits the maps at every order up to that of the options and returns the best that explains them, with the
 /// comparison.
 ///
 /// # Errors
 /// As [`fit`].
-pub fn choose(
-    telescope: &Telescope,
-    wavelength: f64,
-    maps: &MapSet,
-    options: &FitOptions,
-    progress: &mut Report,
-) -> Result<FitResult> {
+pub fn choose(setup: Setup, report: &mut Report) -> Result<FitResult> {
+    let Setup { maps, options, .. } = setup;
     let mut results: Vec<FitResult> = Vec::new();
     for order in 1..=options.order {
         let mut options = FitOptions {
@@ -37,11 +32,11 @@ pub fn choose(
             starts: if order < options.order { options.starts.min(10) } else { options.starts },
             edits: from(options, order, results.last()),
             // The comparison needs them, of all orders.
-            models: true,
+            keep_models: true,
             ..options.clone()
         };
         options.priors.retain(|prior| prior.is_up_to(order));
-        results.push(fit(telescope, wavelength, maps, &options, progress)?);
+        results.push(fit(setup.with(maps, &options), report)?);
     }
     let Some(highest) = results.last() else {
         return Err(Error::usage("order 0, expected 1 or more"));
@@ -57,7 +52,7 @@ pub fn choose(
     let mut result = results.swap_remove(best.unwrap_or(0));
     result.orders = orders;
     result.flags = super::flags::flags(&result);
-    if !options.models {
+    if !options.keep_models {
         result.images.model = Vec::new();
     }
     Ok(result)
@@ -71,7 +66,7 @@ fn from(
     below: Option<&FitResult>,
 ) -> super::options::ParameterEdits {
     let mut edits = options.edits.clone();
-    edits.keep(order);
+    edits.drop_above(order);
     let known = |p: &&super::result::ParameterSummary| mode_of(&p.name).is_some() && p.free;
     let values = below.into_iter().flat_map(|b| b.parameters.iter().filter(known));
     let mut start: Vec<(String, f64)> = values.map(|p| (p.name.clone(), p.value)).collect();
@@ -170,6 +165,7 @@ mod tests {
     use super::*;
     use crate::optics::beam_map::Noise;
     use crate::optics::simulate::{SimulateOptions, simulate};
+    use crate::optics::telescope::Telescope;
 
     fn maps(order: u32, additive: f64) -> (Telescope, MapSet) {
         let telescope = Telescope::named("nikolic2018").unwrap();
@@ -210,7 +206,7 @@ mod tests {
                 errors: false,
                 ..FitOptions::default()
             };
-            let result = choose(&telescope, 1.1e-3, &maps, &options, &mut |_| Ok(())).unwrap();
+            let result = choose(Setup::new(&telescope, &maps, &options), &mut |_| Ok(())).unwrap();
             assert_eq!((result.order, result.orders.len()), (3, 5), "{:?}", result.orders);
             let chi2: Vec<f64> = result.orders.iter().map(|o| o.chi2).collect();
             // Cauchy's optimum is not that of the squares, by a small part of what one parameter gains.

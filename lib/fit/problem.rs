@@ -4,12 +4,12 @@
 //! and the likelihood is the proper density of the residuals, whose norm depends on the scale.
 
 use super::likelihood::{Likelihood, typical};
-use super::models::Kept;
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
+use super::predictions::Kept;
+use super::setup::Setup;
 use crate::autodiff::{Function, Tape, Var};
 use crate::device::{Precision, Values};
 use crate::error::{Error, Result};
-use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
@@ -34,6 +34,7 @@ pub const LN_SCALE: &str = "ln_scale";
 const SCALE_RANGE: f64 = 12.0;
 
 /// Everything about a fit but the minimisation.
+#[derive(Clone)]
 pub struct Problem<'a> {
     pub telescope: &'a Telescope,
     pub wavelength: f64,
@@ -44,41 +45,30 @@ pub struct Problem<'a> {
     pub parameters: Vec<Parameter>,
     /// Start values of all parameters.
     pub start: Vec<f64>,
-    /// How far each may well have to go.
+    /// Each parameter's natural length: the minimiser's unit, about as far as it may have to go.
     pub lengths: Vec<f64>,
     pub bounds: Vec<(f64, f64)>,
     pub free: Vec<bool>,
     pub likelihood: Likelihood,
-    /// Models of all maps that were asked for and may be again.
+    /// Predictions of all maps that were asked for and may be again.
     pub(super) kept: Arc<Kept>,
 }
 
 impl<'a> Problem<'a> {
-    /// The fit of `maps` as `options` say, with start values from the maps themselves.
+    /// With start values from the maps themselves.
     ///
     /// # Errors
     /// Maps that the model cannot describe, and unknown parameters.
-    pub fn new(
-        telescope: &'a Telescope,
-        wavelength: f64,
-        maps: &'a MapSet,
-        options: &'a FitOptions,
-    ) -> Result<Self> {
-        let model = Problem::model(telescope, wavelength, maps, options)?;
-        Problem::with_model(telescope, wavelength, maps, options, model)
+    pub fn new(setup: Setup<'a>) -> Result<Self> {
+        Problem::of(setup, setup.model()?)
     }
 
-    /// The same with a model that is there already, [`Problem::model`] of the same.
+    /// The same with a model that is there already, [`Setup::model`] of the same.
     ///
     /// # Errors
     /// Unknown parameters.
-    pub fn with_model(
-        telescope: &'a Telescope,
-        wavelength: f64,
-        maps: &'a MapSet,
-        options: &'a FitOptions,
-        model: Arc<Model>,
-    ) -> Result<Self> {
+    pub fn of(setup: Setup<'a>, model: Arc<Model>) -> Result<Self> {
+        let Setup { telescope, wavelength, maps, options } = setup;
         let mut parameters = model.parameters.clone();
         let scale = || Parameter { name: LN_SCALE.into(), unit: "", default: 0.0 };
         parameters.extend(options.fit_scale.then(scale));
@@ -103,39 +93,25 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
-    /// The model of `maps`, on the aperture of `options` or one that suits them.
-    ///
-    /// # Errors
-    /// Maps that the model cannot describe.
-    pub fn model(
-        telescope: &Telescope,
-        wavelength: f64,
-        maps: &MapSet,
-        options: &FitOptions,
-    ) -> Result<Arc<Model>> {
-        let grid = options.aperture.unwrap_or_else(|| {
-            let samplings = maps.maps.iter().map(|m| &m.sampling);
-            ApertureGrid::suitable(telescope.radius, wavelength, samplings)
-        });
-        let model = Model::of(telescope, wavelength, options.order, maps, grid, options.tolerance)?;
-        let model = model.weighted(options.amplitude_order);
-        Ok(Arc::new(model.shifted(&maps.shift, options.names(&LATERAL))?))
+    pub fn setup(&self) -> Setup<'a> {
+        let &Problem { telescope, wavelength, maps, options, .. } = self;
+        Setup { telescope, wavelength, maps, options }
     }
 
     /// The same parameters and scales with other samples, on the aperture of `options`.
     ///
     /// # Errors
     /// Maps that the model cannot describe.
-    pub fn with_maps<'b>(&self, maps: &'b MapSet, options: &'b FitOptions) -> Result<Problem<'b>>
+    pub fn resampled<'b>(&self, maps: &'b MapSet, options: &'b FitOptions) -> Result<Problem<'b>>
     where
         'a: 'b,
     {
-        let model = Problem::model(self.telescope, self.wavelength, maps, options)?;
-        Ok(self.with_samples(maps, options, model))
+        let model = self.setup().with(maps, options).model()?;
+        Ok(self.resampled_with(maps, options, model))
     }
 
     /// The same with a model that is there already; with this problem's own, it shares what is kept.
-    pub fn with_samples<'b>(
+    pub fn resampled_with<'b>(
         &self,
         maps: &'b MapSet,
         options: &'b FitOptions,
@@ -144,24 +120,12 @@ impl<'a> Problem<'a> {
     where
         'a: 'b,
     {
+        let same: Problem<'b> = self.clone();
         let kept = match Arc::ptr_eq(&model, &self.model) {
             true => self.kept.clone(),
             false => Arc::default(),
         };
-        Problem {
-            telescope: self.telescope,
-            wavelength: self.wavelength,
-            maps,
-            options,
-            model,
-            parameters: self.parameters.clone(),
-            start: self.start.clone(),
-            lengths: self.lengths.clone(),
-            bounds: self.bounds.clone(),
-            free: self.free.clone(),
-            likelihood: self.likelihood.clone(),
-            kept,
-        }
+        Problem { maps, options, model, kept, ..same }
     }
 
     /// Whether the likelihood's scales come from what is left of the maps on the way: they are not given, and
@@ -169,10 +133,6 @@ impl<'a> Problem<'a> {
     pub fn adapts(&self) -> bool {
         let unknown = |map: &BeamMap| matches!(map.sigma, Sigma::Unknown);
         self.options.scale.is_none() && self.maps.maps.iter().any(unknown)
-    }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.model.position(name)
     }
 
     /// The position of the logarithm of the fitted scale, where that is fitted.
@@ -209,7 +169,7 @@ impl<'a> Problem<'a> {
             names.push("amp".into());
         }
         for name in names {
-            if let Some(i) = self.position(&name) {
+            if let Some(i) = self.model.position(&name) {
                 self.free[i] = !(gain && name == "amp");
             }
         }
@@ -239,7 +199,7 @@ impl<'a> Problem<'a> {
             ("rho", 0.1, -1.5, 1.5),
             ("diff", 0.1, -0.9, 0.9),
         ] {
-            if let Some(i) = self.position(name) {
+            if let Some(i) = self.model.position(name) {
                 self.lengths[i] = length;
                 self.bounds[i] = (low, high);
             }
@@ -247,7 +207,7 @@ impl<'a> Problem<'a> {
         self.lengths[self.model.of_amplitude()].fill(0.1);
         self.bounds[self.model.of_amplitude()].fill((-MOST_AMPLITUDE, MOST_AMPLITUDE));
         for name in LATERAL {
-            if let Some(i) = self.position(name) {
+            if let Some(i) = self.model.position(name) {
                 self.lengths[i] = self.wavelength;
             }
         }
@@ -257,7 +217,7 @@ impl<'a> Problem<'a> {
             self.lengths[ratios.clone()].fill(0.1);
             self.bounds[ratios].fill((0.0, 3.0));
         }
-        let peaks = self.models(&self.start, |_, model| model.into_iter().fold(0.0, f64::max));
+        let peaks = self.predictions(&self.start, |_, model| model.into_iter().fold(0.0, f64::max));
         let highest = peaks.iter().copied().fold(0.0, f64::max);
         for (k, map) in self.maps.maps.iter().enumerate() {
             let model_peak = peaks[k].max(f64::MIN_POSITIVE);
@@ -291,32 +251,23 @@ impl<'a> Problem<'a> {
 
     /// What the user asked for by name.
     fn edit(&mut self) -> Result<()> {
+        let edits = &self.options.edits;
         for prior in &self.options.priors {
             for i in self.named(&prior.name)? {
                 self.free[i] = true;
                 self.start[i] = prior.mean;
             }
         }
-        let edits = &self.options.edits;
         for (name, value) in &edits.start {
-            for i in self.named(name)? {
-                self.start[i] = *value;
-            }
+            self.named(name)?.into_iter().for_each(|i| self.start[i] = *value);
         }
-        for name in &edits.free {
-            for i in self.named(name)? {
-                self.free[i] = true;
-            }
-        }
-        for name in &edits.fix {
-            for i in self.named(name)? {
-                self.free[i] = false;
+        for (names, free) in [(&edits.free, true), (&edits.fix, false)] {
+            for name in names {
+                self.named(name)?.into_iter().for_each(|i| self.free[i] = free);
             }
         }
         for (name, low, high) in &edits.bound {
-            for i in self.named(name)? {
-                self.bounds[i] = (*low, *high);
-            }
+            self.named(name)?.into_iter().for_each(|i| self.bounds[i] = (*low, *high));
         }
         // What was asked for is not moved into them.
         let means = self.options.priors.iter().map(|prior| &prior.name);
@@ -332,9 +283,8 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, low, high) in &edits.bound {
-            for i in self.named(name)? {
-                self.start[i] = self.start[i].clamp(*low, *high);
-            }
+            let bounded = self.named(name)?.into_iter();
+            bounded.for_each(|i| self.start[i] = self.start[i].clamp(*low, *high));
         }
         Ok(())
     }
@@ -398,7 +348,7 @@ impl<'a> Problem<'a> {
                 });
                 let mut residual =
                     (modelled - tape.data_in(spaces[k], data)) / likelihood.scales[k];
-                if let Some(weights) = self.weights_among(k, blanks.into_inner()) {
+                if let Some(weights) = self.weights_given(k, blanks.into_inner()) {
                     residual = residual * tape.data_in(spaces[k], self.arrange(k, &weights, |w| w));
                 }
                 if let Some(inverse) = inverse {
@@ -436,11 +386,11 @@ impl<'a> Problem<'a> {
     /// What the residuals of a map are multiplied by, in the order of the map's samples: 0 for blanks, and
     /// the typical sigma over a sample's own. `None` where that is 1 for all.
     pub fn weights(&self, map: usize) -> Option<Vec<f64>> {
-        self.weights_among(map, self.maps.maps[map].power.iter().any(|p| p.is_nan()))
+        self.weights_given(map, self.maps.maps[map].power.iter().any(|p| p.is_nan()))
     }
 
-    /// The same of a map that has `blanks` or has none.
-    fn weights_among(&self, map: usize, blanks: bool) -> Option<Vec<f64>> {
+    /// The same where it is known whether the map has `blanks`.
+    fn weights_given(&self, map: usize, blanks: bool) -> Option<Vec<f64>> {
         let BeamMap { power, sigma, .. } = &self.maps.maps[map];
         let middle = match sigma {
             Sigma::PerSample(each) => typical(power, each),

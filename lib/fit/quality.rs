@@ -173,7 +173,7 @@ impl Sum {
 /// What the model at `at` leaves of every map; with the models, where they are to be kept.
 pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<Vec<f64>>) {
     let MapSet { maps, noise, .. } = problem.maps;
-    let both = problem.models(at, |k, model| {
+    let both = problem.predictions(at, |k, model| {
         let misfit = Misfit::of(&maps[k], *noise, &model);
         (misfit, if keep { model } else { Vec::new() })
     });

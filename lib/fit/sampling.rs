@@ -17,11 +17,10 @@ use super::options::{FitOptions, LikelihoodKind, Sampling};
 use super::posterior::{self, CHAINS, Draws, Settings, Stage, WARM_UP};
 use super::problem::Problem;
 use super::result::FitResult;
+use super::setup::Setup;
 use super::surface::Weighed;
 use super::{Progress, Report};
 use crate::error::Result;
-use crate::optics::beam_map::MapSet;
-use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::Serialize;
@@ -80,32 +79,31 @@ impl Posterior {
     }
 }
 
-/// Adds the posterior to the `result` of a fit with these `options`, and flags where it is not to be
+/// Adds the posterior to the `result` of a fit, and flags where it is not to be
 /// trusted. A fit that has no errors has no posterior, and its message says so.
 ///
 /// # Errors
-/// What `progress` returns, and densities that cannot be drawn from.
+/// What `report` returns, and densities that cannot be drawn from.
 pub fn add_posterior(
-    telescope: &Telescope,
-    maps: &MapSet,
-    options: &FitOptions,
+    setup: Setup,
     sampling: Sampling,
     result: &mut FitResult,
-    progress: &mut Report,
+    report: &mut Report,
 ) -> Result<()> {
     let covariance = result.covariance.as_ref().filter(|_| result.status != "not converged");
     let Some(covariance) = covariance else {
         result.message += "; nothing is drawn from a posterior without errors";
         return Ok(());
     };
-    let mut options = FitOptions { order: result.order, choose_order: false, ..options.clone() };
-    options.edits.keep(result.order);
+    let (order, choose_order) = (result.order, false);
+    let mut options = FitOptions { order, choose_order, ..setup.options.clone() };
+    options.edits.drop_above(result.order);
     options.priors.retain(|prior| prior.is_up_to(result.order));
-    let mut problem = Problem::new(telescope, result.wavelength_m, maps, &options)?;
+    let mut problem = Problem::new(setup.with(setup.maps, &options))?;
     problem.likelihood.scales.clone_from(&result.scales);
     let at: Vec<f64> = result.parameters.iter().map(|p| p.value).collect();
     let which: Vec<usize> = (0..at.len()).filter(|&i| result.parameters[i].free).collect();
-    let drawn = draw(&problem, &which, &at, covariance.view(), sampling, progress)?;
+    let drawn = draw(&problem, &which, &at, covariance.view(), sampling, report)?;
     let Some((power, draws)) = drawn else {
         result.message += "; nothing is drawn from a likelihood that is not curved upwards";
         return Ok(());
@@ -124,7 +122,7 @@ fn draw(
     at: &[f64],
     covariance: ArrayView2<f64>,
     sampling: Sampling,
-    progress: &mut Report,
+    report: &mut Report,
 ) -> Result<Option<(f64, Draws)>> {
     let n = which.len();
     let length = |k: usize| problem.lengths[which[k]];
@@ -164,7 +162,7 @@ fn draw(
         power * value
     };
     let report = |stage: Stage| {
-        progress(&Progress {
+        report(&Progress {
             stage: format!("draw {} of {}", stage.done, stage.wanted),
             evaluations: stage.evaluations,
             negative_log_likelihood: stage.value / power,

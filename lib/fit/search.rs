@@ -10,12 +10,12 @@ use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use super::quality::{self, Misfit};
 use super::result::Evaluations;
+use super::setup::Setup;
 use super::stage::{Report, Stage};
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::model::Model;
-use crate::optics::telescope::Telescope;
 use std::sync::Arc;
 
 /// What a search ends with.
@@ -61,24 +61,22 @@ const FEW: usize = 5_000;
 /// So many evaluations a level needs where the curvature that it starts with is good.
 const EASY: usize = 8;
 
-/// Searches for the optimum of `maps`, whose `model` is there already, by way of `levels`. An optimum of the whole
+/// Searches for the optimum of the maps, whose `model` is there already, by way of `levels`. An optimum of the whole
 /// maps that should not be trusted sends it out again, as long as there are starts left and one of them leads to a
 /// better place.
 ///
 /// # Errors
-/// Maps that the model cannot describe, fewer samples than parameters, and what `progress` returns.
+/// Maps that the model cannot describe, fewer samples than parameters, and what `report` returns.
 pub fn search<'a>(
-    telescope: &'a Telescope,
-    wavelength: f64,
-    maps: &'a MapSet,
-    options: &'a FitOptions,
+    setup: Setup<'a>,
     levels: &'a [Level],
     model: Arc<Model>,
     report: &mut Report,
 ) -> Result<Found<'a>> {
+    let Setup { maps, options, .. } = setup;
     let mut first = match levels.first() {
-        Some(level) => Problem::new(telescope, wavelength, &level.maps, &level.options),
-        None => Problem::with_model(telescope, wavelength, maps, options, model.clone()),
+        Some(level) => Problem::new(level.setup(setup)),
+        None => Problem::of(setup, model.clone()),
     }?;
     // The likelihood's scales are those of the whole maps at every level. The rough ones are of peaks, which the
     // largest level has too unless it is thinned.
@@ -257,7 +255,7 @@ impl Route<'_, '_> {
         }
         drop(objective);
         let problem = &whole.problem;
-        let (misfits, models) = quality::misfits(problem, &at, problem.options.models);
+        let (misfits, models) = quality::misfits(problem, &at, problem.options.keep_models);
         let trusted = quality::trusts(problem.maps, &misfits);
         let likelihood = problem.likelihood.clone();
         Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
@@ -280,10 +278,10 @@ fn fresh_curvature(
     let of =
         |problem: &Problem| covariance::inverse_curvature(problem, &problem.likelihood, which, at);
     // (A prior counts for less beside fewer of them, which does not matter here.)
-    let Some(sparse) = level.sparse(problem.telescope, problem.wavelength) else {
+    let Some(sparse) = level.sparse(problem.setup()) else {
         return Ok(of(problem));
     };
-    let inverse = of(&problem.with_maps(&sparse.maps, &sparse.options)?);
+    let inverse = of(&problem.resampled(&sparse.maps, &sparse.options)?);
     let share = sparse.share / level.share;
     Ok(inverse.map(|inverse| inverse.iter().map(|v| v * share).collect()))
 }
@@ -296,7 +294,7 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     }
     let maps = &problem.maps.maps;
     let peaks: Vec<f64> = maps.iter().map(BeamMap::robust_peak).collect();
-    let residuals = problem.models(at, |k, model| {
+    let residuals = problem.predictions(at, |k, model| {
         let pairs = maps[k].power.iter().zip(model).filter(|(p, _)| !p.is_nan());
         pairs.map(|(p, m)| (p - m).abs() / peaks[k]).collect::<Vec<f64>>()
     });
@@ -332,18 +330,17 @@ mod tests {
     fn a_fresh_curvature_of_fewer_samples_is_that_of_all() {
         let (telescope, maps, _) = simulated(128);
         let options = FitOptions { order: 3, ..FitOptions::default() };
-        let wavelength = telescope.wavelength;
-        let levels = levels(&telescope, wavelength, &maps, &options);
+        let setup = Setup::new(&telescope, &maps, &options);
+        let levels = levels(setup);
         let level = levels.last().unwrap();
-        let mut problem =
-            Problem::new(&telescope, wavelength, &level.maps, &level.options).unwrap();
+        let mut problem = Problem::new(level.setup(setup)).unwrap();
         problem.likelihood = Likelihood::of(&maps, &options);
         let which = problem.free_up_to(3);
         let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
         let value = |i: usize| truth(&problem.parameters[i].name).unwrap_or(problem.start[i]);
         let at: Vec<f64> = (0..problem.start.len()).map(value).collect();
         assert!(fresh_curvature(&problem, level, 0, &which, &at).unwrap().is_none());
-        let sparse = level.sparse(&telescope, wavelength).expect("fewer samples");
+        let sparse = level.sparse(setup).expect("fewer samples");
         assert!(4 * sparse.maps.samples() <= level.maps.samples());
         let fresh = fresh_curvature(&problem, level, usize::MAX, &which, &at).unwrap().unwrap();
         let all = covariance::inverse_curvature(&problem, &problem.likelihood, &which, &at);
@@ -358,10 +355,9 @@ mod tests {
     fn an_optimum_that_does_not_explain_a_level_does_not_go_on_to_the_whole_maps() {
         let (telescope, maps, _) = simulated(128);
         let options = FitOptions { order: 3, ..FitOptions::default() };
-        let wavelength = telescope.wavelength;
-        let levels = levels(&telescope, wavelength, &maps, &options);
-        let (few, few_options) = (&levels[0].maps, &levels[0].options);
-        let mut first = Problem::new(&telescope, wavelength, few, few_options).unwrap();
+        let setup = Setup::new(&telescope, &maps, &options);
+        let levels = levels(setup);
+        let mut first = Problem::new(levels[0].setup(setup)).unwrap();
         first.likelihood = Likelihood::of(&maps, &options);
         let rough = Likelihood::rough(&maps);
         let mut legs = course::legs(&first, &levels).unwrap();

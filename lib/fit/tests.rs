@@ -3,7 +3,7 @@
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use super::prior::Prior;
 use super::problem::Problem;
-use super::{Progress, fit};
+use super::{Progress, Setup, fit};
 use crate::device::cuda::host::{
     compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
 };
@@ -55,7 +55,7 @@ fn maps(telescope: &Telescope, points: usize, backend: Backend) -> MapSet {
 fn compare(telescope: &Telescope, maps: &MapSet, options: &FitOptions, most: f64, device: Backend) {
     let found = [Backend::Cpu, device].map(|backend| {
         let options = FitOptions { backend, ..options.clone() };
-        let problem = Problem::new(telescope, telescope.wavelength, maps, &options).unwrap();
+        let problem = Problem::new(Setup::new(telescope, maps, &options)).unwrap();
         let which = problem.free_up_to(options.order);
         let mut function = problem.function(&which, &problem.start);
         function.value_and_gradient(&vec![0.01; which.len()])
@@ -136,7 +136,7 @@ fn slopes_in_single_precision_are_those_in_double() {
         let slopes = |precision| {
             let aperture = maps.aperture;
             let options = FitOptions { precision, aperture, ..FitOptions::default() };
-            let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let which = problem.free_up_to(options.order);
             problem.function(&which, &problem.start).value_and_gradient(&vec![0.01; which.len()]).1
         };
@@ -180,7 +180,7 @@ fn a_whole_fit_finds_the_same_on_cuda() {
         let maps = maps(&telescope, 32, backend);
         let options =
             FitOptions { order: 3, aperture: maps.aperture, backend, ..FitOptions::default() };
-        fit(&telescope, telescope.wavelength, &maps, &options, &mut |_| Ok(())).unwrap()
+        fit(Setup::new(&telescope, &maps, &options), &mut |_| Ok(())).unwrap()
     };
     let here = fitted(Backend::Cpu);
     for device in devices() {
@@ -234,7 +234,7 @@ fn what_a_report_says_of_an_error_ends_a_fit_wherever_it_is() {
             reports += 1;
             if reports > most { Err(Error::failed("enough")) } else { Ok(()) }
         };
-        let result = fit(&telescope, telescope.wavelength, &maps, &options, &mut report);
+        let result = fit(Setup::new(&telescope, &maps, &options), &mut report);
         (result, reports)
     };
     let (finished, reports) = stopped_after(usize::MAX);

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::fit::options::{Nuisance, ParameterEdits};
 use crate::fit::problem::Problem;
+use crate::fit::setup::Setup;
 use crate::io::sink::{Content, Destination};
 use crate::io::trouble::plain;
 use crate::io::{self, npy, source};
@@ -124,7 +125,7 @@ impl Loaded {
         };
         let mut loaded = Loaded { case, telescope, maps };
         let options = loaded.options(Precision::F64);
-        loaded.case.scale = loaded.problem(&options)?.likelihood.scales;
+        loaded.case.scale = Problem::new(loaded.setup(&options))?.likelihood.scales;
         Ok(loaded)
     }
 
@@ -171,14 +172,14 @@ impl Loaded {
             aperture: Some(self.telescope.aperture),
             precision,
             errors: false,
-            models: false,
+            keep_models: false,
             ..FitOptions::default()
         }
     }
 
-    /// The fit as a function.
-    pub fn problem<'a>(&'a self, options: &'a FitOptions) -> Result<Problem<'a>> {
-        Problem::new(&self.telescope, self.case.wavelength_m, &self.maps, options)
+    pub fn setup<'a>(&'a self, options: &'a FitOptions) -> Setup<'a> {
+        let (telescope, wavelength) = (&self.telescope, self.case.wavelength_m);
+        Setup { telescope, wavelength, maps: &self.maps, options }
     }
 
     /// The positions of the free parameters among all of the problem's.
@@ -194,7 +195,7 @@ impl Loaded {
     /// Value and gradient in `f64`, in the units and the order of the parameters.
     pub fn value_and_gradient(&self, at: &[f64]) -> Result<(f64, Vec<f64>)> {
         let options = self.options(Precision::F64);
-        let problem = self.problem(&options)?;
+        let problem = Problem::new(self.setup(&options))?;
         let which = self.positions(&problem)?;
         let mut origin = problem.start.clone();
         for (&i, &value) in which.iter().zip(at) {
@@ -226,7 +227,7 @@ mod tests {
             }
             assert_eq!(read.case.parameters.len(), 9 + 3);
             let options = read.options(Precision::F64);
-            let problem = read.problem(&options).unwrap();
+            let problem = Problem::new(read.setup(&options)).unwrap();
             assert_eq!(problem.likelihood.scales, made.case.scale);
             let which = read.positions(&problem).unwrap();
             let start: Vec<f64> = which.iter().map(|&i| problem.start[i]).collect();

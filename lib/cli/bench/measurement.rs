@@ -4,6 +4,7 @@ use super::case::Loaded;
 use super::processor;
 use crate::device::{Backend, Precision, with_team};
 use crate::error::{Error, Result};
+use crate::fit::problem::Problem;
 use crate::fit::{FitOptions, FitResult, Progress, fit};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -139,8 +140,7 @@ fn solve(loaded: &Loaded, options: &FitOptions, limit: f64) -> Result<Solved> {
             false => Ok(()),
         }
     };
-    let (telescope, wavelength) = (&loaded.telescope, loaded.case.wavelength_m);
-    let result = fit(telescope, wavelength, &loaded.maps, options, &mut progress);
+    let result = fit(loaded.setup(options), &mut progress);
     let seconds = begun.elapsed().as_secs_f64();
     let result = match result {
         Err(_) if late => {
@@ -159,7 +159,7 @@ fn solve(loaded: &Loaded, options: &FitOptions, limit: f64) -> Result<Solved> {
 /// Seconds for the value, and for value and gradient. Each has its own recording, so that not both
 /// are in memory at once.
 fn time_function(loaded: &Loaded, options: &FitOptions) -> Result<(f64, f64)> {
-    let problem = loaded.problem(options)?;
+    let problem = Problem::new(loaded.setup(options))?;
     let which = loaded.positions(&problem)?;
     let x = vec![0.0; which.len()];
     let record = || problem.function(&which, &problem.start);

@@ -1,4 +1,4 @@
-//! The models of a problem's maps, and functions of them that are kept for the next time.
+//! What a problem's model predicts of its maps, and functions of that which are kept for the next time.
 
 use super::problem::Problem;
 use crate::autodiff::{Function, Var};
@@ -8,17 +8,17 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Models of more samples than this are not held together but map by map.
+/// Predictions of more samples than this are not held together but map by map.
 const SAMPLES_HELD: usize = 1_000_000;
 
-/// Functions of the models of more samples than this are not kept: they have large arrays.
+/// Functions of more samples than this are not kept: they have large arrays.
 const SAMPLES_KEPT: usize = 100_000;
 
-/// What tells functions of a problem's models apart: the precision, which parameters they have, and the values
+/// What tells functions of a problem apart: the precision, which parameters they have, and the values
 /// of the others.
 type Known = (Precision, Vec<usize>, Vec<f64>);
 
-/// Functions of a problem's models, each of which one thread may have at a time.
+/// Functions of a problem, each of which one thread may have at a time.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Vec<(Known, Function)>>);
 
@@ -38,9 +38,14 @@ impl Kept {
 }
 
 impl Problem<'_> {
-    /// The models of some maps, as arrays of a function of the parameters `which`, in their own units; the
+    /// What is predicted of some maps, as arrays of a function of the parameters `which`, in their own units; the
     /// other parameters stay at `origin`.
-    pub fn modelled(&self, which: &[usize], origin: &[f64], maps: Range<usize>) -> Function {
+    pub fn prediction_function(
+        &self,
+        which: &[usize],
+        origin: &[f64],
+        maps: Range<usize>,
+    ) -> Function {
         Function::with_arrays(which.len(), |tape, x| {
             let mut all: Vec<Var> = origin.iter().map(|&v| tape.constant(v)).collect();
             which.iter().zip(x).for_each(|(&i, &x)| all[i] = x);
@@ -51,9 +56,9 @@ impl Problem<'_> {
         .backend(self.options.backend)
     }
 
-    /// Calls `ask` with the models of all maps as a function of the free parameters, and with the values of
+    /// Calls `ask` with what is predicted of all maps as a function of the free parameters, and with the values of
     /// those among `all`. Functions of small maps are kept for the next time.
-    pub fn with_models<R>(
+    pub fn with_kept_function<R>(
         &self,
         precision: Precision,
         all: &[f64],
@@ -64,7 +69,8 @@ impl Problem<'_> {
         which.iter().for_each(|&i| fixed[i] = 0.0);
         let known = (precision, which, fixed);
         let mut function = self.kept.take(&known).unwrap_or_else(|| {
-            self.modelled(&known.1, &known.2, 0..self.maps.maps.len()).precision(precision)
+            self.prediction_function(&known.1, &known.2, 0..self.maps.maps.len())
+                .precision(precision)
         });
         let x: Vec<f64> = known.1.iter().map(|&i| all[i]).collect();
         let answer = ask(&mut function, &x);
@@ -74,9 +80,9 @@ impl Problem<'_> {
         answer
     }
 
-    /// What `each` makes of every map's number and its model at some values of all parameters, samples in the
-    /// order of the map's.
-    pub fn models<R: Send>(
+    /// What `each` makes of every map's number and what is predicted of it at some values of all parameters, samples
+    /// in the order of the map's.
+    pub fn predictions<R: Send>(
         &self,
         all: &[f64],
         each: impl Fn(usize, Vec<f64>) -> R + Sync,
@@ -100,8 +106,11 @@ impl Problem<'_> {
             };
             let precision = self.options.precision;
             results.extend(match together == count {
-                true => self.with_models(precision, all, of),
-                false => of(&mut self.modelled(&[], all, maps.clone()).precision(precision), &[]),
+                true => self.with_kept_function(precision, all, of),
+                false => of(
+                    &mut self.prediction_function(&[], all, maps.clone()).precision(precision),
+                    &[],
+                ),
             });
         }
         results
@@ -112,13 +121,14 @@ impl Problem<'_> {
 mod tests {
     use super::*;
     use crate::fit::options::FitOptions;
+    use crate::fit::setup::Setup;
     use crate::fit::tests::simulated;
 
     #[test]
     fn a_function_that_was_kept_gives_the_models_that_a_new_one_gives() {
         let (telescope, maps, grid) = simulated(48);
         let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
-        let problem = Problem::new(&telescope, telescope.wavelength, &maps, &options).unwrap();
+        let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
         let fixed = (0..problem.free.len()).find(|&i| !problem.free[i] && i > 0).unwrap();
         let mut at = problem.start.clone();
         for step in 0..3 {
@@ -128,9 +138,9 @@ mod tests {
                 1 => problem.free_up_to(3).iter().for_each(|&i| at[i] += 0.1 * problem.lengths[i]),
                 _ => at[fixed] += 0.05,
             }
-            let kept = problem.models(&at, |_, model| model);
+            let kept = problem.predictions(&at, |_, model| model);
             for (k, kept) in kept.iter().enumerate() {
-                let mut new = problem.modelled(&[], &at, k..k + 1);
+                let mut new = problem.prediction_function(&[], &at, k..k + 1);
                 let new = problem.model.restore(k, &new.arrays(&[])[0]);
                 let peak = new.iter().copied().fold(0.0, f64::max);
                 let most = kept.iter().zip(&new).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
