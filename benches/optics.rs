@@ -5,8 +5,8 @@ mod paper;
 mod stopwatch;
 
 use oof::device::Precision;
+use oof::fit::Setup;
 use oof::optics::aperture::{Aperture, ApertureGrid, ApertureKind};
-use oof::optics::model::Model;
 use oof::optics::telescope::Telescope;
 use oof::optics::zernike;
 use paper::Paper;
@@ -43,10 +43,8 @@ fn main() {
     for points in [64, 256, 1024] {
         let paper = Paper::new(points, 7, Precision::F64);
         let Paper { telescope, maps, options } = &paper;
-        let grid = options.aperture.expect("the paper's grid");
         let seconds = median(|| {
-            let model = Model::new(telescope, telescope.wavelength, 7, &maps.maps, grid);
-            model.expect("the paper's model");
+            Setup::new(telescope, maps, options).model().expect("the paper's model");
         });
         line(&format!("model, order 7, grid {points}"), seconds, "");
         let seconds = median(|| {

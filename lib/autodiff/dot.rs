@@ -5,13 +5,7 @@ use std::fmt::Write;
 
 /// Everything that leads to `outputs`, one line a node and one an edge.
 pub fn graphviz(graph: &Graph, outputs: &[Id]) -> String {
-    let mut live = vec![false; graph.len()];
-    let mut stack = outputs.to_vec();
-    while let Some(id) = stack.pop() {
-        if !std::mem::replace(&mut live[id], true) {
-            stack.extend(graph.inputs(id));
-        }
-    }
+    let live = graph.live(outputs.iter().copied());
     let mut out = String::from("digraph model {\n  rankdir = BT;\n  node [shape = box];\n");
     for id in (0..graph.len()).filter(|&id| live[id]) {
         let style = if outputs.contains(&id) { ", style = bold" } else { "" };

@@ -72,7 +72,7 @@ pub struct Graph {
     known: HashMap<Node, Id>,
     /// The length of every space.
     pub spaces: Vec<usize>,
-    pub data: Vec<(Values, SpaceId)>,
+    pub data: Vec<Values>,
     pub bases: Vec<BasisEntry>,
     pub transforms: Vec<TransformEntry>,
 }
@@ -114,6 +114,18 @@ impl Graph {
         first.into_iter().chain(second).chain(stacked.iter().copied())
     }
 
+    /// Of every node, whether any of these depends on it.
+    pub fn live(&self, outputs: impl Iterator<Item = Id>) -> Vec<bool> {
+        let mut live = vec![false; self.len()];
+        let mut stack: Vec<Id> = outputs.collect();
+        while let Some(id) = stack.pop() {
+            if !std::mem::replace(&mut live[id], true) {
+                stack.extend(self.inputs(id));
+            }
+        }
+        live
+    }
+
     /// Adds a node, or finds the equal one that is already there.
     fn push(&mut self, node: Node, shape: Shape) -> Id {
         let id = self.nodes.len();
@@ -153,7 +165,7 @@ impl Graph {
 
     pub fn data(&mut self, values: Values, space: SpaceId) -> Id {
         assert_eq!(values.count(), self.spaces[space], "data must fill its space");
-        self.data.push((values, space));
+        self.data.push(values);
         self.push(Node::Data(self.data.len() - 1), Shape::Array(space))
     }
 
@@ -367,54 +379,45 @@ impl Graph {
                 let reciprocal = self.map(Op::Div, one, b);
                 Some(self.map(Op::Mul, a, reciprocal))
             }
-            _ => match (op, self.nodes[a].clone(), self.nodes[b].clone()) {
-                (Op::Neg, Node::Map(Op::Neg, x, _), _) => Some(x),
-                (Op::Add, _, Node::Map(Op::Neg, y, _)) => Some(self.map(Op::Sub, a, y)),
-                (Op::Add, Node::Map(Op::Neg, x, _), _) => Some(self.map(Op::Sub, b, x)),
-                (Op::Sub, _, Node::Map(Op::Neg, y, _)) => Some(self.map(Op::Add, a, y)),
-                (Op::Add, Node::Map(Op::Square, x, _), Node::Map(Op::Square, y, _)) => {
-                    Some(self.map(Op::Norm2, x, y))
-                }
-                (Op::Mul, Node::Map(Op::Neg, x, _), _) => {
-                    let product = self.map(Op::Mul, x, b);
-                    Some(self.map(Op::Neg, product, product))
-                }
-                (Op::Mul, _, Node::Map(Op::Neg, y, _)) => {
-                    let product = self.map(Op::Mul, a, y);
-                    Some(self.map(Op::Neg, product, product))
-                }
-                (Op::Mul, _, Node::Map(Op::Div, x, y)) if self.constant_value(x) == Some(1.0) => {
-                    (self.shape(y) != Shape::Scalar).then(|| self.map(Op::Div, a, y))
-                }
-                (Op::Mul, Node::Map(Op::Div, x, y), _) if self.constant_value(x) == Some(1.0) => {
-                    (self.shape(y) != Shape::Scalar).then(|| self.map(Op::Div, b, y))
-                }
-                // (array * scalar) * scalar: multiply the scalars once.
-                (Op::Mul, Node::Map(Op::Mul, x, y), _)
-                    if is_scalar(self, b) && is_scalar(self, x) && !is_scalar(self, y) =>
-                {
-                    let factor = self.map(Op::Mul, x, b);
-                    Some(self.map(Op::Mul, factor, y))
-                }
-                (Op::Mul, Node::Map(Op::Mul, x, y), _)
-                    if is_scalar(self, b) && is_scalar(self, y) && !is_scalar(self, x) =>
-                {
-                    let factor = self.map(Op::Mul, y, b);
-                    Some(self.map(Op::Mul, factor, x))
-                }
-                (Op::Mul, _, Node::Map(Op::Mul, ..))
-                    if is_scalar(self, a) && !is_scalar(self, b) =>
-                {
-                    // The same with the operands the other way round, unless nothing is gained.
-                    match self.nodes[b] {
-                        Node::Map(Op::Mul, x, y) if is_scalar(self, x) || is_scalar(self, y) => {
-                            Some(self.map(Op::Mul, b, a))
-                        }
-                        _ => None,
-                    }
-                }
+            (Op::Neg, ..) => match self.nodes[a] {
+                Node::Map(Op::Neg, x, _) => Some(x),
                 _ => None,
             },
+            (Op::Sub, ..) => match self.nodes[b] {
+                Node::Map(Op::Neg, y, _) => Some(self.map(Op::Add, a, y)),
+                _ => None,
+            },
+            (Op::Add | Op::Mul, ..) => self.absorb(op, a, b).or_else(|| self.absorb(op, b, a)),
+            _ => None,
+        }
+    }
+
+    /// A simpler node for a sum or a product, by what `other` is made of.
+    fn absorb(&mut self, op: Op, a: Id, other: Id) -> Option<Id> {
+        let is_scalar = |graph: &Graph, id: Id| graph.shape(id) == Shape::Scalar;
+        let Node::Map(inner, x, y) = self.nodes[other] else { return None };
+        match (op, inner) {
+            (Op::Add, Op::Neg) => Some(self.map(Op::Sub, a, x)),
+            (Op::Add, Op::Square) => match self.nodes[a] {
+                Node::Map(Op::Square, z, _) => Some(self.map(Op::Norm2, z, x)),
+                _ => None,
+            },
+            (Op::Mul, Op::Neg) => {
+                let product = self.map(Op::Mul, a, x);
+                Some(self.map(Op::Neg, product, product))
+            }
+            (Op::Mul, Op::Div) if self.constant_value(x) == Some(1.0) && !is_scalar(self, y) => {
+                Some(self.map(Op::Div, a, y))
+            }
+            // (array * scalar) * scalar: multiply the scalars once.
+            (Op::Mul, Op::Mul)
+                if is_scalar(self, a) && is_scalar(self, x) != is_scalar(self, y) =>
+            {
+                let (scalar, array) = if is_scalar(self, x) { (x, y) } else { (y, x) };
+                let factor = self.map(Op::Mul, scalar, a);
+                Some(self.map(Op::Mul, factor, array))
+            }
+            _ => None,
         }
     }
 }

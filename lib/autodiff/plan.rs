@@ -81,16 +81,9 @@ impl Readers {
 
 impl<'g> Planner<'g> {
     fn new(graph: &'g Graph, outputs: &[Id], arrays: &[Id]) -> Self {
-        let mut live = vec![false; graph.len()];
-        let mut stack: Vec<Id> = outputs.iter().chain(arrays).copied().collect();
-        while let Some(id) = stack.pop() {
-            if !std::mem::replace(&mut live[id], true) {
-                stack.extend(graph.inputs(id));
-            }
-        }
         let mut planner = Planner {
             graph,
-            live,
+            live: graph.live(outputs.iter().chain(arrays).copied()),
             readers: Readers { ends: Vec::new(), all: Vec::new() },
             level: vec![0; graph.len()],
             program: Program::default(),
@@ -215,7 +208,7 @@ impl<'g> Planner<'g> {
                     self.scalars[id] = Some(scalar);
                 }
                 Node::Data(i) => {
-                    let array = Array::Data(self.graph.data[*i].0.clone());
+                    let array = Array::Data(self.graph.data[*i].clone());
                     self.program.arrays.push(array);
                     self.stored[id] = Some(self.program.arrays.len() - 1);
                 }
@@ -249,14 +242,10 @@ impl<'g> Planner<'g> {
                 }
                 _ => {
                     let later = |&r: &Id| self.home(r) == home && self.level[r] > self.level[id];
-                    let is_array = matches!(self.graph.shape(id), Shape::Array(_));
-                    if is_array
+                    if let Shape::Array(space) = self.graph.shape(id)
                         && (array_outputs.contains(&id)
                             || self.readers.of_node(id).iter().any(later))
                     {
-                        let Shape::Array(space) = self.graph.shape(id) else {
-                            continue;
-                        };
                         let work = Array::Work(self.graph.spaces[space]);
                         self.program.arrays.push(work);
                         self.stored[id] = Some(self.program.arrays.len() - 1);

@@ -257,7 +257,7 @@ impl ModelArgs {
         for file in &self.start {
             if let Start::File(path) = file {
                 start.extend(coefficients::start_values(path, wavelength, &maps.maps)?);
-                options.near = true;
+                options.from_earlier_fit = true;
             }
         }
         let (count, two) = (maps.maps.len(), maps.chop.is_some());

@@ -87,7 +87,7 @@ fn add_backgrounds<const N: usize>(
     let (likelihood, factor) = (&problem.likelihood, problem.scale_factor(which, at));
     let scale = problem.scale_among(which);
     for (k, (map, middle)) in problem.maps.maps.iter().zip(&middle.maps).enumerate() {
-        let background = problem.model.of_map(BACKGROUND, k);
+        let background = problem.model.place_in_map(BACKGROUND, k);
         let place = which.iter().position(|&i| i == background);
         let (weights, common) = (problem.weights(k), 1.0 / (factor * likelihood.scales[k]));
         let around = level::around(&map.sampling, &middle.sampling);
@@ -173,7 +173,7 @@ mod tests {
             // sums of them scatter more.
             let most = if fit_scale { 0.1 } else { 0.05 };
             // The likeliest scale of normal noise, from four sigma.
-            problem.of_scale().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
+            problem.scale_place().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
             let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
             let matrices = [Matrix::Curvature, Matrix::Scatter];
             let [curvature, scatter] =

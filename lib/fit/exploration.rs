@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
-const NEAR: f64 = 0.01;
+const STAGE_TOLERANCE: f64 = 0.01;
 /// How near, as a part of what is left, is near enough to let the next order in.
 const ON_THE_WAY: f64 = 1e-2;
 /// How near, as a part of what is left, is near enough to see whether the noise is all that is left.
@@ -109,7 +109,7 @@ impl Exploration {
         rough: &Likelihood,
         report: &mut Report,
     ) -> Result<bool> {
-        if problem.options.near && self.best.is_none() {
+        if problem.options.from_earlier_fit && self.best.is_none() {
             let (end, trusted) = refit(problem, rough, report)?;
             self.evaluations += end.evaluations;
             if trusted {
@@ -203,7 +203,8 @@ impl Tally<'_> {
 fn is_enough(value: f64, least: Option<f64>, refused: Option<f64>, explains: bool) -> bool {
     // Both stopped within a small part of the way to the same optimum, or, where they were judged before their ends,
     // a few times farther from it.
-    let alike = |other: f64, part: f64| (value - other).abs() < 10.0 * NEAR + part * other.abs();
+    let alike =
+        |other: f64, part: f64| (value - other).abs() < 10.0 * STAGE_TOLERANCE + part * other.abs();
     match refused {
         None => explains || least.is_some_and(|least| alike(least, 1e-3)),
         Some(refused) => value < refused && !alike(refused, 3.0 * IN_SIGHT),
@@ -236,7 +237,7 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
         let inverse = match known {
             // Most of the way of the first order is along what the maps have for themselves, if anything,
             // whose derivatives cost little, since those of all maps are taken at once.
-            None if quick && which.iter().any(|&i| problem.model.map_of(i).is_some()) => {
+            None if quick && which.iter().any(|&i| problem.model.owner(i).is_some()) => {
                 covariance::inverse_curvature(problem, rough, &which, &at)
             }
             None => None,
@@ -244,7 +245,7 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
         };
         let stage = Stage {
             which: &which,
-            tolerance: f64::max(NEAR, part * value),
+            tolerance: f64::max(STAGE_TOLERANCE, part * value),
             inverse: inverse.as_deref(),
             name: &match start {
                 0 => format!("order {upto} of {order}"),
@@ -269,7 +270,7 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
 fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(End, bool)> {
     let given = &problem.options.edits.start;
     let is_new = |&i: &usize| {
-        let own = problem.model.map_of(i);
+        let own = problem.model.owner(i);
         own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
     };
     let all = free_up_to(problem, problem.options.order);
@@ -278,7 +279,8 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
     let (value, at) = (f64::INFINITY, problem.start.clone());
     let mut end = End { value, at, evaluations: 0, explains: false };
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
-        let stage = Stage { which: &which, tolerance: NEAR, inverse: None, name, full: false };
+        let stage =
+            Stage { which: &which, tolerance: STAGE_TOLERANCE, inverse: None, name, full: false };
         if !which.is_empty() {
             let minimum = stage.descend(&mut objective, &mut end.at, report)?;
             end.evaluations += minimum.evaluations;
@@ -294,7 +296,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
 /// The free parameters but the likelihood's scale, which least squares at a scale of their own do not tell.
 fn free_up_to(problem: &Problem, order: u32) -> Vec<usize> {
     let mut free = problem.free_up_to(order);
-    free.retain(|&i| Some(i) != problem.of_scale());
+    free.retain(|&i| Some(i) != problem.scale_place());
     free
 }
 

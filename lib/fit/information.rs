@@ -66,7 +66,7 @@ pub(super) fn information<const N: usize>(
             let map = first + i;
             // Where a parameter's derivatives are among those of this map.
             let place = |j: usize| {
-                let others = problem.model.map_of(which[j]).is_some_and(|own| own.1 != map);
+                let others = problem.model.owner(which[j]).is_some_and(|own| own.1 != map);
                 groups.iter().position(|group| group.contains(&j)).filter(|_| !others)
             };
             let places: Vec<Option<usize>> = (0..n).map(place).collect();
@@ -203,9 +203,9 @@ fn weighed(matrix: ArrayView2<f64>, weights: &[f64]) -> Array2<f64> {
 /// Places in `which` of parameters whose derivatives can be taken at once: of each map only one of a group
 /// changes anything.
 fn groups(problem: &Problem, which: &[usize]) -> Vec<Vec<usize>> {
-    let kind = |j: usize| problem.model.map_of(which[j]).map(|own| own.0);
+    let kind = |j: usize| problem.model.owner(which[j]).map(|own| own.0);
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for j in (0..which.len()).filter(|&j| Some(which[j]) != problem.of_scale()) {
+    for j in (0..which.len()).filter(|&j| Some(which[j]) != problem.scale_place()) {
         let own = kind(j).and_then(|own| groups.iter_mut().find(|g| kind(g[0]) == Some(own)));
         match own {
             Some(group) => group.push(j),

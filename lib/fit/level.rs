@@ -38,9 +38,9 @@ const RATIO: f64 = 2.0;
 const RATIO_OF_LARGEST: f64 = 16.0;
 
 /// The tolerance of that one: the whole maps are to begin where they might end.
-const NEARLY: f64 = 1e-3;
+const LAST_TOLERANCE: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
-const ROUGHLY: f64 = 1e-2;
+const LEVEL_TOLERANCE: f64 = 1e-2;
 
 /// This many samples of a map that are not blank are taken to tell its beam, even where most are blank.
 const ENOUGH: usize = 400;
@@ -53,10 +53,10 @@ pub fn levels(setup: Setup) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
     for (half, thin, ratio, tolerance) in [
-        (4.0 * half, Thin::NONE, RATIO_OF_LARGEST, NEARLY),
-        (2.0 * half, Thin::NONE, RATIO, ROUGHLY),
-        (half, Thin::NONE, RATIO, ROUGHLY),
-        (half, thin, RATIO, ROUGHLY),
+        (4.0 * half, Thin::NONE, RATIO_OF_LARGEST, LAST_TOLERANCE),
+        (2.0 * half, Thin::NONE, RATIO, LEVEL_TOLERANCE),
+        (half, Thin::NONE, RATIO, LEVEL_TOLERANCE),
+        (half, thin, RATIO, LEVEL_TOLERANCE),
     ] {
         let above = levels.last().map_or(maps, |level| &level.maps);
         let count: usize = maps.maps.iter().map(|map| samples(map, centre, half, thin)).sum();
@@ -144,7 +144,7 @@ impl Level {
                 ..of.options.roughly()
             },
             share,
-            tolerance: ROUGHLY,
+            tolerance: LEVEL_TOLERANCE,
             maps: MapSet {
                 maps,
                 noise: whole.noise,
@@ -309,38 +309,31 @@ fn samples(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> usize {
     }
 }
 
-/// The samples of a raster within `half` radians of `centre` either way, every `stride`-th of them.
-/// `None` where too many of the samples are blank.
+/// The samples within `half` radians of `centre` either way, thinned. `None` where too many of them are blank.
 fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<BeamMap> {
-    let stride = thin.stride;
-    let (u, v) = match &map.sampling {
-        Sampling::Raster { u, v } => (u, v),
-        Sampling::Scattered { u, v } => {
-            return scattered_part(map, (u, v), centre, half, thin.one_in);
+    let of = |axis: &[f64], places: &[usize]| places.iter().map(|&i| axis[i]).collect();
+    let (sampling, places) = match &map.sampling {
+        Sampling::Raster { u, v } => {
+            let columns = chosen(u, centre.0, half, thin.stride);
+            let rows = chosen(v, centre.1, half, thin.stride);
+            let row = |&row: &usize| columns.iter().map(move |column| row * u.len() + column);
+            let places: Vec<usize> = rows.iter().flat_map(row).collect();
+            (Sampling::Raster { u: of(u, &columns), v: of(v, &rows) }, places)
         }
-    };
-    let (columns, rows) = (chosen(u, centre.0, half, stride), chosen(v, centre.1, half, stride));
-    let mut power = Vec::with_capacity(rows.len() * columns.len());
-    for &row in &rows {
-        power.extend(columns.iter().map(|&column| map.power[row * u.len() + column]));
-    }
-    let sigma = match &map.sigma {
-        Sigma::PerSample(sigma) => Sigma::PerSample(
-            rows.iter()
-                .flat_map(|&row| columns.iter().map(move |&column| sigma[row * u.len() + column]))
-                .collect(),
-        ),
-        other => other.clone(),
+        Sampling::Scattered { u, v } => {
+            let places: Vec<usize> = near((u, v), centre, half).step_by(thin.one_in).collect();
+            (Sampling::Scattered { u: of(u, &places), v: of(v, &places) }, places)
+        }
     };
     let part = BeamMap {
         name: map.name.clone(),
         defocus: map.defocus,
-        sampling: Sampling::Raster {
-            u: columns.iter().map(|&i| u[i]).collect(),
-            v: rows.iter().map(|&i| v[i]).collect(),
+        sampling,
+        power: of(&map.power, &places),
+        sigma: match &map.sigma {
+            Sigma::PerSample(sigma) => Sigma::PerSample(of(sigma, &places)),
+            other => other.clone(),
         },
-        sigma,
-        power,
     };
     is_known(&part).then_some(part)
 }
@@ -360,28 +353,6 @@ fn near<'s>(
     let inside =
         move |&i: &usize| (u[i] - centre.0).abs() <= half && (v[i] - centre.1).abs() <= half;
     (0..u.len()).filter(inside)
-}
-
-fn scattered_part(
-    map: &BeamMap,
-    (u, v): (&[f64], &[f64]),
-    centre: (f64, f64),
-    half: f64,
-    one_in: usize,
-) -> Option<BeamMap> {
-    let chosen: Vec<usize> = near((u, v), centre, half).step_by(one_in).collect();
-    let of = |values: &[f64]| chosen.iter().map(|&i| values[i]).collect::<Vec<_>>();
-    let part = BeamMap {
-        name: map.name.clone(),
-        defocus: map.defocus,
-        sampling: Sampling::Scattered { u: of(u), v: of(v) },
-        power: of(&map.power),
-        sigma: match &map.sigma {
-            Sigma::PerSample(sigma) => Sigma::PerSample(of(sigma)),
-            other => other.clone(),
-        },
-    };
-    is_known(&part).then_some(part)
 }
 
 /// Which samples of an axis to take: an even number about that nearest to `centre`, which is taken too.
@@ -474,9 +445,11 @@ mod tests {
             let counts: Vec<usize> = levels.iter().map(|l| l.maps.samples()).collect();
             assert!(counts.windows(2).all(|pair| 2 * pair[0] <= pair[1]), "{counts:?}");
             let last = levels.last().unwrap();
-            assert_eq!(last.tolerance == NEARLY, large, "{counts:?}");
+            assert_eq!(last.tolerance == LAST_TOLERANCE, large, "{counts:?}");
             assert!(!large || 16 * last.maps.samples() <= maps.samples());
-            assert!(levels[..levels.len() - 1].iter().all(|level| level.tolerance == ROUGHLY));
+            assert!(
+                levels[..levels.len() - 1].iter().all(|level| level.tolerance == LEVEL_TOLERANCE)
+            );
         }
     }
 

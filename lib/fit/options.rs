@@ -121,7 +121,7 @@ pub struct FitOptions {
     pub nuisance: Nuisance,
     pub edits: ParameterEdits,
     /// The start values are those of an earlier fit, and may be near the optimum.
-    pub near: bool,
+    pub from_earlier_fit: bool,
     /// What is known before the maps; of two on one parameter the last counts.
     pub priors: Vec<Prior>,
     pub power_law: Option<PowerLaw>,
@@ -180,7 +180,7 @@ impl Default for FitOptions {
             fit_scale: false,
             nuisance: Nuisance::default(),
             edits: ParameterEdits::default(),
-            near: false,
+            from_earlier_fit: false,
             priors: Vec::new(),
             power_law: None,
             aperture: None,

@@ -8,7 +8,7 @@
 //! the noise's own, and so is the steepness of its priors.
 
 use super::information::Matrix;
-use super::likelihood::Likelihood;
+use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use crate::autodiff::Var;
@@ -62,11 +62,10 @@ fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64
     if problem.scale_among(which).is_some() {
         return 1.0;
     }
-    // A scale of cauchy is four sigma; see `first_scale`.
     let own = &problem.likelihood;
     let sigma = match own.kind {
         LikelihoodKind::Gaussian => 1.0,
-        LikelihoodKind::Cauchy => 0.25,
+        LikelihoodKind::Cauchy => 1.0 / CAUCHY_SIGMAS,
     };
     let slope = match likelihood.kind {
         LikelihoodKind::Gaussian => 1.0,

@@ -136,13 +136,13 @@ impl<'a> Problem<'a> {
     }
 
     /// The position of the logarithm of the fitted scale, where that is fitted.
-    pub fn of_scale(&self) -> Option<usize> {
+    pub fn scale_place(&self) -> Option<usize> {
         self.options.fit_scale.then(|| self.parameters.len() - 1)
     }
 
     /// The place of the logarithm of the scale among the parameters `which`.
     pub fn scale_among(&self, which: &[usize]) -> Option<usize> {
-        self.of_scale().and_then(|scale| which.iter().position(|&i| i == scale))
+        self.scale_place().and_then(|scale| which.iter().position(|&i| i == scale))
     }
 
     /// What the maps' scales are multiplied by at the values `at` of all parameters, if the scale is
@@ -156,7 +156,7 @@ impl<'a> Problem<'a> {
         // Piston has no effect; tilt is every map's offset where those are free.
         let first = if offset { zernike::count(1) } else { 1 };
         (first..zernike::count(self.options.order)).for_each(|j| self.free[j] = true);
-        if let Some(scale) = self.of_scale() {
+        if let Some(scale) = self.scale_place() {
             self.free[scale] = true;
             self.bounds[scale] = (-SCALE_RANGE, SCALE_RANGE);
         }
@@ -164,7 +164,7 @@ impl<'a> Problem<'a> {
         // An amplitude's polynomials do what the illumination's own parameters of their order do.
         let order = |name: &str| if ["x0", "y0"].contains(&name) { 1 } else { 2 };
         names.retain(|name| order(name) > self.options.amplitude_order);
-        self.free[self.model.of_amplitude()].fill(true);
+        self.free[self.model.amplitude_places()].fill(true);
         if !gain {
             names.push("amp".into());
         }
@@ -175,12 +175,12 @@ impl<'a> Problem<'a> {
         }
         for map in 0..self.maps.maps.len() {
             for (which, free) in [offset, offset, gain, background].into_iter().enumerate() {
-                let i = self.model.of_map(which, map);
+                let i = self.model.place_in_map(which, map);
                 self.free[i] = free;
             }
             // The two receivers of a chopped map are not equally sensitive; how far apart they look is
             // known from their mechanics.
-            if let Some(chop) = self.model.of_chop() {
+            if let Some(chop) = self.model.chop_place() {
                 self.free[chop + 1 + map] = gain;
             }
         }
@@ -204,14 +204,14 @@ impl<'a> Problem<'a> {
                 self.bounds[i] = (low, high);
             }
         }
-        self.lengths[self.model.of_amplitude()].fill(0.1);
-        self.bounds[self.model.of_amplitude()].fill((-MOST_AMPLITUDE, MOST_AMPLITUDE));
+        self.lengths[self.model.amplitude_places()].fill(0.1);
+        self.bounds[self.model.amplitude_places()].fill((-MOST_AMPLITUDE, MOST_AMPLITUDE));
         for name in LATERAL {
             if let Some(i) = self.model.position(name) {
                 self.lengths[i] = self.wavelength;
             }
         }
-        if let Some(chop) = self.model.of_chop() {
+        if let Some(chop) = self.model.chop_place() {
             let ratios = chop + 1..=chop + self.maps.maps.len();
             self.lengths[chop] = 0.1 * dish;
             self.lengths[ratios.clone()].fill(0.1);
@@ -223,12 +223,12 @@ impl<'a> Problem<'a> {
             let model_peak = peaks[k].max(f64::MIN_POSITIVE);
             let peak = map.robust_peak();
             let (mut low, sum_u, sum_v) = centroid(map);
-            if self.model.of_chop().is_some() {
+            if self.model.chop_place().is_some() {
                 // As much of the sky is below the background of two beams as above it.
                 low = map.quantile(2, usize::MAX);
             }
             let ratio = (peak - low).max(0.0) / model_peak;
-            let indices: [usize; 5] = std::array::from_fn(|w| self.model.of_map(w, k));
+            let indices: [usize; 5] = std::array::from_fn(|w| self.model.place_in_map(w, k));
             let focus = 0.5 * self.wavelength;
             let lengths = [0.3 * dish, 0.3 * dish, 0.3 * ratio, 0.05 * peak.abs(), focus];
             for (&i, length) in indices.iter().zip(lengths) {

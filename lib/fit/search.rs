@@ -4,7 +4,7 @@ use super::course::{self, Leg};
 use super::covariance;
 use super::exploration::Exploration;
 use super::level::Level;
-use super::likelihood::Likelihood;
+use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::minimise::Minimum;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
@@ -45,7 +45,7 @@ pub struct Optimum {
 impl Optimum {
     /// The negative logarithm of the density of the residuals, but for a constant: minima of likelihoods with other
     /// scales compare in it.
-    fn density(&self) -> f64 {
+    fn negative_log_density(&self) -> f64 {
         let maps = self.misfits.iter().zip(&self.likelihood.scales);
         self.minimum.value + maps.map(|(left, scale)| left.samples as f64 * scale.ln()).sum::<f64>()
     }
@@ -58,7 +58,7 @@ const SETTLED: f64 = 1e-4;
 const SETTLED_FEW: f64 = 1e-6;
 const FEW: usize = 5_000;
 
-/// So many evaluations a level needs where the curvature that it starts with is good.
+/// What a level needs where the curvature that it starts with is good.
 const EASY: usize = 8;
 
 /// Searches for the optimum of the maps, whose `model` is there already, by way of `levels`. An optimum of the whole
@@ -107,7 +107,7 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
-        let ahead = |other: &Optimum| other.density() < found.density();
+        let ahead = |other: &Optimum| other.negative_log_density() < found.negative_log_density();
         let done = found.minimum.converged && found.trusted;
         if !best.as_ref().is_some_and(ahead) {
             best = Some(found);
@@ -142,7 +142,7 @@ struct Route<'w, 'r> {
 }
 
 /// Where a leg begins.
-struct Near {
+struct Waypoint {
     /// All parameters.
     at: Vec<f64>,
     /// Of the largest level, where there is one.
@@ -162,8 +162,8 @@ impl Route<'_, '_> {
         exploration: &mut Exploration,
         first: &Problem,
         rough: &Likelihood,
-    ) -> Result<Near> {
-        let mut best: Option<Near> = None;
+    ) -> Result<Waypoint> {
+        let mut best: Option<Waypoint> = None;
         loop {
             let near = self.descend(legs, exploration.place(first))?;
             let refused = |leg: &Leg| !quality::explains(&leg.problem, &near.at);
@@ -185,7 +185,7 @@ impl Route<'_, '_> {
     }
 
     /// Goes from `at` by way of all levels.
-    fn descend(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Near> {
+    fn descend(&mut self, legs: &mut [Leg], mut at: Vec<f64>) -> Result<Waypoint> {
         let (mut inverse, mut value, which) = (None, f64::INFINITY, &self.which);
         let mut likelihood = Likelihood::of(self.maps, self.options);
         let count = legs.len();
@@ -212,8 +212,8 @@ impl Route<'_, '_> {
             let minimum = stage.descend(&mut leg.objective(), &mut at, self.report)?;
             self.evaluations.coarse += minimum.evaluations;
             value = minimum.value;
-            // What is ahead: as many evaluations of the next level, or, where this one was hard, a quarter (which was
-            // tried) of those that were more than an easy one needs, of the whole maps.
+            // Work ahead: as many evaluations of the next level or, after a hard one, a quarter (found by trial) of its
+            // evaluations beyond `EASY`, of the whole maps.
             let ahead = next.map_or(self.maps, |next| &next.maps).samples() * minimum.evaluations;
             let hard = self.maps.samples() * minimum.evaluations.saturating_sub(EASY) / 4;
             let ahead = ahead.max(hard);
@@ -224,12 +224,12 @@ impl Route<'_, '_> {
             inverse = Some(curved.iter().map(|v| v * share).collect());
             likelihood = leg.problem.likelihood.clone();
         }
-        Ok(Near { at, value, inverse, likelihood })
+        Ok(Waypoint { at, value, inverse, likelihood })
     }
 
     /// Goes to the optimum of the `whole` maps.
-    fn settle(&mut self, whole: &mut Leg, near: Near) -> Result<Optimum> {
-        let Near { mut at, mut inverse, likelihood, .. } = near;
+    fn settle(&mut self, whole: &mut Leg, near: Waypoint) -> Result<Optimum> {
+        let Waypoint { mut at, mut inverse, likelihood, .. } = near;
         let which = &self.which;
         whole.problem.likelihood = likelihood;
         if self.levels.is_empty() || !self.options.fit_scale {
@@ -263,8 +263,8 @@ impl Route<'_, '_> {
 }
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
-/// is not worth its time. That is half an evaluation of the level for each parameter, or less where fewer samples
-/// do, and a function to record; it spares a part of what is `ahead`, samples as often as they are evaluated.
+/// is not worth its time. It costs half an evaluation of the level for each parameter, or less where fewer samples do,
+/// and a recording; it spares a part of what is `ahead`, the evaluations of samples to come.
 fn fresh_curvature(
     problem: &Problem,
     level: &Level,
@@ -304,8 +304,7 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
             (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len().max(1) as f64).sqrt()
         }
         LikelihoodKind::Cauchy => {
-            // As for known noise.
-            4.0 * quality::robust_sigma(residuals.into_iter()).unwrap_or(0.0)
+            CAUCHY_SIGMAS * quality::robust_sigma(residuals.into_iter()).unwrap_or(0.0)
         }
     };
     // Maps without noise have no scale but that of the arithmetic, a sum over thousands of pixels.
@@ -372,7 +371,7 @@ mod tests {
         };
         // The beams lie elsewhere, and nothing there says where.
         let mut astray = first.start.clone();
-        (0..maps.maps.len()).for_each(|k| astray[first.model.of_map(0, k)] = 1.0);
+        (0..maps.maps.len()).for_each(|k| astray[first.model.place_in_map(0, k)] = 1.0);
         let descended = route.descend(&mut legs, astray.clone()).unwrap();
         let last = levels.len() - 1;
         assert!(!quality::explains(&legs[last].problem, &descended.at));

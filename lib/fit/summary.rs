@@ -122,7 +122,7 @@ fn at_bound(problem: &Problem, at: &[f64], i: usize) -> bool {
 fn doubt(found: &Found, covariance: Option<&Array2<f64>>, flat: &[Vec<usize>]) -> Option<String> {
     let (problem, which, at) = (&found.problem, &found.which, &found.optimum.at);
     let name = |i: usize| problem.parameters[i].name.as_str();
-    let gains = (0..problem.maps.maps.len()).map(|k| problem.model.of_map(model::GAIN, k));
+    let gains = (0..problem.maps.maps.len()).map(|k| problem.model.place_in_map(model::GAIN, k));
     for gain in gains.filter(|gain| which.contains(gain)) {
         if at[gain] <= problem.bounds[gain].0 * 1.0001 {
             return Some(format!(

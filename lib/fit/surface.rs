@@ -89,7 +89,7 @@ impl Weighed {
         let mut amplitude: Vec<f64> =
             points.par_iter().map(|&(x, y)| lit.amplitude(illumination, x, y)).collect();
         amplitude.iter_mut().zip(&aperture.weight).for_each(|(a, w)| *a *= w);
-        weigh(&mut amplitude, &points, &at[problem.model.of_amplitude()]);
+        weigh(&mut amplitude, &points, &at[problem.model.amplitude_places()]);
         let coefficients = without_tilt(&at[..count]);
         let total: f64 = amplitude.iter().sum();
         let (mut means, mut products) = (Array1::zeros(count), Array2::zeros((count, count)));

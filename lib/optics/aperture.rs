@@ -31,7 +31,7 @@ pub struct ApertureGrid {
 /// The most samples a side; it keeps a mistyped number from taking all the memory.
 const MOST_POINTS: usize = 1 << 15;
 
-/// At least so many pixels' paths one thread computes.
+/// The smallest batch of pixels' paths for one thread.
 const PIXELS_AT_ONCE: usize = 8192;
 
 impl ApertureGrid {
@@ -42,17 +42,11 @@ impl ApertureGrid {
         wavelength: f64,
         samplings: impl Iterator<Item = &'s Sampling>,
     ) -> ApertureGrid {
-        let extent = |axis: &[f64]| axis.iter().fold(0.0f64, |a, x| a.max(x.abs()));
-        let widest = samplings.fold(0.0f64, |widest, sampling| {
-            let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = sampling;
-            widest.max(extent(u)).max(extent(v))
-        });
-        let needed = (4.0 * widest * 2.0 * radius * 1.02 / wavelength).ceil();
-        ApertureGrid {
-            kind: ApertureKind::Smooth,
-            points: (needed as usize).clamp(64, 1024),
-            extent: 1.02,
-        }
+        // A little more than the dish, for the pixels that its rim crosses.
+        let extent = 1.02;
+        let reach = samplings.map(Sampling::reach).fold(0.0, f64::max);
+        let needed = (4.0 * reach * 2.0 * radius * extent / wavelength).ceil() as usize;
+        ApertureGrid { kind: ApertureKind::Smooth, points: needed.clamp(64, 1024), extent }
     }
 
     /// The distance of neighbouring samples, metres, on a dish of `radius` metres.

@@ -7,7 +7,7 @@ mod recording;
 
 use super::aperture::{Aperture, ApertureGrid};
 use super::band::{self, Node};
-use super::beam_map::{BeamMap, Blur, MapSet, range};
+use super::beam_map::{BeamMap, MapSet, range};
 use super::lags::Lags;
 use super::lateral::Lateral;
 use super::sky::{Pixels, Sky};
@@ -15,7 +15,6 @@ use super::telescope::Telescope;
 use super::zernike::{self, Mode};
 use crate::device::Basis;
 use crate::device::basis::Run;
-use crate::device::scattered::TOLERANCE;
 use crate::error::Result;
 use crate::units::SPEED_OF_LIGHT;
 use std::f64::consts::TAU;
@@ -92,22 +91,8 @@ struct Disc {
 }
 
 impl Model {
-    /// Prepares the model of `maps` up to Zernike `order`, of a point source at one wavelength.
-    ///
-    /// # Errors
-    /// Grids that do not suit the dish.
-    pub fn new(
-        telescope: &Telescope,
-        wavelength: f64,
-        order: u32,
-        maps: &[BeamMap],
-        grid: ApertureGrid,
-    ) -> Result<Model> {
-        Model::blurred(telescope, wavelength, order, maps, grid, (Blur::default(), 0.0), TOLERANCE)
-    }
-
-    /// Prepares the model of an observation: the source, the band and the beams are those of `set`. The far
-    /// field at scattered samples has errors below `tolerance` times the largest there can be.
+    /// Prepares the model of an observation up to Zernike `order`: the source, the band and the beams are those of
+    /// `set`. The far field at scattered samples has errors below `tolerance` times the largest there can be.
     ///
     /// # Errors
     /// Grids that do not suit the dish, or that are too coarse for the samples.
@@ -119,21 +104,7 @@ impl Model {
         grid: ApertureGrid,
         tolerance: f64,
     ) -> Result<Model> {
-        let blur = (set.blur(), set.chop.unwrap_or(0.0).abs());
-        let model = Model::blurred(telescope, wavelength, order, &set.maps, grid, blur, tolerance)?;
-        Ok(model.chopped(set.chop))
-    }
-
-    /// The model of a blurred source, for beams so far apart.
-    fn blurred(
-        telescope: &Telescope,
-        wavelength: f64,
-        order: u32,
-        maps: &[BeamMap],
-        grid: ApertureGrid,
-        (blur, apart): (Blur, f64),
-        tolerance: f64,
-    ) -> Result<Model> {
+        let (maps, blur, apart) = (&set.maps[..], set.blur(), set.chop.unwrap_or(0.0).abs());
         let aperture = Aperture::new(telescope, grid)?;
         let path_per_metre = aperture.path_per_metre(telescope);
         let fraction = blur.bandwidth * wavelength / SPEED_OF_LIGHT;
@@ -166,7 +137,7 @@ impl Model {
             };
             sky_of_map.push(index);
         }
-        Ok(Model {
+        let model = Model {
             basis: Arc::new(zernike_basis(&aperture, 0, order)),
             parameters: parameters(telescope, order, maps.len()),
             telescope: telescope.clone(),
@@ -185,7 +156,8 @@ impl Model {
             chopped: false,
             band,
             disc,
-        })
+        };
+        Ok(model.chopped(set.chop))
     }
 
     /// The same with the illumination's amplitude times `exp(a1 Z1 + a2 Z2 + ...)` up to radial order
@@ -235,7 +207,7 @@ impl Model {
 
     /// The same for maps of two beams, `chop` radians apart (see
     /// [`MapSet::chop`](super::beam_map::MapSet::chop)); `None` for one beam.
-    pub fn chopped(mut self, chop: Option<f64>) -> Model {
+    fn chopped(mut self, chop: Option<f64>) -> Model {
         self.chopped = chop.is_some();
         self.parameters.extend(chop.into_iter().flat_map(|chop| {
             let throw = Parameter { name: CHOP.into(), unit: "rad", default: chop };
@@ -246,7 +218,7 @@ impl Model {
     }
 
     /// The position of the second beam's offset, which those of its strength in every map follow.
-    pub fn of_chop(&self) -> Option<usize> {
+    pub fn chop_place(&self) -> Option<usize> {
         self.chopped.then(|| self.parameters.len() - 1 - self.defocus.len())
     }
 
@@ -263,19 +235,19 @@ impl Model {
     }
 
     /// The positions of the coefficients of the amplitude.
-    pub fn of_amplitude(&self) -> std::ops::Range<usize> {
+    pub fn amplitude_places(&self) -> std::ops::Range<usize> {
         let first = zernike::count(self.order) + self.telescope.illumination.parameters().len();
         first..first + self.amplitudes
     }
 
     /// Position of parameter `which` (of [`OF_EVERY_MAP`]) of `map`.
-    pub fn of_map(&self, which: usize, map: usize) -> usize {
+    pub fn place_in_map(&self, which: usize, map: usize) -> usize {
         self.common() + map * OF_EVERY_MAP.len() + which
     }
 
     /// The kind of a parameter that only one map depends on (a place in [`OF_EVERY_MAP`], or the number of
     /// these for the strength of its second beam), and the map; `None` for those of all maps.
-    pub fn map_of(&self, parameter: usize) -> Option<(usize, usize)> {
+    pub fn owner(&self, parameter: usize) -> Option<(usize, usize)> {
         let (kinds, maps) = (OF_EVERY_MAP.len(), self.defocus.len());
         let own = parameter.checked_sub(self.common())?;
         match own.checked_sub(kinds * maps) {
@@ -386,9 +358,22 @@ mod tests {
     use super::super::golden;
     use super::*;
     use crate::autodiff::Function;
+    use crate::device::scattered::TOLERANCE;
     use crate::optics::aperture::ApertureKind;
     use crate::optics::beam_map::{Sampling, Sigma};
     use num_complex::Complex64;
+
+    /// Of a point source at one wavelength, in one beam.
+    fn plain(
+        telescope: &Telescope,
+        wavelength: f64,
+        order: u32,
+        maps: &[BeamMap],
+        grid: ApertureGrid,
+    ) -> Model {
+        let set = MapSet { maps: maps.to_vec(), ..MapSet::default() };
+        Model::of(telescope, wavelength, order, &set, grid, TOLERANCE).unwrap()
+    }
 
     /// Value and gradient of both likelihoods, and the maps, against NumPy.
     #[test]
@@ -420,9 +405,8 @@ mod tests {
                     sigma: Sigma::Unknown,
                 })
                 .collect();
-            let model =
-                Model::new(&golden.telescope, golden.wavelength, golden.order, &maps, golden.grid)
-                    .unwrap();
+            let (telescope, wavelength) = (&golden.telescope, golden.wavelength);
+            let model = plain(telescope, wavelength, golden.order, &maps, golden.grid);
             let at: Vec<usize> = golden
                 .names
                 .iter()
@@ -478,13 +462,13 @@ mod tests {
             sigma: Sigma::Unknown,
         };
         let (defocus, shift) = ([0.01, -0.02], [[2e-3, -1e-3], [0.0, 5e-3]]);
-        let model = Model::new(&telescope, wavelength, 3, &defocus.map(map), grid).unwrap();
+        let model = plain(&telescope, wavelength, 3, &defocus.map(map), grid);
         let model = model.weighted(2).shifted(&shift, true).unwrap();
         let values =
             [("z5", 0.4), ("a1", 0.1), ("a4", -0.2), ("a5", 0.3), ("sx", 3e-3), ("sy", 4e-3)];
         let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
         values.iter().for_each(|&(name, value)| x[model.position(name).unwrap()] = value);
-        assert_eq!(model.parameters[model.of_map(0, 0)].name, "dx[0]");
+        assert_eq!(model.parameters[model.place_in_map(0, 0)].name, "dx[0]");
         let mut f = Function::with_arrays(x.len(), |tape, p| {
             (tape.constant(0.0), model.record(tape, p, &model.spaces(tape)))
         });
@@ -524,7 +508,7 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_is_not_in_the_model() {
         let telescope = Telescope::named("nikolic2018").unwrap();
-        let model = || Model::new(&telescope, 1.1e-3, 2, &[], telescope.aperture).unwrap();
+        let model = || plain(&telescope, 1.1e-3, 2, &[], telescope.aperture);
         let plain = model().parameters.len();
         let same = model().weighted(0).shifted(&[[0.0; 2]; 3], false).unwrap();
         assert_eq!(same.parameters.len(), plain);
@@ -555,13 +539,13 @@ mod tests {
                     sampling,
                     sigma: Sigma::Unknown,
                 };
-                let model = Model::new(&telescope, wavelength, 3, &[map], grid).unwrap();
-                let model = model.chopped(chop);
+                let set = MapSet { maps: vec![map], chop, ..MapSet::default() };
+                let model = Model::of(&telescope, wavelength, 3, &set, grid, TOLERANCE).unwrap();
                 let mut x: Vec<f64> = model.parameters.iter().map(|p| p.default).collect();
                 for (name, value) in [("z6", 0.3), ("dx[0]", 1e-5), ("background[0]", 0.25)] {
                     x[model.position(name).unwrap()] = value;
                 }
-                if let Some(chop) = model.of_chop() {
+                if let Some(chop) = model.chop_place() {
                     assert_eq!(model.parameters[chop + 1].name, "ratio[0]");
                     x[chop + 1] = ratio;
                 }

@@ -127,7 +127,7 @@ fn a_map_of_a_disc_is_the_mean_of_those_of_its_points() {
                 for (u, v, weight) in disc() {
                     let mut x = x.clone();
                     for (which, shift) in [u, v].into_iter().enumerate() {
-                        x[point.of_map(which, 0)] += radius * shift;
+                        x[point.place_in_map(which, 0)] += radius * shift;
                     }
                     let map = point.restore(0, &f.arrays(&x)[0]);
                     mean.iter_mut().zip(map).for_each(|(mean, p)| *mean += weight * p);
@@ -229,7 +229,7 @@ fn the_gradient_of_blurred_maps_is_that_of_differences() {
                 };
                 let difference = (4.0 * slope(5e-4) - slope(1e-3)) / 3.0;
                 let error = (difference - unit * gradient[i]).abs();
-                let size = gradient[model.of_map(3, 0)].abs();
+                let size = gradient[model.place_in_map(3, 0)].abs();
                 assert!(error < 1e-8 * size, "{form} {radius} {bandwidth}: {}: {error:e}", p.name);
             }
         }
