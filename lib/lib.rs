@@ -4,7 +4,7 @@
 //! aperture phase that explains all the maps together is the surface. This library holds everything
 //! behind the `oof-*` commands.
 //!
-//! ## The rooms
+//! ## The layers
 //!
 //! ```text
 //! maps in -> [io] -> MapSet -> [optics] records the model -> [autodiff] graph -> [device] runs it
@@ -12,7 +12,7 @@
 //!         <- [io] <- FitResult <-----------/                                    [plot] pictures
 //! ```
 //!
-//! A room knows only those to its right in `cli | plot | io | fit | optics | autodiff | device`;
+//! A layer knows only those to its right in `cli | plot | io | fit | optics | autodiff | device`;
 //! [`error`] and [`units`] are open to all. `autodiff` and `device` know nothing of telescopes and
 //! serve any function: see `examples/`.
 //!

@@ -34,7 +34,7 @@ enum What {
     /// Second derivatives in a direction, which are parameters after the function's own.
     Curvature,
     Arrays,
-    /// The arrays' derivatives in so many directions, parameters as above.
+    /// The arrays' derivatives in this many directions, parameters as above.
     Tangents(usize),
 }
 
@@ -177,7 +177,7 @@ impl Function {
         self.run_of(What::Arrays);
     }
 
-    /// Makes the arrays' derivatives in so many directions ready to be asked for.
+    /// Makes the arrays' derivatives in this many directions ready to be asked for.
     pub fn prepare_tangents(&mut self, directions: usize) {
         self.run_of(What::Tangents(at_once(directions)));
     }
@@ -250,7 +250,7 @@ impl Function {
     }
 }
 
-/// How many of so many directions are taken at once: as even as can be, so that few are computed for nothing.
+/// How many directions are taken at once: as even as can be, so that few are computed for nothing.
 fn at_once(directions: usize) -> usize {
     directions.div_ceil(directions.div_ceil(DIRECTIONS).max(1))
 }

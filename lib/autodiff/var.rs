@@ -200,7 +200,7 @@ impl<'t> Var<'t> {
         let id = self.tape.graph.borrow_mut().sum(self.id);
         self.tape.var(id)
     }
-    /// The number that every element is, for a scalar: an array over `space`.
+    /// A scalar spread over `space`: an array with this value everywhere.
     pub fn expand(self, space: Space) -> Self {
         let id = self.tape.graph.borrow_mut().expand(self.id, space.0);
         self.tape.var(id)

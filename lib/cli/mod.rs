@@ -1,6 +1,6 @@
 //! The command lines of the programs: options in, errors and exit statuses out.
 //!
-//! Only this room knows of flags, of standard error and of exit statuses. Each program is a module
+//! Only this layer knows of flags, of standard error and of exit statuses. Each program is a module
 //! with its options and a function `run`; [`main_with`] is all that a binary calls. Parser, `--help`,
 //! man page and the history in an output's header come from the same definitions.
 //!

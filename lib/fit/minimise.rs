@@ -1,4 +1,5 @@
 //! The minimiser: BFGS with bounds, value and gradient in one call, a given starting curvature.
+//! (J. Nocedal, S. J. Wright, "Numerical Optimization", 2006, chapter 6.)
 //!
 //! Variables are expected to be scaled to O(1) and the function to be a negative log-likelihood, so
 //! that convergence can be judged in its own unit: 0.5 is one standard deviation.
@@ -26,12 +27,204 @@ pub struct Minimum {
     pub inverse: Vec<f64>,
 }
 
-/// The first guess of the inverse Hessian.
-pub enum Start<'a> {
-    /// One length a variable: how far it may well have to go.
-    Lengths(&'a [f64]),
-    /// A whole matrix, row-major.
-    Inverse(&'a [f64]),
+/// Before the inverse Hessian has a size, no variable goes farther in a step.
+const FIRST_STEP: f64 = 0.2;
+/// How often a line search shortens a step, and the part of the slope's promise that it wants (Armijo's rule).
+const BACKTRACKS: usize = 25;
+const ENOUGH: f64 = 1e-4;
+/// A value is known to this part of it.
+const ROUNDING: f64 = 1e-9;
+/// How often the inverse Hessian may be taken back where it points uphill, and where no step along it falls.
+const UPHILL: usize = 5;
+const STUCK: usize = 2;
+
+/// Minimises `f`, which writes its gradient, from `x`, with the `inverse` Hessian there, row-major, if it is known.
+/// `report` is called once an iteration.
+///
+/// # Errors
+/// What `report` returns: a wish to stop.
+pub fn minimise(
+    f: impl FnMut(&[f64], &mut [f64]) -> f64,
+    x: &[f64],
+    inverse: Option<&[f64]>,
+    settings: &Settings,
+    mut report: impl FnMut(usize, f64) -> Result<()>,
+) -> Result<Minimum> {
+    let mut descent = Descent::new(f, x, inverse, settings);
+    let (mut converged, mut small) = (x.is_empty(), 0);
+    while !converged && descent.evaluations < settings.evaluations && descent.is_defined() {
+        report(descent.evaluations, descent.value)?;
+        let (step, slope) = descent.direction();
+        if !slope.is_finite() || slope > 0.0 {
+            if descent.restarts > UPHILL {
+                break;
+            }
+            descent.restart();
+            continue;
+        }
+        if -0.5 * slope < settings.tolerance && descent.sized {
+            converged = true;
+            break;
+        }
+        if let Some(gain) = descent.advance(step, slope) {
+            small = if gain < settings.tolerance { small + 1 } else { 0 };
+        } else {
+            // No descent left at the precision of the value, or a bad curvature: try once more.
+            let size = descent.value.abs();
+            if descent.restarts > STUCK || -slope < ROUNDING * size.max(1.0) {
+                converged = -slope < 10.0 * settings.tolerance.max(ROUNDING * size);
+                break;
+            }
+            descent.restart();
+        }
+        converged = small >= 3;
+    }
+    let Descent { x, value, evaluations, inverse, .. } = descent;
+    Ok(Minimum { x, value, converged, evaluations, inverse })
+}
+
+/// A minimisation under way.
+struct Descent<'s, F> {
+    f: F,
+    settings: &'s Settings,
+    /// The inverse Hessian that it began with.
+    first: Option<&'s [f64]>,
+    inverse: Vec<f64>,
+    /// Whether that has a size, and not only a shape.
+    sized: bool,
+    restarts: usize,
+    x: Vec<f64>,
+    value: f64,
+    gradient: Vec<f64>,
+    evaluations: usize,
+    trial: Vec<f64>,
+    trial_gradient: Vec<f64>,
+}
+
+impl<'s, F: FnMut(&[f64], &mut [f64]) -> f64> Descent<'s, F> {
+    fn new(mut f: F, x: &[f64], first: Option<&'s [f64]>, settings: &'s Settings) -> Self {
+        let mut x = x.to_vec();
+        clamp(&mut x, &settings.bounds);
+        let mut gradient = vec![0.0; x.len()];
+        let value = f(&x, &mut gradient);
+        let mut descent = Descent {
+            trial: x.clone(),
+            trial_gradient: gradient.clone(),
+            inverse: Vec::new(),
+            sized: false,
+            restarts: 0,
+            evaluations: 1,
+            f,
+            settings,
+            first,
+            x,
+            value,
+            gradient,
+        };
+        descent.forget();
+        descent.sized = first.is_some();
+        descent
+    }
+
+    /// Whether there is a way from here.
+    fn is_defined(&self) -> bool {
+        self.value.is_finite() && !self.gradient.iter().any(|slope| slope.is_nan())
+    }
+
+    /// Goes back to the first inverse Hessian, or to the unit matrix.
+    fn forget(&mut self) {
+        let n = self.x.len();
+        let unit = || (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        self.inverse = self.first.map_or_else(unit, <[f64]>::to_vec);
+        self.sized = false;
+    }
+
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.forget();
+    }
+
+    /// The step to try, and the slope along it. Variables held at a bound that the gradient pushes against take no
+    /// part.
+    fn direction(&self) -> (Vec<f64>, f64) {
+        let moves = |((x, slope), &(low, high)): ((&f64, &f64), &(f64, f64))| {
+            let held = (*x <= low && *slope > 0.0) || (*x >= high && *slope < 0.0);
+            if held { 0.0 } else { 1.0 }
+        };
+        let here = self.x.iter().zip(&self.gradient).zip(&self.settings.bounds);
+        let moves: Vec<f64> = here.map(moves).collect();
+        let downhill: Vec<f64> = moves.iter().zip(&self.gradient).map(|(m, g)| -m * g).collect();
+        let mut step = product(&self.inverse, &downhill);
+        step.iter_mut().zip(&moves).for_each(|(step, moves)| *step *= moves);
+        let slope = dot(&step, &self.gradient);
+        (step, slope)
+    }
+
+    /// Goes along a step, shorter by the minimum of a parabola until the value falls enough, and learns from it. The
+    /// gain; `None` where the value does not fall.
+    fn advance(&mut self, mut step: Vec<f64>, mut slope: f64) -> Option<f64> {
+        if !self.sized {
+            let longest = step.iter().map(|s| s.abs()).fold(0.0, f64::max);
+            let shrink = (FIRST_STEP / longest.max(1e-300)).min(1.0);
+            step.iter_mut().for_each(|s| *s *= shrink);
+            slope *= shrink;
+        }
+        let mut length = 1.0;
+        for _ in 0..BACKTRACKS {
+            for ((trial, x), step) in self.trial.iter_mut().zip(&self.x).zip(&step) {
+                *trial = x + length * step;
+            }
+            clamp(&mut self.trial, &self.settings.bounds);
+            let new = (self.f)(&self.trial, &mut self.trial_gradient);
+            self.evaluations += 1;
+            if new.is_finite() && new <= self.value + ENOUGH * length * slope {
+                let gain = self.value - new;
+                self.learn();
+                std::mem::swap(&mut self.x, &mut self.trial);
+                std::mem::swap(&mut self.gradient, &mut self.trial_gradient);
+                self.value = new;
+                return Some(gain);
+            }
+            let shorter = match new.is_finite() {
+                true => -0.5 * slope * length * length / (new - self.value - slope * length),
+                false => 0.1 * length,
+            };
+            length = shorter.clamp(0.1 * length, 0.5 * length);
+        }
+        None
+    }
+
+    /// The BFGS update of the inverse Hessian by the step to the trial; the first also sets its size.
+    fn learn(&mut self) {
+        let minus = |(a, b): (&f64, &f64)| a - b;
+        let s: Vec<f64> = self.trial.iter().zip(&self.x).map(minus).collect();
+        let y: Vec<f64> = self.trial_gradient.iter().zip(&self.gradient).map(minus).collect();
+        let sy = dot(&s, &y);
+        let mut hy = product(&self.inverse, &y);
+        let mut yhy = dot(&y, &hy);
+        if sy <= 1e-10 * (dot(&s, &s) * dot(&y, &y)).sqrt() || yhy <= 0.0 {
+            return;
+        }
+        if !self.sized {
+            let factor = sy / yhy;
+            self.inverse.iter_mut().for_each(|v| *v *= factor);
+            hy.iter_mut().for_each(|v| *v *= factor);
+            yhy *= factor;
+            self.sized = true;
+        }
+        let a = (1.0 + yhy / sy) / sy;
+        for (row, (si, hyi)) in self.inverse.chunks_exact_mut(s.len()).zip(s.iter().zip(&hy)) {
+            for (value, (sk, hyk)) in row.iter_mut().zip(s.iter().zip(&hy)) {
+                *value += a * si * sk - (hyi * sk + si * hyk) / sy;
+            }
+        }
+    }
+}
+
+fn clamp(x: &mut [f64], bounds: &[(f64, f64)]) {
+    for (x, &(low, high)) in x.iter_mut().zip(bounds) {
+        *x = x.clamp(low, high);
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -45,162 +238,6 @@ fn product(matrix: &[f64], v: &[f64]) -> Vec<f64> {
         product.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * v);
     }
     product
-}
-
-/// Minimises `f`, which writes its gradient, from `x`. `report` is called once an iteration.
-///
-/// # Errors
-/// What `report` returns: a wish to stop.
-pub fn minimise(
-    mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
-    x: &[f64],
-    start: Start,
-    settings: &Settings,
-    mut report: impl FnMut(usize, f64) -> Result<()>,
-) -> Result<Minimum> {
-    let n = x.len();
-    let mut x = x.to_vec();
-    clamp(&mut x, &settings.bounds);
-    let mut gradient = vec![0.0; n];
-    let mut value = f(&x, &mut gradient);
-    let mut evaluations = 1;
-    let mut scaled = matches!(start, Start::Inverse(_));
-    let first = |start: &Start| match start {
-        Start::Inverse(inverse) => inverse.to_vec(),
-        Start::Lengths(lengths) => {
-            let mut inverse = vec![0.0; n * n];
-            lengths.iter().enumerate().for_each(|(i, l)| inverse[i * n + i] = l * l);
-            inverse
-        }
-    };
-    let mut inverse = first(&start);
-    let (mut small, mut resets) = (0, 0);
-    let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
-    let mut converged = n == 0;
-    while !converged && evaluations < settings.evaluations && value.is_finite() {
-        if gradient.iter().any(|slope| slope.is_nan()) {
-            // There is no way from here.
-            break;
-        }
-        report(evaluations, value)?;
-        // Variables held at a bound that the gradient pushes against take no part.
-        let held: Vec<bool> = (0..n)
-            .map(|i| {
-                let (low, high) = settings.bounds[i];
-                (x[i] <= low && gradient[i] > 0.0) || (x[i] >= high && gradient[i] < 0.0)
-            })
-            .collect();
-        let free = |i: usize| if held[i] { 0.0 } else { 1.0 };
-        let downhill: Vec<f64> = (0..n).map(|i| -free(i) * gradient[i]).collect();
-        let mut step = product(&inverse, &downhill);
-        (0..n).for_each(|i| step[i] *= free(i));
-        let mut slope = dot(&step, &gradient);
-        if !slope.is_finite() || slope > 0.0 {
-            if resets > 5 {
-                break;
-            }
-            resets += 1;
-            inverse = first(&start);
-            scaled = false;
-            continue;
-        }
-        if -0.5 * slope < settings.tolerance && scaled {
-            converged = true;
-            break;
-        }
-        if !scaled {
-            // The lengths say how far a variable may go; the first step goes no farther than a part.
-            let longest = match &start {
-                Start::Lengths(lengths) => {
-                    step.iter().zip(*lengths).map(|(s, l)| (s / l).abs()).fold(0.0, f64::max)
-                }
-                Start::Inverse(_) => step.iter().map(|s| s.abs()).fold(0.0, f64::max),
-            };
-            let shrink = (0.2 / longest.max(1e-300)).min(1.0);
-            step.iter_mut().for_each(|s| *s *= shrink);
-            slope *= shrink;
-        }
-        // Backtracking with a parabola, until the value falls enough.
-        let mut length = 1.0;
-        let mut found = false;
-        for _ in 0..25 {
-            for i in 0..n {
-                trial[i] = x[i] + length * step[i];
-            }
-            clamp(&mut trial, &settings.bounds);
-            let new = f(&trial, &mut trial_gradient);
-            evaluations += 1;
-            if new.is_finite() && new <= value + 1e-4 * length * slope {
-                found = true;
-                let gain = value - new;
-                update(&mut inverse, &x, &trial, &gradient, &trial_gradient, &mut scaled);
-                std::mem::swap(&mut x, &mut trial);
-                std::mem::swap(&mut gradient, &mut trial_gradient);
-                value = new;
-                small = if gain < settings.tolerance { small + 1 } else { 0 };
-                break;
-            }
-            let shorter = if new.is_finite() {
-                -0.5 * slope * length * length / (new - value - slope * length)
-            } else {
-                0.1 * length
-            };
-            length = shorter.clamp(0.1 * length, 0.5 * length);
-        }
-        if !found {
-            // No descent left at the precision of the value, or a bad curvature: try once more.
-            if resets > 2 || -slope < 1e-9 * value.abs().max(1.0) {
-                converged = -slope < 10.0 * settings.tolerance.max(1e-9 * value.abs());
-                break;
-            }
-            resets += 1;
-            inverse = first(&start);
-            scaled = false;
-        }
-        if small >= 3 {
-            converged = true;
-        }
-    }
-    Ok(Minimum { x, value, converged, evaluations, inverse })
-}
-
-fn clamp(x: &mut [f64], bounds: &[(f64, f64)]) {
-    for (x, &(low, high)) in x.iter_mut().zip(bounds) {
-        *x = x.clamp(low, high);
-    }
-}
-
-/// The BFGS update of the inverse Hessian; the first also sets its size.
-fn update(
-    inverse: &mut [f64],
-    x: &[f64],
-    new_x: &[f64],
-    g: &[f64],
-    new_g: &[f64],
-    scaled: &mut bool,
-) {
-    let n = x.len();
-    let s: Vec<f64> = new_x.iter().zip(x).map(|(a, b)| a - b).collect();
-    let y: Vec<f64> = new_g.iter().zip(g).map(|(a, b)| a - b).collect();
-    let sy = dot(&s, &y);
-    let mut hy = product(inverse, &y);
-    let mut yhy = dot(&y, &hy);
-    if sy <= 1e-10 * (dot(&s, &s) * dot(&y, &y)).sqrt() || yhy <= 0.0 {
-        return;
-    }
-    if !*scaled {
-        let factor = sy / yhy;
-        inverse.iter_mut().for_each(|v| *v *= factor);
-        hy.iter_mut().for_each(|v| *v *= factor);
-        yhy *= factor;
-        *scaled = true;
-    }
-    let a = (1.0 + yhy / sy) / sy;
-    for (row, (si, hyi)) in inverse.chunks_exact_mut(n).zip(s.iter().zip(&hy)) {
-        for (value, (sk, hyk)) in row.iter_mut().zip(s.iter().zip(&hy)) {
-            *value += a * si * sk - (hyi * sk + si * hyk) / sy;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -219,10 +256,7 @@ mod tests {
         let open = vec![(f64::NEG_INFINITY, f64::INFINITY); 2];
         let run = |f: &mut Function, bounds| {
             let call = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
-            minimise(call, &[-1.2, 1.0], Start::Lengths(&[1.0, 1.0]), &settings(bounds), |_, _| {
-                Ok(())
-            })
-            .unwrap()
+            minimise(call, &[-1.2, 1.0], None, &settings(bounds), |_, _| Ok(())).unwrap()
         };
         let minimum = run(&mut f, open);
         assert!(minimum.converged);

@@ -30,7 +30,7 @@ const MOST_AMPLITUDE: f64 = 3.0;
 /// The parameter of a fitted scale: the natural logarithm of what multiplies the scales of all maps.
 pub const LN_SCALE: &str = "ln_scale";
 
-/// A fitted scale is at most so many e-foldings off: residuals that are all 0 have none.
+/// A fitted scale is at most this many e-foldings off: residuals that are all 0 have none.
 const SCALE_RANGE: f64 = 12.0;
 
 /// Everything about a fit but the minimisation.

@@ -100,8 +100,8 @@ impl Misfit {
         }
     }
 
-    /// Of samples with the variances of their noise, which are not known where that is 0. Without branches that
-    /// noise would take now this way and now that: large maps have millions of samples.
+    /// Of samples with the variances of their noise, which are not known where that is 0. Free of branches on noisy
+    /// comparisons, which a processor cannot predict over millions of samples.
     #[inline(always)]
     fn with_variances(
         power: &[f64],
@@ -159,7 +159,7 @@ struct Sum {
 impl Sum {
     const NOTHING: Sum = Sum { total: 0.0, count: 0.0 };
 
-    /// Adds a value so many times: 1 or 0.
+    /// Adds a value once or not at all: `times` is 1 or 0.
     fn add(&mut self, times: f64, value: f64) {
         self.total += times * value;
         self.count += times;
@@ -298,7 +298,7 @@ mod tests {
             (Misfit::of(&map, Some(noise), &model), Misfit::of_block(&map, noise, 0, &model));
         assert_eq!((sum.samples, sum.bright.count), (count - 1, known.bright.count));
         assert_eq!((sum.certain, sum.missed), (known.certain, known.missed));
-        // Two orders of a sum of so many squares.
+        // Two orders of a sum of `count` squares.
         let most = count as f64 * f64::EPSILON;
         let pairs = [
             (sum.square, known.square),

@@ -1,7 +1,7 @@
 //! One minimisation of many: some of the parameters, from where the last one left them.
 
 use super::likelihood::Likelihood;
-use super::minimise::{Minimum, Settings, Start, minimise};
+use super::minimise::{Minimum, Settings, minimise};
 use super::problem::Problem;
 use crate::autodiff::Function;
 use crate::device::Precision;
@@ -46,6 +46,9 @@ impl<'p> Objective<'p> {
     }
 }
 
+/// After this many evaluations a stage gives up.
+const MOST: usize = 1500;
+
 /// What to minimise, and how.
 pub struct Stage<'s> {
     /// Some or all of the objective's parameters; the others stay where they are.
@@ -76,7 +79,7 @@ impl Stage<'_> {
             (scaled(i, low), scaled(i, high))
         });
         let settings =
-            Settings { tolerance: self.tolerance, evaluations: 1500, bounds: bounds.collect() };
+            Settings { tolerance: self.tolerance, evaluations: MOST, bounds: bounds.collect() };
         let start: Vec<f64> = self.which.iter().map(|&i| scaled(i, at[i])).collect();
         // Where the parameters of this stage stand among those of the objective.
         let places = self.which.iter().map(|i| parameters.iter().position(|p| p == i));
@@ -84,7 +87,6 @@ impl Stage<'_> {
             places.map(|place| place.expect("a parameter of the objective")).collect();
         let mut all: Vec<f64> = parameters.iter().map(|&i| scaled(i, at[i])).collect();
         let mut gradient = vec![0.0; all.len()];
-        let ones = vec![1.0; self.which.len()];
         let minimum = function.with_team(|function| {
             minimise(
                 |x, g| {
@@ -94,7 +96,7 @@ impl Stage<'_> {
                     value
                 },
                 &start,
-                self.inverse.map_or(Start::Lengths(&ones), Start::Inverse),
+                self.inverse,
                 &settings,
                 |evaluations, value| {
                     report(&Progress {

@@ -1,4 +1,4 @@
-//! Whole fits as CUDA source, run on the host, against the CPU device; and maps for the tests of this room.
+//! Whole fits as CUDA source, run on the host, against the CPU device; and maps for the tests of this layer.
 
 use super::options::{FitOptions, LikelihoodKind, Nuisance};
 use super::prior::Prior;
@@ -14,7 +14,7 @@ use crate::optics::beam_map::{MapSet, Noise, Sampling};
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
 
-/// Maps of order 3 with some noise, on a grid of so many points.
+/// Maps of order 3 with some noise, on a grid of this size.
 pub(super) fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
     let telescope = Telescope::named("nikolic2018").unwrap();
     let mut grid = telescope.aperture;

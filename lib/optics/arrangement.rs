@@ -21,7 +21,7 @@ pub struct Raster {
     /// The raster's column and row of every place along x and y.
     columns: Vec<u32>,
     rows: Vec<u32>,
-    /// Every so many groups of columns lie next to each other in the raster.
+    /// Groups of columns that lie next to each other in the raster are this many apart here.
     stride: usize,
 }
 

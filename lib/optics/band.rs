@@ -10,7 +10,7 @@ use std::f64::consts::PI;
 /// The largest error of a map's power that the choice of frequencies may cause, as a part of the peak's.
 pub const TOLERANCE: f64 = 1e-5;
 
-/// Beyond so many beam widths a beam has less power than that: of a dish without any taper, which has most,
+/// Beyond this many beam widths a beam has less power than that: a dish without any taper, which has most there, has
 /// `4 / (pi (pi r)^3)` on average.
 pub const FAR: f64 = 20.0;
 
@@ -24,7 +24,7 @@ pub struct Node {
 }
 
 /// The frequencies for a band whose full width is a `fraction` of its central frequency, where paths
-/// differ by up to so many `turns`; the central one alone where that is enough.
+/// differ by up to this many `turns`; the central one alone where that is enough.
 pub fn nodes(fraction: f64, turns: f64) -> Vec<Node> {
     // The phase at the ends of the band, from the middle.
     let most = PI * fraction * turns;

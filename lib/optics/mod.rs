@@ -11,6 +11,10 @@
 //! * [`beam_map`]: the maps themselves; [`band`] and [`lags`]: a receiver's band, and a source that is a
 //!   disc.
 //!
+//! From these [`model`] records the maps; `sky` and [`arrangement`] are a map's samples as the outputs of a transform,
+//! and their order. [`mod@simulate`] makes maps of known parameters. `telescope_file` and `dimension` read a telescope's
+//! file.
+//!
 //! ```
 //! use oof::optics::{aperture::Aperture, telescope::Telescope, zernike};
 //! let telescope = Telescope::named("nikolic2018")?;
