@@ -2,6 +2,7 @@
 
 use super::degenerate::{self, Direction};
 use super::prior;
+use super::quality::Trust;
 use super::search::Found;
 use crate::optics::model::{GAIN, mode_of};
 use ndarray::Array2;
@@ -17,7 +18,7 @@ pub fn doubt(
         told_together(found, covariance).or_else(|| loose(found, covariance))
     };
     let unexplained = || {
-        (!found.optimum.trusted).then(|| {
+        (found.optimum.trust == Trust::None).then(|| {
             "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
         })
     };

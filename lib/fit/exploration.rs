@@ -9,7 +9,7 @@ use super::covariance;
 use super::likelihood::Likelihood;
 use super::options::FitOptions;
 use super::problem::Problem;
-use super::quality;
+use super::quality::{self, Trust};
 use super::stage::{Objective, Progress, Report, Stage};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
@@ -36,6 +36,9 @@ const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
 /// The most starts for maps whose noise is not known for certain, as it is of simulations and by `--noise`: what a fit
 /// leaves of them is as likely the model's fault as the search's.
 const REAL: u64 = 20;
+
+/// As many starts more are given to an optimum that may well be the best.
+const FEW_MORE: u64 = 10;
 
 /// The first starts go the way that the curvature knows, in single precision. Where that is a wrong one,
 /// others feel theirs step by step, which takes three times as long and ends elsewhere.
@@ -91,6 +94,11 @@ impl Exploration {
     /// Whether the best place explains the first level's maps, as far as that is known.
     pub fn explains(&self) -> bool {
         self.best.as_ref().is_some_and(|best| best.explains)
+    }
+
+    /// Leaves no more than a few starts.
+    pub fn end_soon(&mut self) {
+        self.starts = self.starts.min(self.next + FEW_MORE);
     }
 
     /// Whether there are starts left.
@@ -286,7 +294,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
         }
-        if quality::trusts(problem.maps, &quality::misfits(problem, &end.at, false).0) {
+        if quality::trust(problem, &quality::misfits(problem, &end.at, false).0) > Trust::None {
             return Ok((end, true));
         }
     }

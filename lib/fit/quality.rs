@@ -1,7 +1,8 @@
 //! Whether an optimum explains the maps.
 
 use super::problem::Problem;
-use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
+use crate::device::Precision;
+use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
 use rayon::prelude::*;
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
@@ -13,11 +14,21 @@ const BY_CHANCE: f64 = 2.87e-7;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
 const CLIPPED_MEAN: f64 = 0.995_007;
+/// The variance of the same: `E r^4` inside the clip and its square outside, less the square of the mean.
+const CLIPPED_VARIANCE: f64 = 1.901_5;
+/// The [`pattern`] of what is left, in standard deviations, from which on an optimum is not trusted.
+const PATTERN: f64 = 4.5;
+/// A parameter takes as much as this off the products of what is left of neighbours, in variances, for what it takes off
+/// the squares: a smooth function's products at two neighbours.
+const TAKEN: f64 = 1.5;
+/// Parameters do so for one in this many bright samples at most.
+const FEWEST: f64 = 8.0;
 /// How far the clipped mean of a map may lie above 1 for imperfections of the model, besides five standard
 /// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
 /// five times as far.
 const ALLOWANCE: f64 = 0.1;
-/// The same for the whole maps of a simulation, whose noise is all there is: its aperture may be another.
+/// The same for the whole maps of a simulation whose aperture may be another, or is summed in single precision. (With
+/// its own, the noise is all there is.)
 const SIMULATED: f64 = 0.02;
 
 /// Samples that one thread looks at together.
@@ -51,6 +62,8 @@ pub struct Misfit {
     /// the noise: an empty sky around it, which any model explains, must not hide what is left there.
     whole: Sum,
     bright: Sum,
+    /// The sum of the products of what is left of bright neighbours, in standard deviations, and how many.
+    alike: Sum,
     /// How many samples are bright for certain, and how many of those the model misses.
     certain: f64,
     missed: f64,
@@ -66,6 +79,7 @@ impl Misfit {
         chi2: Some(0.0),
         whole: Sum::NOTHING,
         bright: Sum::NOTHING,
+        alike: Sum::NOTHING,
         certain: 0.0,
         missed: 0.0,
         even: false,
@@ -76,7 +90,10 @@ impl Misfit {
         // Blocks, added in their order.
         let blocks = model.par_chunks(BLOCK).enumerate();
         let fractions = noise.unwrap_or_default();
-        let blocks = blocks.map(|(k, model)| Misfit::of_block(map, fractions, k * BLOCK, model));
+        let blocks = blocks.map(|(k, model)| {
+            let alike = likeness(map, fractions, k * BLOCK, model);
+            Misfit { alike, ..Misfit::of_block(map, fractions, k * BLOCK, model) }
+        });
         let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::NOTHING, Misfit::and);
         // Where the noise is all there is, nobody asks.
         let even = (noise.is_some() && sum.chi2.is_some()) || is_even(map, model);
@@ -129,7 +146,8 @@ impl Misfit {
             sum.bright.add(one_if(m * m > CLIP * variance), clipped);
             let certain = one_if((p > 0.0) & (p * p > CERTAIN * variance));
             sum.certain += certain;
-            sum.missed += certain * one_if(clipped == CLIP);
+            // (A sample that is certain by chance is above the model by less.)
+            sum.missed += certain * one_if(over > CERTAIN);
         }
         Misfit { chi2: known.then_some(chi2), ..sum }
     }
@@ -142,11 +160,36 @@ impl Misfit {
             chi2: self.chi2.zip(more.chi2).map(|(a, b)| a + b),
             whole: self.whole.and(more.whole),
             bright: self.bright.and(more.bright),
+            alike: self.alike.and(more.alike),
             certain: self.certain + more.certain,
             missed: self.missed + more.missed,
             even: self.even,
         }
     }
+}
+
+/// The products of what is left of bright neighbours, along a row or the track, and from row to row: of the samples from
+/// `first` on.
+fn likeness(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
+    let left = |i: usize| {
+        let &model = model.get(i)?;
+        let power = map.power[first + i];
+        let variance = variance(map, noise, first + i, model)?;
+        let bright = model * model > CLIP * variance && !power.is_nan();
+        let most = f64::sqrt(CLIP);
+        bright.then(|| ((power - model) / variance.sqrt()).clamp(-most, most))
+    };
+    let next_row = match &map.sampling {
+        Sampling::Raster { u, .. } => Some(u.len()),
+        Sampling::Scattered { .. } => None,
+    };
+    let mut alike = Sum::NOTHING;
+    for i in 0..model.len() {
+        let Some(here) = left(i) else { continue };
+        let neighbours = [Some(1), next_row].into_iter().flatten();
+        neighbours.filter_map(|step| left(i + step)).for_each(|there| alike.add(1.0, here * there));
+    }
+    alike
 }
 
 /// A sum, and of how many.
@@ -184,7 +227,31 @@ pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<V
 /// Whether the noise is known and the model at `at` leaves no more of any map. Few samples on a coarse aperture
 /// need the larger room, so this is milder on simulations than [`trusts`], which judges the whole maps.
 pub fn explains(problem: &Problem, at: &[f64]) -> bool {
-    explained(&misfits(problem, at, false).0, problem.maps.noise, ALLOWANCE) == Some(true)
+    let misfits = misfits(problem, at, false).0;
+    explained(&misfits, problem.maps.noise, ALLOWANCE) == Some(true)
+        && pattern(problem.maps, free(problem), &misfits, ALLOWANCE) <= PATTERN
+}
+
+fn free(problem: &Problem) -> usize {
+    problem.free.iter().filter(|free| **free).count()
+}
+
+/// By how many standard deviations what is left of bright samples is larger than noise, and alike from sample to sample:
+/// smooth models that are wrong leave both, noise neither. 0 where the noise is not known.
+fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64) -> f64 {
+    let Some(noise) = maps.noise else { return 0.0 };
+    let sum = |of: fn(&Misfit) -> Sum| misfits.iter().map(of).fold(Sum::NOTHING, Sum::and);
+    let bright = sum(|map| map.bright);
+    let taken = (parameters as f64).min(bright.count / FEWEST);
+    let above = |sum: Sum, mean: f64, taken: f64, variance: f64| {
+        let excess = sum.total + taken - (mean + 5.0 * imperfect) * sum.count;
+        if sum.count > 0.0 { excess / (variance * sum.count).sqrt() } else { 0.0 }
+    };
+    // Outliers that are known of count for the clip each.
+    let clipped = CLIP * noise.outliers;
+    let larger = above(bright, CLIPPED_MEAN + clipped, taken, CLIPPED_VARIANCE + CLIP * clipped);
+    let alike = above(sum(|map| map.alike), 0.0, TAKEN * taken, (1.0 + clipped).powi(2));
+    (larger + alike) / f64::sqrt(2.0)
 }
 
 /// Whether no more than the noise is left; `None` where that is not known.
@@ -209,10 +276,38 @@ fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bo
     Some(all)
 }
 
-/// Whether models that leave this can be trusted. The noise of a simulation is all there is; what a
+/// How far an optimum can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trust {
+    None,
+    /// No more than the noise is left, but in a pattern that noise seldom has: there may be a better one.
+    Doubtful,
+    Full,
+}
+
+/// From this [`pattern`] on an optimum is doubtful.
+const DOUBTFUL: f64 = 1.5;
+
+/// Whether an optimum that leaves this can be trusted. The noise of a simulation is all there is; what a
 /// telescope's file has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
-pub fn trusts(maps: &MapSet, misfits: &[Misfit]) -> bool {
-    let imperfect = if maps.is_simulated() { SIMULATED } else { ALLOWANCE };
+pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
+    let (maps, options) = (problem.maps, problem.options);
+    let exact = options.aperture == maps.aperture && options.precision == Precision::F64;
+    let imperfect = match (maps.is_simulated(), exact) {
+        (true, true) => 0.0,
+        (true, false) => SIMULATED,
+        (false, _) => ALLOWANCE,
+    };
+    match pattern(maps, free(problem), misfits, imperfect) {
+        _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
+        pattern if pattern > PATTERN => Trust::None,
+        pattern if pattern > DOUBTFUL => Trust::Doubtful,
+        _ => Trust::Full,
+    }
+}
+
+/// Whether the sizes of what an `imperfect` model leaves allow trust.
+fn is_trusted(maps: &MapSet, misfits: &[Misfit], imperfect: f64) -> bool {
     match explained(misfits, maps.noise, imperfect) {
         Some(explained) if explained || maps.noise.is_some() => explained,
         _ => misfits.iter().all(|map| map.even),
@@ -250,8 +345,9 @@ fn is_even(map: &BeamMap, model: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optics::beam_map::Sampling;
-
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
     /// Beams of 41 by 41 samples: the map, and a model `times` as high.
     fn beam(times: f64, sigma: Sigma) -> (BeamMap, Vec<f64>) {
         let axis: Vec<f64> = (0..41).map(|i| f64::from(i) - 20.0).collect();
@@ -278,7 +374,11 @@ mod tests {
                 let (map, model) = beam(times, sigma.clone());
                 let misfit = Misfit::of(&map, noise, &model);
                 let maps = MapSet { maps: vec![map], noise, seed: Some(1), ..MapSet::default() };
-                assert_eq!(trusts(&maps, &[misfit]), right, "{noise:?} {sigma:?} {times}");
+                assert_eq!(
+                    is_trusted(&maps, &[misfit], ALLOWANCE),
+                    right,
+                    "{noise:?} {sigma:?} {times}"
+                );
             }
         }
     }
@@ -307,6 +407,31 @@ mod tests {
             (sum.bright.total, known.bright.total),
         ];
         assert!(pairs.iter().all(|(a, b)| (a - b).abs() < most * b && *b > 1.0), "{pairs:?}");
+    }
+
+    #[test]
+    fn what_a_smooth_model_leaves_that_is_wrong_has_a_pattern_that_noise_has_not() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let noise = Some(Noise { additive: 0.01, ..Noise::default() });
+        // The second adds to the sum of the squares `(0.012 / 0.01)^2 pi 25 = 113`, two of its standard deviations.
+        for (times, wrong) in [(1.0, false), (1.012, true)] {
+            for scattered in [false, true] {
+                let (mut map, model) = beam(times, Sigma::Constant(0.01));
+                let (_, exact) = beam(1.0, Sigma::Constant(0.01));
+                let normal = |m: &f64| m + 0.01 * random.sample::<f64, _>(StandardNormal);
+                map.power = exact.iter().map(normal).collect();
+                if scattered {
+                    let (u, v) = map.sampling.points();
+                    map.sampling = Sampling::Scattered { u, v };
+                }
+                let misfit = Misfit::of(&map, noise, &model);
+                let maps = MapSet { maps: vec![map], noise, seed: Some(1), ..MapSet::default() };
+                let found = pattern(&maps, 0, &[misfit], 0.0);
+                assert_eq!(found > PATTERN, wrong, "{times} {scattered}: {found}");
+                assert!(wrong || found < DOUBTFUL, "{found}");
+                assert!(is_trusted(&maps, &[misfit], SIMULATED), "chi-square does not tell");
+            }
+        }
     }
 
     #[test]
@@ -354,9 +479,8 @@ mod tests {
         // samples five standard deviations are 17 % too, and the noise drawn is 2 % above its mean.
         let (map, model) = beam(1.018, Sigma::Constant(0.01));
         let misfit = Misfit::of(&map, noise, &model);
-        let mut maps = MapSet { maps: vec![map], noise, ..MapSet::default() };
-        assert!(trusts(&maps, &[misfit]));
-        maps.seed = Some(1);
-        assert!(!trusts(&maps, &[misfit]));
+        let maps = MapSet { maps: vec![map], noise, ..MapSet::default() };
+        assert!(is_trusted(&maps, &[misfit], ALLOWANCE));
+        assert!(!is_trusted(&maps, &[misfit], SIMULATED));
     }
 }

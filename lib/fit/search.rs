@@ -8,7 +8,7 @@ use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::minimise::Minimum;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
-use super::quality::{self, Misfit};
+use super::quality::{self, Misfit, Trust};
 use super::result::Evaluations;
 use super::setup::Setup;
 use super::stage::{Report, Stage};
@@ -36,8 +36,7 @@ pub struct Optimum {
     pub misfits: Vec<Misfit>,
     /// The models of the maps, where these are asked for.
     pub models: Vec<Vec<f64>>,
-    /// Whether it can be trusted.
-    pub trusted: bool,
+    pub trust: Trust,
     /// What was minimised, with the scales that were right there.
     likelihood: Likelihood,
 }
@@ -108,7 +107,10 @@ pub fn search<'a>(
     loop {
         let found = route.settle(&mut whole, near)?;
         let ahead = |other: &Optimum| other.negative_log_density() < found.negative_log_density();
-        let done = found.minimum.converged && found.trusted;
+        let done = found.minimum.converged && found.trust == Trust::Full;
+        if found.minimum.converged && found.trust == Trust::Doubtful {
+            exploration.end_soon();
+        }
         if !best.as_ref().is_some_and(ahead) {
             best = Some(found);
         }
@@ -256,9 +258,9 @@ impl Route<'_, '_> {
         drop(objective);
         let problem = &whole.problem;
         let (misfits, models) = quality::misfits(problem, &at, problem.options.keep_models);
-        let trusted = quality::trusts(problem.maps, &misfits);
+        let trust = quality::trust(problem, &misfits);
         let likelihood = problem.likelihood.clone();
-        Ok(Optimum { at, minimum, misfits, models, trusted, likelihood })
+        Ok(Optimum { at, minimum, misfits, models, trust, likelihood })
     }
 }
 
