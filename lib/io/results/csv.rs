@@ -44,12 +44,12 @@ pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
 
     #[test]
     fn a_parameter_is_a_row() {
-        let csv = String::from_utf8(write_csv(&samples::result()).unwrap()).unwrap();
+        let csv = String::from_utf8(write_csv(&tests::result()).unwrap()).unwrap();
         let expected = "name,n,l,value,sigma,unit,free\n\
             z3,2,-2,0.3333333333333333,0.01,rad,true\n\
             gain[0],,,1.01,0.02,,true\n\

@@ -290,14 +290,14 @@ fn write_fitted(writer: &mut Writer, i: usize, map: &BeamMap, model: &[f64]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
     use crate::io::fits::memory::Reader;
     use crate::io::fits::{Content, read_maps};
 
     #[test]
     fn everything_is_in_the_file() {
-        let (result, maps) = (samples::result(), samples::maps());
+        let (result, maps) = (tests::result(), tests::maps());
         let provenance = ["--order 2".to_string()];
         let bytes = write_fits(&result, &maps, &provenance).unwrap();
         assert_eq!(bytes, write_fits(&result, &maps, &provenance).unwrap());
@@ -341,14 +341,14 @@ mod tests {
 
     #[test]
     fn a_perfect_fit_can_be_written() {
-        let (mut result, maps) = (samples::result(), samples::maps());
+        let (mut result, maps) = (tests::result(), tests::maps());
         result.images.model = maps.maps.iter().map(|m| m.power.clone()).collect();
         assert!(write_fits(&result, &maps, &[]).is_ok());
     }
 
     #[test]
     fn results_are_no_maps_and_models_have_to_match() {
-        let (mut result, maps) = (samples::result(), samples::maps());
+        let (mut result, maps) = (tests::result(), tests::maps());
         let bytes = write_fits(&result, &maps, &[]).unwrap();
         let message = read_maps(&bytes, "x").unwrap_err().to_string();
         assert!(message.contains("result of a fit"), "{message}");

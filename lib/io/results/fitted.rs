@@ -189,12 +189,12 @@ fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Map
 
 #[cfg(test)]
 mod tests {
-    use super::super::{samples, write_fits};
+    use super::super::{tests, write_fits};
     use super::*;
 
     #[test]
     fn what_a_picture_needs_comes_back() {
-        let (written, mut maps) = (samples::result(), samples::maps());
+        let (written, mut maps) = (tests::result(), tests::maps());
         maps.object = Some("3C84".into());
         maps.elevation = Some(0.7);
         let bytes = write_fits(&written, &maps, &[]).unwrap();
@@ -228,10 +228,10 @@ mod tests {
 
     #[test]
     fn maps_are_no_fit_and_a_damaged_fit_is_told() {
-        let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
+        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::io::Precision::F64);
         assert!(read_fit(&maps.unwrap(), "x").unwrap().is_none());
         assert!(read_fit(b"0 0 1\n", "x").unwrap().is_none());
-        let bytes = write_fits(&samples::result(), &samples::maps(), &[]).unwrap();
+        let bytes = write_fits(&tests::result(), &tests::maps(), &[]).unwrap();
         for (from, to) in [(&b"PHASE   "[..], &b"PHOSE   "[..]), (b"RESIDUAL1", b"RESIDUAL7")] {
             let mut broken = bytes.clone();
             let at = broken.windows(from.len()).position(|w| w == from).unwrap();

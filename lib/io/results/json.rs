@@ -150,12 +150,12 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
 
     #[test]
     fn the_keys_are_those_that_are_promised() {
-        let json = write_json(&samples::result()).unwrap();
+        let json = write_json(&tests::result()).unwrap();
         assert!(json.ends_with(b"}\n"));
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["tool"], "oof-fit");
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_errors_that_name_the_key() {
         let change = |f: fn(&mut FitResult)| {
-            let mut result = samples::result();
+            let mut result = tests::result();
             f(&mut result);
             write_json(&result).unwrap_err().to_string()
         };

@@ -36,7 +36,7 @@ mod fitted;
 mod json;
 mod parameters;
 #[cfg(test)]
-mod samples;
+mod tests;
 mod zernikes;
 
 pub use csv::write_csv;

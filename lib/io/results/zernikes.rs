@@ -83,13 +83,13 @@ pub fn read_zernikes(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
     use std::f64::consts::{PI, TAU};
 
     #[test]
     fn tables_are_written_in_their_order_and_unit() {
-        let mut result = samples::result();
+        let mut result = tests::result();
         result.wavelength_m = 4.0 * PI * 1e-3;
         let mut coma = result.parameters[0].clone();
         (coma.name, coma.n, coma.l, coma.value, coma.sigma) =
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn tables_come_back_to_a_few_rounding_errors() {
-        let result = samples::result();
+        let result = tests::result();
         for convention in [Convention::Gbt, Convention::Pyoof] {
             let bytes = write_zernikes(&result, convention).unwrap();
             let back = read_zernikes(&bytes, "x", result.wavelength_m).unwrap().unwrap();
