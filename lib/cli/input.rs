@@ -73,7 +73,7 @@ impl InputArgs {
         let given = self.telescope.as_deref().map(open_telescope).transpose()?;
         let names = earlier.iter().flat_map(|e| e.parameters.iter().map(|p| p.0.as_str()));
         let mut options = self.model.options(earlier.map(|e| e.order), amplitude_order(names))?;
-        options.precision = self.machine.precision();
+        options.precision = self.machine.precision;
         let place = self.maps.place();
         let content = self.maps.read()?;
         let said = match &content {

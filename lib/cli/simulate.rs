@@ -149,7 +149,7 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
             say("oof-simulate", &text);
         }
     }
-    let precision = args.machine.sample_precision();
+    let precision = args.machine.precision;
     let bytes = match format {
         MapFormat::Fits => fits::write_maps(&maps, history, precision),
         MapFormat::Pyoof => fits::write_foreign(&maps, history, Layout::Pyoof),
@@ -233,7 +233,7 @@ impl SimulateArgs {
             rms: self.rms,
             seed: self.seed,
             noise: self.noise.unwrap_or(telescope.noise),
-            precision: self.machine.precision(),
+            precision: self.machine.precision,
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
             shift: self.observation.shift.clone().unwrap_or(like.shift),
             blur,

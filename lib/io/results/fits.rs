@@ -1,10 +1,10 @@
 //! Everything that a fit found, as FITS.
 
 use super::json;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
 use crate::fit::sampling::Posterior;
-use crate::io::Precision;
 use crate::io::fits::memory::{Values, Writer};
 use crate::io::fits::{write_blur, write_map, write_observation, write_provenance};
 use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sigma};

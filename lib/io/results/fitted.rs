@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn maps_are_no_fit_and_a_damaged_fit_is_told() {
-        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::io::Precision::F64);
+        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::device::Precision::F64);
         assert!(read_fit(&maps.unwrap(), "x").unwrap().is_none());
         assert!(read_fit(b"0 0 1\n", "x").unwrap().is_none());
         let bytes = write_fits(&tests::result(), &tests::maps(), &[]).unwrap();

@@ -206,7 +206,7 @@ mod tests {
         let negative = r#"{"telescope":"a","wavelength_m":1,"source_radius_rad":-1,"illumination":"b",
             "order":1,"parameters":[]}"#;
         let high = double.replace("\"order\":1", "\"order\":4294967295");
-        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::io::Precision::F64);
+        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::device::Precision::F64);
         for (bytes, said) in [
             (&json[..], "no result of oof-fit"),
             (b"\xff\xfe", "no result"),
