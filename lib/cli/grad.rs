@@ -202,30 +202,17 @@ fn json(report: &GradientReport, backend: Backend, check: Option<Check>) -> Resu
     Ok(bytes)
 }
 
-/// A row as CSV has it: every row the same columns.
-#[derive(Serialize)]
-struct Row<'a> {
-    name: &'a str,
-    unit: &'a str,
-    value: f64,
-    gradient: f64,
-    difference: Option<f64>,
-    relative_error: Option<f64>,
-}
-
 fn table(rows: &[GradientRow]) -> Result<Vec<u8>> {
     check_finite(rows)?;
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        let row = Row {
-            name: &row.name,
-            unit: &row.unit,
-            value: row.value,
-            gradient: row.gradient,
-            difference: row.difference,
-            relative_error: row.relative_error,
-        };
+    let header = ["name", "unit", "value", "gradient", "difference", "relative_error"];
+    // Nothing free, nothing written.
+    if !rows.is_empty() {
+        writer.write_record(header).map_err(|e| failed(e.to_string()))?;
+    }
+    for r in rows {
+        let row = (&r.name, &r.unit, r.value, r.gradient, r.difference, r.relative_error);
         writer.serialize(row).map_err(|e| failed(e.to_string()))?;
     }
     writer.into_inner().map_err(|e| failed(e.to_string()))

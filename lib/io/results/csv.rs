@@ -3,19 +3,6 @@
 use super::json;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
-use serde::Serialize;
-
-/// A row; its field names are the header.
-#[derive(Serialize)]
-struct Row<'a> {
-    name: &'a str,
-    n: Option<u32>,
-    l: Option<i32>,
-    value: f64,
-    sigma: Option<f64>,
-    unit: &'a str,
-    free: bool,
-}
 
 /// The parameters, a row each, `name,n,l,value,sigma,unit,free`; what there is not is left empty.
 ///
@@ -27,16 +14,10 @@ pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
     }
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let header = ["name", "n", "l", "value", "sigma", "unit", "free"];
+    writer.write_record(header).map_err(|e| failed(e.to_string()))?;
     for p in &result.parameters {
-        let row = Row {
-            name: &p.name,
-            n: p.n,
-            l: p.l,
-            value: p.value,
-            sigma: p.sigma,
-            unit: &p.unit,
-            free: p.free,
-        };
+        let row = (&p.name, p.n, p.l, p.value, p.sigma, &p.unit, p.free);
         writer.serialize(row).map_err(|e| failed(e.to_string()))?;
     }
     writer.into_inner().map_err(|e| failed(e.to_string()))
