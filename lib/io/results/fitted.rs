@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fit::result::{
-    Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
+    FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
 use crate::io::fits::memory::Reader;
 use crate::io::fits::{Content, Unit, read_map, read_wavelength};
@@ -58,24 +58,14 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
     let mut number = |key: &str| reader.number(0, key);
     let mut known = |key: &str| Ok::<f64, Error>(number(key)?.unwrap_or(f64::NAN));
     let result = FitResult {
-        tool: String::new(),
-        version: String::new(),
         telescope,
         wavelength_m: wavelength.unwrap_or(f64::NAN),
-        source_radius_rad: 0.0,
-        bandwidth_hz: 0.0,
         // A number that is none of an order is shown as 0.
         order: known("ORDER")? as u32,
-        backend: String::new(),
-        precision: String::new(),
-        threads: 0,
         illumination,
         likelihood: LikelihoodSummary { kind, scale: known("LIKESCAL")?, fitted: false },
         status,
-        message: String::new(),
         negative_log_likelihood: known("NEGLOGL")?,
-        evaluations: Evaluations::default(),
-        seconds: None,
         parameters,
         maps,
         surface: SurfaceSummary {
@@ -86,12 +76,8 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
             ..SurfaceSummary::default()
         },
         reduced_chi2: number("REDCHI2")?,
-        flags: Vec::new(),
-        orders: Vec::new(),
-        covariance: None,
-        scales: Vec::new(),
-        posterior: None,
         images,
+        ..FitResult::default()
     };
     Ok(Some((result, set)))
 }

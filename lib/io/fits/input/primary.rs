@@ -46,21 +46,19 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         None => None,
     };
     Ok(MapSet {
-        maps: Vec::new(),
         wavelength: read_wavelength(reader)?,
         telescope: telescop.or(telesc),
         object,
         // Other people's elevation may be any text; nothing depends on it.
         elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
         chop: read_chop(reader)?,
-        shift: Vec::new(),
         source_radius: read_radius(reader)?,
         bandwidth: read_positive(reader, "BANDWID")?,
         aperture,
         illumination,
         noise,
         seed,
-        truth: Vec::new(),
+        ..MapSet::default()
     })
 }
 
