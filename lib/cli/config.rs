@@ -92,12 +92,7 @@ impl Config {
     }
 
     fn parse(text: &str, place: &str) -> Result<Self> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            let before = error.span().map(|s| &text.as_bytes()[..s.start.min(text.len())]);
-            let line = before.map(|b| b.iter().filter(|c| **c == b'\n').count() + 1);
-            let place = line.map_or(place.to_string(), |n| format!("{place}, line {n}"));
-            Error::input(place, error.message().lines().collect::<Vec<_>>().join(", "))
-        })?;
+        let file: File = toml::from_str(text).map_err(|error| Error::toml(place, text, &error))?;
         file.config().map_err(|e| Error::input(place, e))
     }
 }
