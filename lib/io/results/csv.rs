@@ -1,6 +1,6 @@
 //! A fit's parameters as CSV.
 
-use super::json;
+use super::json::check_finite;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
 
@@ -9,9 +9,7 @@ use crate::fit::result::FitResult;
 /// # Errors
 /// A number that is not finite, by its key.
 pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let header = ["name", "n", "l", "value", "sigma", "unit", "free"];

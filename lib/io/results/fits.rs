@@ -1,6 +1,6 @@
 //! Everything that a fit found, as FITS.
 
-use super::json;
+use super::json::check_finite;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
@@ -16,9 +16,7 @@ use ndarray::Array2;
 /// # Errors
 /// Numbers that are not finite, by their key; models that do not match the maps.
 pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let models = &result.images.model;
     if models.len() != maps.maps.len() {
         return Err(Error::failed(format!("{} models of {} maps", models.len(), maps.maps.len())));

@@ -13,18 +13,24 @@ use crate::fit::sampling::Quantity;
 /// # Errors
 /// A number that is not finite, by its key: JSON would make it `null`, which means "not known".
 pub fn write_json(result: &FitResult) -> Result<Vec<u8>> {
-    if let Some((key, value)) = numbers(result).into_iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let json = serde_json::to_vec_pretty(result);
     let mut json = json.map_err(|e| Error::failed(format!("cannot build the JSON output: {e}")))?;
     json.push(b'\n');
     Ok(json)
 }
 
+/// Refuses a number that is not finite, by its key.
+pub(super) fn check_finite(result: &FitResult) -> Result<()> {
+    if let Some((key, value)) = numbers(result).iter().find(|n| !n.1.is_finite()) {
+        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
+    }
+    Ok(())
+}
+
 /// Every number of a result with its key. The patterns name every field, so that the compiler asks for
 /// a new one.
-pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
+fn numbers(result: &FitResult) -> Vec<(String, f64)> {
     let FitResult {
         tool: _,
         version: _,

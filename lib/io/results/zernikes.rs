@@ -4,7 +4,7 @@
 //! `i,n,l,k_waves,sigma_waves`. A reader takes the first and the fourth column by name and leaves the
 //! others; lines that begin with `#` are comments.
 
-use super::json;
+use super::json::check_finite;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
 use crate::optics::convention::Convention;
@@ -27,9 +27,7 @@ const HIGHEST: usize = 10_000;
 /// # Errors
 /// A number that is not finite, by its key.
 pub fn write_zernikes(result: &FitResult, convention: Convention) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let of = |p: &crate::fit::result::ParameterSummary| {
         let mode = mode_of(&p.name)?;
         let unit = convention.of_radian(mode, result.wavelength_m);
