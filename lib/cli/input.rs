@@ -3,7 +3,7 @@
 use super::aperture::ApertureArgs;
 use super::check;
 use super::machine::MachineArgs;
-use super::maps::{Content, MapsArgs, maps_of_cube};
+use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
 use super::model::ModelArgs;
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
@@ -167,23 +167,13 @@ impl InputArgs {
                 maps_of_cube(&cube, place, grid, radius, wavelength, defocus)
             }
             Content::Maps(mut set) => {
-                let Some(defocus) = given else {
-                    return Ok(*set);
-                };
-                if !self.maps.map.is_empty() {
+                if given.is_some() && !self.maps.map.is_empty() {
                     return Err(Error::usage(
                         "give dz with --map DZ:FILE or with --defocus, not both",
                     ));
                 }
-                if defocus.len() != set.maps.len() {
-                    return Err(Error::usage(format!(
-                        "--defocus has {} values, but there are {} maps in {place}",
-                        defocus.len(),
-                        set.maps.len()
-                    )));
-                }
-                for (map, dz) in set.maps.iter_mut().zip(defocus) {
-                    map.defocus = *dz;
+                if let Some(defocus) = given {
+                    set_defocus(&mut set, defocus, place)?;
                 }
                 Ok(*set)
             }

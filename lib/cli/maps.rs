@@ -147,6 +147,22 @@ fn map_of_defocus(text: &str) -> Result<MapOfDefocus> {
     }
 }
 
+/// Gives each map the defocus that `--defocus` has for it. `place` is what holds the maps.
+///
+/// # Errors
+/// Another number of values than of maps.
+pub fn set_defocus(set: &mut MapSet, defocus: &[f64], place: &str) -> Result<()> {
+    if defocus.len() != set.maps.len() {
+        return Err(Error::usage(format!(
+            "--defocus has {} values, but there are {} maps in {place}",
+            defocus.len(),
+            set.maps.len()
+        )));
+    }
+    set.maps.iter_mut().zip(defocus).for_each(|(map, dz)| map.defocus = *dz);
+    Ok(())
+}
+
 /// The maps of a cube `(maps, v, u)` whose pixels are those of `grid`'s discrete far field on a dish
 /// of `radius` metres: pixel `j` of `n` at `(j - n/2) wavelength / (n step)`.
 ///
