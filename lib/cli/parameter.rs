@@ -5,7 +5,7 @@ use crate::fit::prior::{PowerLaw, Prior};
 use crate::fit::problem::LN_SCALE;
 use crate::optics::illumination::Illumination;
 use crate::optics::model::{CHOP, LATERAL, RATIO, numbered};
-use crate::optics::zernike::Mode;
+use crate::optics::zernike::{Mode, count};
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
@@ -175,8 +175,8 @@ pub fn check_in_model(
         )));
     }
     if let Some(j) = zernike(name) {
-        let count = u64::from(order + 1) * u64::from(order + 2) / 2;
-        return match (j as u64) < count {
+        let count = count(order);
+        return match j < count {
             true => Ok(()),
             false => Err(Error::usage(format!(
                 "{name} is above order {order}, whose last coefficient is z{}; give a higher --order",
