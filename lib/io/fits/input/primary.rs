@@ -5,7 +5,7 @@ use super::super::memory::Reader;
 use crate::error::{Error, Result};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{MapSet, Noise};
-use crate::units::SPEED_OF_LIGHT;
+use crate::units::{ARC_SECOND, SPEED_OF_LIGHT};
 
 /// How far wavelength and frequency may disagree: files hold rounded ones.
 const ROUNDED: f64 = 1e-4;
@@ -64,7 +64,7 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
 
 /// The offset of the second beam: ours in radians, OOF's in arcseconds. Without one it is 0 there.
 fn read_chop(reader: &mut Reader) -> Result<Option<f64>> {
-    for (key, size) in [("CHOP", 1.0), ("CHOPTHR", (1.0f64 / 3600.0).to_radians())] {
+    for (key, size) in [("CHOP", 1.0), ("CHOPTHR", ARC_SECOND)] {
         let Some(value) = reader.number(0, key)?.filter(|v| *v != 0.0) else {
             continue;
         };
