@@ -135,12 +135,7 @@ impl InputArgs {
             check::memory(bytes, &format!("{n} x {n} aperture points"))?;
             check::grid(grid, &telescope, order, "--aperture-points")?;
         }
-        let edits = &options.edits;
-        let names = edits.free.iter().chain(&edits.fix);
-        let names = names.chain(options.priors.iter().map(|p| &p.name));
-        let names = names.chain(edits.start.iter().map(|s| &s.0));
-        let names = names.chain(edits.bound.iter().map(|b| &b.0));
-        for name in names.filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
+        for name in options.named().filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
             let (count, two) = (maps.maps.len(), maps.chop.is_some());
             check_in_model(name, options.order, count, two, telescope.illumination)?;
             check_amplitude(name, options.amplitude_order)?;
