@@ -3,7 +3,7 @@
 use super::coefficients;
 use super::example;
 use super::input::InputArgs;
-use super::parameter::{check_amplitude, check_in_model};
+use super::parameter::check_in_fit;
 use super::program::{extension, or_dash, unknown_extension};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
@@ -130,13 +130,10 @@ fn work(
         return Err(Error::usage("--order auto is for oof-fit; a gradient is of one order"));
     }
     if let Some(earlier) = earlier {
-        let (order, maps) = (input.options.order, input.maps.maps.len());
         let kept = |name: &str| input.options.fit_scale || name != LN_SCALE;
         let parameters = coefficients::at_wavelength(earlier, input.wavelength);
         for (name, _) in parameters.iter().filter(|p| p.0 != LN_SCALE) {
-            let two = input.maps.chop.is_some();
-            check_in_model(name, order, maps, two, input.telescope.illumination)?;
-            check_amplitude(name, input.options.amplitude_order)?;
+            check_in_fit(name, &input.options, &input.maps, input.telescope.illumination)?;
         }
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);

@@ -7,7 +7,7 @@ use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
 use super::model::ModelArgs;
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
-use super::parameter::{check_amplitude, check_in_model};
+use super::parameter::check_in_fit;
 use super::program::say;
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
@@ -136,9 +136,7 @@ impl InputArgs {
             check::grid(grid, &telescope, order, "--aperture-points")?;
         }
         for name in options.named().filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
-            let (count, two) = (maps.maps.len(), maps.chop.is_some());
-            check_in_model(name, options.order, count, two, telescope.illumination)?;
-            check_amplitude(name, options.amplitude_order)?;
+            check_in_fit(name, &options, &maps, telescope.illumination)?;
         }
         if !self.machine.quiet {
             notes.iter().for_each(|note| say(name, note));

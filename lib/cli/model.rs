@@ -2,9 +2,7 @@
 
 use super::coefficients;
 use super::config::Config;
-use super::parameter::{
-    assignment, bound, check_amplitude, check_in_model, known, power_law, prior, split,
-};
+use super::parameter::{assignment, bound, check_in_fit, known, power_law, prior, split};
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
@@ -260,7 +258,7 @@ impl ModelArgs {
                 options.near = true;
             }
         }
-        let (count, two) = (maps.maps.len(), maps.chop.is_some());
+        let two = maps.chop.is_some();
         let lateral = options.names(&LATERAL);
         start.retain(|(name, _)| match split(name) {
             (LN_SCALE, _) => options.fit_scale,
@@ -269,10 +267,7 @@ impl ModelArgs {
             ("background", Some(_)) => options.nuisance.background,
             (stem, Some(_)) => options.frees(stem) || options.frees(name),
             (stem, None) if LATERAL.contains(&stem) => lateral,
-            _ => {
-                check_in_model(name, options.order, count, two, illumination).is_ok()
-                    && check_amplitude(name, options.amplitude_order).is_ok()
-            }
+            _ => check_in_fit(name, options, maps, illumination).is_ok(),
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;
