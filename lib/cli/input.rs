@@ -76,19 +76,15 @@ impl InputArgs {
         options.precision = self.machine.precision;
         let place = self.maps.place();
         let content = self.maps.read()?;
-        let said = match &content {
-            Content::Maps(set) => set.telescope.clone(),
-            Content::Cube(_) => None,
+        let (said, of_file) = match &content {
+            Content::Maps(set) => (set.telescope.clone(), set.wavelength),
+            Content::Cube(_) => (None, None),
         };
         let telescope = match given {
             Some(telescope) => telescope,
             None => named_in_a_file(said.as_deref(), earlier, &place)?,
         };
         let same = said.is_none_or(|name| same_name(&name, &telescope.name));
-        let of_file = match &content {
-            Content::Maps(set) => set.wavelength,
-            Content::Cube(_) => None,
-        };
         let wavelength = self.observation.wavelength().or(of_file);
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
@@ -101,14 +97,7 @@ impl InputArgs {
         if bare.is_some()
             && (self.observation.defocus.is_none() || self.observation.wavelength().is_none())
         {
-            let defocus: Vec<String> =
-                maps.maps.iter().map(|map| show_length(map.defocus)).collect();
-            notes.push(format!(
-                "{place} says nothing of dz, frequency and pixel: {}, {:.2} GHz, and the pixel of {}'s grid",
-                defocus.join(", "),
-                1e-9 * SPEED_OF_LIGHT / wavelength,
-                telescope.name
-            ));
+            notes.push(assumed(&maps, &place, &telescope, wavelength));
         }
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
@@ -127,14 +116,7 @@ impl InputArgs {
             true => self.aperture.grid(&maps)?,
             false => maps.aperture.filter(|_| same),
         };
-        if let Some(grid) = options.aperture {
-            let order = options.order.max(options.amplitude_order);
-            // What a model has on each pixel of the dish, for each map.
-            let (n, across) = (grid.points, grid.points as f64 / grid.extent);
-            let bytes = 100.0 * maps.maps.len() as f64 * across.powi(2);
-            check::memory(bytes, &format!("{n} x {n} aperture points"))?;
-            check::grid(grid, &telescope, order, "--aperture-points")?;
-        }
+        check_aperture(&options, maps.maps.len(), &telescope)?;
         for name in options.named().filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
             check_in_fit(name, &options, &maps, telescope.illumination)?;
         }
@@ -214,6 +196,28 @@ fn take_off_levels(maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
         ))
     };
     maps.maps.iter_mut().enumerate().filter_map(take).collect()
+}
+
+/// What is taken of the telescope where samples come with nothing else.
+fn assumed(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> String {
+    let defocus: Vec<String> = maps.maps.iter().map(|map| show_length(map.defocus)).collect();
+    format!(
+        "{place} says nothing of dz, frequency and pixel: {}, {:.2} GHz, and the pixel of {}'s grid",
+        defocus.join(", "),
+        1e-9 * SPEED_OF_LIGHT / wavelength,
+        telescope.name
+    )
+}
+
+/// Refuses a grid that is too large for the memory, or too coarse for the orders.
+fn check_aperture(options: &FitOptions, maps: usize, telescope: &Telescope) -> Result<()> {
+    let Some(grid) = options.aperture else { return Ok(()) };
+    // What a model has on each pixel of the dish, for each map.
+    let (n, across) = (grid.points, grid.points as f64 / grid.extent);
+    let bytes = 100.0 * maps as f64 * across.powi(2);
+    check::memory(bytes, &format!("{n} x {n} aperture points"))?;
+    let order = options.order.max(options.amplitude_order);
+    check::grid(grid, telescope, order, "--aperture-points")
 }
 
 /// Gives maps the noise that a simulation with these fractions would have had.
