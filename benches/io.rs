@@ -5,7 +5,7 @@ mod paper;
 mod stopwatch;
 
 use oof::device::Precision;
-use oof::io::{self, fits, npy, text};
+use oof::io::{fits, npy, text};
 use paper::Paper;
 use std::fmt::Write;
 use stopwatch::{line, median};
@@ -25,7 +25,7 @@ fn main() {
             std::hint::black_box(maps.maps.clone());
         });
         rate("copy", copied);
-        for precision in [io::Precision::F64, io::Precision::F32] {
+        for precision in [Precision::F64, Precision::F32] {
             let write = || fits::write_maps(&maps, &[], precision).expect("FITS");
             let written = write();
             rate(&format!("write FITS, {precision:?}"), median(|| drop(write())));

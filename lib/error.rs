@@ -46,6 +46,19 @@ impl Error {
         Error::Input { place: place.to_string(), what: what.to_string() }
     }
 
+    /// TOML that `place` holds and cannot be read, with the line where that is known.
+    pub fn toml(place: &str, text: &str, error: &toml::de::Error) -> Self {
+        let what = error.message().lines().collect::<Vec<_>>().join(", ");
+        match error.span() {
+            None => Error::input(place, what),
+            Some(span) => {
+                let before = text.bytes().take(span.start);
+                let line = before.filter(|byte| *byte == b'\n').count() + 1;
+                Error::input(format!("{place}, line {line}"), what)
+            }
+        }
+    }
+
     /// Work that could not be finished.
     pub fn failed(what: impl Display) -> Self {
         Error::Failed(what.to_string())

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// Speed of light in vacuum, m/s.
 pub const SPEED_OF_LIGHT: f64 = 299_792_458.0;
 
+/// An arc second, radians.
+pub const ARC_SECOND: f64 = std::f64::consts::PI / 648_000.0;
+
 /// What a number measures, with the units that people may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
@@ -44,7 +47,7 @@ impl Quantity {
             Quantity::Angle => &[
                 ("deg", DEGREE),
                 ("arcmin", DEGREE / 60.0),
-                ("arcsec", DEGREE / 3600.0),
+                ("arcsec", ARC_SECOND),
                 ("mas", DEGREE / 3.6e6),
                 ("mrad", 1e-3),
                 ("rad", 1.0),

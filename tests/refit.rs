@@ -2,7 +2,7 @@
 
 mod programs;
 
-use oof::io::Precision;
+use oof::device::Precision;
 use oof::io::fits::{read_maps, write_maps};
 use oof::optics::beam_map::MapSet;
 use programs::{assert_silent_success, shell, text};

@@ -111,7 +111,7 @@ fn measure_here(table: &TableArgs, folder: &Path) -> Result<()> {
     let threads = table.threads.first().map_or(0, |&n| n.into());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| Error::failed(format!("cannot start threads: {e}")))?;
-    let precision = table.precision[0].into();
+    let precision = table.precision[0];
     let backend = table.backends()?[0];
     let found = pool.install(|| measure(folder, precision, backend, table.limit()))?;
     let json = serde_json::to_vec(&found);

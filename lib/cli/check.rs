@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::optics::aperture::{Aperture, ApertureGrid};
 use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling, range};
 use crate::optics::telescope::Telescope;
+use crate::optics::zernike;
 use crate::units::{SPEED_OF_LIGHT, show_length};
 
 /// Fewer samples across a dish do not make a dish.
@@ -159,7 +160,7 @@ fn available() -> Option<f64> {
 pub fn grid(grid: ApertureGrid, telescope: &Telescope, order: u32, option: &str) -> Result<()> {
     grid.check()?;
     let across = 2.0 * telescope.radius / grid.step(telescope.radius);
-    let needed = (order as usize + 1) * (order as usize + 2) / 2;
+    let needed = zernike::count(order);
     let enough = across >= FEWEST_ACROSS && Aperture::new(telescope, grid)?.len() > needed;
     if enough {
         return Ok(());

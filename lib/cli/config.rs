@@ -19,10 +19,10 @@
 //! ddz = ["0mm", "2mm"]
 //! ```
 
-use super::model::{LikelihoodName, Order, Scale, amplitude_order, scale, wanted};
+use super::model::{Order, Scale, amplitude_order, scale, wanted};
 use super::parameter::{bounds_of, known, power_law, prior_of, value_of};
 use crate::error::{Error, Result};
-use crate::fit::options::{Nuisance, ParameterEdits};
+use crate::fit::options::{LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::io::source;
 use clap::ValueEnum;
@@ -74,7 +74,7 @@ impl Quantity {
 pub struct Config {
     pub order: Option<Order>,
     pub amplitude_order: Option<u32>,
-    pub likelihood: Option<LikelihoodName>,
+    pub likelihood: Option<LikelihoodKind>,
     pub scale: Option<Scale>,
     pub nuisance: Option<Nuisance>,
     pub edits: ParameterEdits,
@@ -92,12 +92,7 @@ impl Config {
     }
 
     fn parse(text: &str, place: &str) -> Result<Self> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            let before = error.span().map(|s| &text.as_bytes()[..s.start.min(text.len())]);
-            let line = before.map(|b| b.iter().filter(|c| **c == b'\n').count() + 1);
-            let place = line.map_or(place.to_string(), |n| format!("{place}, line {n}"));
-            Error::input(place, error.message().lines().collect::<Vec<_>>().join(", "))
-        })?;
+        let file: File = toml::from_str(text).map_err(|error| Error::toml(place, text, &error))?;
         file.config().map_err(|e| Error::input(place, e))
     }
 }
@@ -110,7 +105,7 @@ impl File {
         let priors = self.prior.iter();
         let amplitude = self.fit.amplitude_order;
         let likelihood = self.fit.likelihood.as_deref().map(|name| {
-            LikelihoodName::from_str(name, false).map_err(|_| {
+            LikelihoodKind::from_str(name, false).map_err(|_| {
                 Error::usage(format!("unknown likelihood '{name}', expected gaussian or cauchy"))
             })
         });
@@ -151,7 +146,7 @@ mod tests {
         assert_eq!(config.order, Some(Order::Fixed(7)));
         let auto = Config::parse("[fit]\norder = \"auto:6\"", "x").unwrap();
         assert_eq!(auto.order, Some(Order::Auto(6)));
-        assert_eq!(config.likelihood, Some(LikelihoodName::Gaussian));
+        assert_eq!(config.likelihood, Some(LikelihoodKind::Gaussian));
         assert!(!config.nuisance.unwrap().background);
         assert_eq!(config.edits.fix, ["z1", "z2"]);
         assert_eq!(config.edits.start, [("sigma".into(), 1.0), ("z3".into(), 0.2)]);

@@ -3,7 +3,7 @@
 use super::coefficients;
 use super::example;
 use super::input::InputArgs;
-use super::parameter::{check_amplitude, check_in_model};
+use super::parameter::check_in_fit;
 use super::program::{extension, or_dash, unknown_extension};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
@@ -130,13 +130,10 @@ fn work(
         return Err(Error::usage("--order auto is for oof-fit; a gradient is of one order"));
     }
     if let Some(earlier) = earlier {
-        let (order, maps) = (input.options.order, input.maps.maps.len());
         let kept = |name: &str| input.options.fit_scale || name != LN_SCALE;
         let parameters = coefficients::at_wavelength(earlier, input.wavelength);
         for (name, _) in parameters.iter().filter(|p| p.0 != LN_SCALE) {
-            let two = input.maps.chop.is_some();
-            check_in_model(name, order, maps, two, input.telescope.illumination)?;
-            check_amplitude(name, input.options.amplitude_order)?;
+            check_in_fit(name, &input.options, &input.maps, input.telescope.illumination)?;
         }
         // What comes later wins.
         let given = std::mem::take(&mut input.options.edits.start);
@@ -201,30 +198,17 @@ fn json(report: &GradientReport, backend: Backend, check: Option<Check>) -> Resu
     Ok(bytes)
 }
 
-/// A row as CSV has it: every row the same columns.
-#[derive(Serialize)]
-struct Row<'a> {
-    name: &'a str,
-    unit: &'a str,
-    value: f64,
-    gradient: f64,
-    difference: Option<f64>,
-    relative_error: Option<f64>,
-}
-
 fn table(rows: &[GradientRow]) -> Result<Vec<u8>> {
     check_finite(rows)?;
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        let row = Row {
-            name: &row.name,
-            unit: &row.unit,
-            value: row.value,
-            gradient: row.gradient,
-            difference: row.difference,
-            relative_error: row.relative_error,
-        };
+    let header = ["name", "unit", "value", "gradient", "difference", "relative_error"];
+    // Nothing free, nothing written.
+    if !rows.is_empty() {
+        writer.write_record(header).map_err(|e| failed(e.to_string()))?;
+    }
+    for r in rows {
+        let row = (&r.name, &r.unit, r.value, r.gradient, r.difference, r.relative_error);
         writer.serialize(row).map_err(|e| failed(e.to_string()))?;
     }
     writer.into_inner().map_err(|e| failed(e.to_string()))

@@ -3,11 +3,11 @@
 use super::aperture::ApertureArgs;
 use super::check;
 use super::machine::MachineArgs;
-use super::maps::{Content, MapsArgs, maps_of_cube};
+use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
 use super::model::ModelArgs;
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
-use super::parameter::{check_amplitude, check_in_model};
+use super::parameter::check_in_fit;
 use super::program::say;
 use crate::error::{Error, Result};
 use crate::fit::problem::LN_SCALE;
@@ -80,22 +80,18 @@ impl InputArgs {
         let given = self.telescope.as_deref().map(open_telescope).transpose()?;
         let names = earlier.iter().flat_map(|e| e.parameters.iter().map(|p| p.0.as_str()));
         let mut options = self.model.options(earlier.map(|e| e.order), amplitude_order(names))?;
-        options.precision = self.machine.precision();
+        options.precision = self.machine.precision;
         let place = self.maps.place();
         let content = self.maps.read()?;
-        let said = match &content {
-            Content::Maps(set) => set.telescope.clone(),
-            Content::Cube(_) => None,
+        let (said, of_file) = match &content {
+            Content::Maps(set) => (set.telescope.clone(), set.wavelength),
+            Content::Cube(_) => (None, None),
         };
         let telescope = match given {
             Some(telescope) => telescope,
             None => named_in_a_file(said.as_deref(), earlier, &place)?,
         };
         let same = said.is_none_or(|name| same_name(&name, &telescope.name));
-        let of_file = match &content {
-            Content::Maps(set) => set.wavelength,
-            Content::Cube(_) => None,
-        };
         let wavelength = self.observation.wavelength().or(of_file);
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
@@ -108,14 +104,7 @@ impl InputArgs {
         if bare.is_some()
             && (self.observation.defocus.is_none() || self.observation.wavelength().is_none())
         {
-            let defocus: Vec<String> =
-                maps.maps.iter().map(|map| show_length(map.defocus)).collect();
-            notes.push(format!(
-                "{place} says nothing of dz, frequency and pixel: {}, {:.2} GHz, and the pixel of {}'s grid",
-                defocus.join(", "),
-                1e-9 * SPEED_OF_LIGHT / wavelength,
-                telescope.name
-            ));
+            notes.push(assumed(&maps, &place, &telescope, wavelength));
         }
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
@@ -134,23 +123,9 @@ impl InputArgs {
             true => self.aperture.grid(&maps)?,
             false => maps.aperture.filter(|_| same),
         };
-        if let Some(grid) = options.aperture {
-            let order = options.order.max(options.amplitude_order);
-            // What a model has on each pixel of the dish, for each map.
-            let (n, across) = (grid.points, grid.points as f64 / grid.extent);
-            let bytes = 100.0 * maps.maps.len() as f64 * across.powi(2);
-            check::memory(bytes, &format!("{n} x {n} aperture points"))?;
-            check::grid(grid, &telescope, order, "--aperture-points")?;
-        }
-        let edits = &options.edits;
-        let names = edits.free.iter().chain(&edits.fix);
-        let names = names.chain(options.priors.iter().map(|p| &p.name));
-        let names = names.chain(edits.start.iter().map(|s| &s.0));
-        let names = names.chain(edits.bound.iter().map(|b| &b.0));
-        for name in names.filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
-            let (count, two) = (maps.maps.len(), maps.chop.is_some());
-            check_in_model(name, options.order, count, two, telescope.illumination)?;
-            check_amplitude(name, options.amplitude_order)?;
+        check_aperture(&options, maps.maps.len(), &telescope)?;
+        for name in options.named().filter(|name| !(options.fit_scale && *name == LN_SCALE)) {
+            check_in_fit(name, &options, &maps, telescope.illumination)?;
         }
         if !self.machine.quiet {
             notes.iter().for_each(|note| say(name, note));
@@ -174,23 +149,13 @@ impl InputArgs {
                 maps_of_cube(&cube, place, grid, radius, wavelength, defocus)
             }
             Content::Maps(mut set) => {
-                let Some(defocus) = given else {
-                    return Ok(*set);
-                };
-                if !self.maps.map.is_empty() {
+                if given.is_some() && !self.maps.map.is_empty() {
                     return Err(Error::usage(
                         "give dz with --map DZ:FILE or with --defocus, not both",
                     ));
                 }
-                if defocus.len() != set.maps.len() {
-                    return Err(Error::usage(format!(
-                        "--defocus has {} values, but there are {} maps in {place}",
-                        defocus.len(),
-                        set.maps.len()
-                    )));
-                }
-                for (map, dz) in set.maps.iter_mut().zip(defocus) {
-                    map.defocus = *dz;
+                if let Some(defocus) = given {
+                    set_defocus(&mut set, defocus, place)?;
                 }
                 Ok(*set)
             }
@@ -238,6 +203,28 @@ fn take_off_levels(maps: &mut MapSet, options: &FitOptions) -> Vec<String> {
         ))
     };
     maps.maps.iter_mut().enumerate().filter_map(take).collect()
+}
+
+/// What is taken of the telescope where samples come with nothing else.
+fn assumed(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> String {
+    let defocus: Vec<String> = maps.maps.iter().map(|map| show_length(map.defocus)).collect();
+    format!(
+        "{place} says nothing of dz, frequency and pixel: {}, {:.2} GHz, and the pixel of {}'s grid",
+        defocus.join(", "),
+        1e-9 * SPEED_OF_LIGHT / wavelength,
+        telescope.name
+    )
+}
+
+/// Refuses a grid that is too large for the memory, or too coarse for the orders.
+fn check_aperture(options: &FitOptions, maps: usize, telescope: &Telescope) -> Result<()> {
+    let Some(grid) = options.aperture else { return Ok(()) };
+    // What a model has on each pixel of the dish, for each map.
+    let (n, across) = (grid.points, grid.points as f64 / grid.extent);
+    let bytes = 100.0 * maps as f64 * across.powi(2);
+    check::memory(bytes, &format!("{n} x {n} aperture points"))?;
+    let order = options.order.max(options.amplitude_order);
+    check::grid(grid, telescope, order, "--aperture-points")
 }
 
 /// Gives maps the noise that a simulation with these fractions would have had.

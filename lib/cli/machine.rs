@@ -1,24 +1,18 @@
 //! What runs the work: options that mean the same in every program.
 
 use super::program::say;
-use crate::device::{self, cuda};
+use crate::device::{self, Precision, cuda};
 use crate::error::{Error, Result};
-use crate::io;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-/// The floating-point type on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionName {
-    F64,
-    F32,
-}
+impl ValueEnum for Precision {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Precision::F64, Precision::F32]
+    }
 
-impl From<PrecisionName> for device::Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::F64 => device::Precision::F64,
-            PrecisionName::F32 => device::Precision::F32,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(self.name().into())
     }
 }
 
@@ -56,7 +50,7 @@ pub fn resolve(chosen: Option<Backend>, name: &str, quiet: bool) -> Result<devic
 pub struct MachineArgs {
     /// Floating-point type of arrays; sums are always f64
     #[arg(long, value_name = "TYPE", value_enum, default_value = "f64")]
-    pub precision: PrecisionName,
+    pub precision: Precision,
     /// What computes; auto takes a GPU where there is one [default: auto]
     #[arg(long, value_name = "NAME", value_enum)]
     pub backend: Option<Backend>,
@@ -90,18 +84,5 @@ impl MachineArgs {
         }
         let pool = builder.build();
         pool.map_err(|e| Error::failed(format!("cannot start threads: {e}")))
-    }
-
-    /// The type to compute in.
-    pub fn precision(&self) -> device::Precision {
-        self.precision.into()
-    }
-
-    /// The type of the samples in a file.
-    pub fn sample_precision(&self) -> io::Precision {
-        match self.precision {
-            PrecisionName::F64 => io::Precision::F64,
-            PrecisionName::F32 => io::Precision::F32,
-        }
     }
 }

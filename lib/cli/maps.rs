@@ -7,18 +7,20 @@ use crate::io::{Format, fits, grasp, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use crate::units::show_length;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use ndarray::Array3;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-/// A format on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    Fits,
-    Npy,
-    Text,
-    Grasp,
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Format::Fits, Format::Npy, Format::Text, Format::Grasp]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(format!("{self:?}").to_lowercase().into())
+    }
 }
 
 /// `DZ:FILE`
@@ -43,7 +45,7 @@ pub struct MapsArgs {
     pub map: Vec<MapOfDefocus>,
     /// Format of the maps, where the content does not tell
     #[arg(long, value_name = "FORMAT", value_enum)]
-    pub format: Option<FormatName>,
+    pub format: Option<Format>,
 }
 
 /// What was read: maps with all that their file says, or samples and nothing else.
@@ -132,13 +134,7 @@ impl MapsArgs {
     }
 
     fn format(&self, bytes: &[u8], place: &str) -> Result<Format> {
-        match self.format {
-            Some(FormatName::Fits) => Ok(Format::Fits),
-            Some(FormatName::Npy) => Ok(Format::Npy),
-            Some(FormatName::Text) => Ok(Format::Text),
-            Some(FormatName::Grasp) => Ok(Format::Grasp),
-            None => Format::of(bytes, place),
-        }
+        self.format.map_or_else(|| Format::of(bytes, place), Ok)
     }
 }
 
@@ -149,6 +145,22 @@ fn map_of_defocus(text: &str) -> Result<MapOfDefocus> {
         }
         _ => Err(Error::usage(format!("'{text}' is not DZ:FILE, such as -27mm:OUT1.txt"))),
     }
+}
+
+/// Gives each map the defocus that `--defocus` has for it. `place` is what holds the maps.
+///
+/// # Errors
+/// Another number of values than of maps.
+pub fn set_defocus(set: &mut MapSet, defocus: &[f64], place: &str) -> Result<()> {
+    if defocus.len() != set.maps.len() {
+        return Err(Error::usage(format!(
+            "--defocus has {} values, but there are {} maps in {place}",
+            defocus.len(),
+            set.maps.len()
+        )));
+    }
+    set.maps.iter_mut().zip(defocus).for_each(|(map, dz)| map.defocus = *dz);
+    Ok(())
 }
 
 /// The maps of a cube `(maps, v, u)` whose pixels are those of `grid`'s discrete far field on a dish

@@ -2,9 +2,7 @@
 
 use super::coefficients;
 use super::config::Config;
-use super::parameter::{
-    assignment, bound, check_amplitude, check_in_model, known, power_law, prior, split,
-};
+use super::parameter::{assignment, bound, check_in_fit, known, power_law, prior, split};
 use crate::error::{Error, Result};
 use crate::fit::options::{FitOptions, LikelihoodKind, Nuisance, ParameterEdits};
 use crate::fit::prior::{PowerLaw, Prior};
@@ -14,14 +12,18 @@ use crate::optics::illumination::Illumination;
 use crate::optics::model::{LATERAL, RATIO};
 use crate::optics::zernike::HIGHEST_ORDER;
 use crate::units::Quantity;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
-/// A likelihood on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LikelihoodName {
-    Gaussian,
-    Cauchy,
+impl ValueEnum for LikelihoodKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[LikelihoodKind::Gaussian, LikelihoodKind::Cauchy]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(self.name().into())
+    }
 }
 
 /// Options of the model.
@@ -39,7 +41,7 @@ pub struct ModelArgs {
     pub amplitude_order: Option<u32>,
     /// How residuals are weighed; outliers count little in cauchy [default: cauchy]
     #[arg(long, value_name = "KIND", value_enum)]
-    pub likelihood: Option<LikelihoodName>,
+    pub likelihood: Option<LikelihoodKind>,
     /// Scale of the residuals as a fraction of each map's peak; or fit, to fit a factor of the default one
     /// with the rest, as the parameter ln_scale [default: from the noise]
     #[arg(long, value_name = "FRACTION|fit", value_parser = scale)]
@@ -180,7 +182,6 @@ impl ModelArgs {
         twice("--prior", self.prior.iter().map(|p| &p.name))?;
         twice("--bound", self.bound.iter().map(|b| &b.0))?;
         let defaults = FitOptions::default();
-        let likelihood = self.likelihood.or(config.likelihood);
         let scale = self.scale.or(config.scale);
         let fixed = self.fix.iter().chain(&config.edits.fix).any(|name| name == LN_SCALE);
         if fixed && scale == Some(Scale::Fitted) {
@@ -205,10 +206,7 @@ impl ModelArgs {
                 .or(config.amplitude_order)
                 .unwrap_or(default_amplitude),
             choose_order: matches!(order, Some(Order::Auto(_))),
-            likelihood: likelihood.map_or(defaults.likelihood, |name| match name {
-                LikelihoodName::Gaussian => LikelihoodKind::Gaussian,
-                LikelihoodName::Cauchy => LikelihoodKind::Cauchy,
-            }),
+            likelihood: self.likelihood.or(config.likelihood).unwrap_or(defaults.likelihood),
             scale: match scale {
                 Some(Scale::Fraction(fraction)) => Some(fraction),
                 Some(Scale::Fitted) | None => None,
@@ -260,7 +258,7 @@ impl ModelArgs {
                 options.from_earlier_fit = true;
             }
         }
-        let (count, two) = (maps.maps.len(), maps.chop.is_some());
+        let two = maps.chop.is_some();
         let lateral = options.mentions(&LATERAL);
         start.retain(|(name, _)| match split(name) {
             (LN_SCALE, _) => options.fit_scale,
@@ -269,10 +267,7 @@ impl ModelArgs {
             ("background", Some(_)) => options.nuisance.background,
             (stem, Some(_)) => options.frees(stem) || options.frees(name),
             (stem, None) if LATERAL.contains(&stem) => lateral,
-            _ => {
-                check_in_model(name, options.order, count, two, illumination).is_ok()
-                    && check_amplitude(name, options.amplitude_order).is_ok()
-            }
+            _ => check_in_fit(name, options, maps, illumination).is_ok(),
         });
         start.append(&mut options.edits.start);
         options.edits.start = start;

@@ -1,11 +1,13 @@
 //! Parameters by name on the command line: which there are, and the units that they take.
 
 use crate::error::{Error, Result};
+use crate::fit::FitOptions;
 use crate::fit::prior::{PowerLaw, Prior};
 use crate::fit::problem::LN_SCALE;
+use crate::optics::beam_map::MapSet;
 use crate::optics::illumination::Illumination;
 use crate::optics::model::{CHOP, LATERAL, RATIO, numbered};
-use crate::optics::zernike::Mode;
+use crate::optics::zernike::{Mode, count};
 use crate::units::Quantity;
 
 /// Parameters that every map has for itself, `name[i]`.
@@ -147,13 +149,28 @@ pub fn power_law(text: &str) -> Result<PowerLaw> {
 ///
 /// # Errors
 /// A usage error for a coefficient above `order`.
-pub fn check_amplitude(name: &str, order: u32) -> Result<()> {
+fn check_amplitude(name: &str, order: u32) -> Result<()> {
     match amplitude(name).map(|j| Mode::of(j).n) {
         Some(n) if n > order => Err(Error::usage(format!(
             "{name} is of order {n} of the amplitude; give --amplitude-order {n}, or more"
         ))),
         _ => Ok(()),
     }
+}
+
+/// Checks that the model that these options fit to these maps has a parameter of this name.
+///
+/// # Errors
+/// Those of [`check_in_model`] and [`check_amplitude`].
+pub fn check_in_fit(
+    name: &str,
+    options: &FitOptions,
+    maps: &MapSet,
+    illumination: Illumination,
+) -> Result<()> {
+    let (count, two_beams) = (maps.maps.len(), maps.chop.is_some());
+    check_in_model(name, options.order, count, two_beams, illumination)?;
+    check_amplitude(name, options.amplitude_order)
 }
 
 /// Checks that the model has a parameter of this name; for those of the amplitude see [`check_amplitude`].
@@ -175,8 +192,8 @@ pub fn check_in_model(
         )));
     }
     if let Some(j) = zernike(name) {
-        let count = u64::from(order + 1) * u64::from(order + 2) / 2;
-        return match (j as u64) < count {
+        let count = count(order);
+        return match j < count {
             true => Ok(()),
             false => Err(Error::usage(format!(
                 "{name} is above order {order}, whose last coefficient is z{}; give a higher --order",

@@ -2,7 +2,7 @@
 
 use super::example;
 use super::input::telescope_help;
-use super::maps::{Content, MapsArgs, maps_of_cube};
+use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
 use super::observation::{length, open_telescope, positive_length};
 use super::program::{extension, or_dash};
 use crate::error::{Error, Result};
@@ -108,14 +108,7 @@ impl PlotArgs {
             }
         };
         if let Some(defocus) = &self.defocus {
-            if defocus.len() != set.maps.len() {
-                return Err(Error::usage(format!(
-                    "--defocus has {} values, but there are {} maps in {place}",
-                    defocus.len(),
-                    set.maps.len()
-                )));
-            }
-            set.maps.iter_mut().zip(defocus).for_each(|(map, dz)| map.defocus = *dz);
+            set_defocus(&mut set, defocus, place)?;
         }
         set.wavelength = self.wavelength.or(set.wavelength);
         set.telescope = telescope.map(|telescope| telescope.name).or(set.telescope);

@@ -149,7 +149,7 @@ pub fn run(args: SimulateArgs, history: &[String]) -> Result<()> {
             say("oof-simulate", &text);
         }
     }
-    let precision = args.machine.sample_precision();
+    let precision = args.machine.precision;
     let bytes = match format {
         MapFormat::Fits => fits::write_maps(&maps, history, precision),
         MapFormat::Pyoof => fits::write_foreign(&maps, history, Layout::Pyoof),
@@ -188,60 +188,61 @@ impl SimulateArgs {
 
     /// What to simulate.
     fn plan(&self) -> Result<(Telescope, SimulateOptions)> {
-        let earlier = self.parameters.as_deref();
-        let earlier = earlier
-            .map(|path| read_parameters(&source::read(path)?, &source::name(path)))
-            .transpose()?;
-        let like = self.like.as_deref();
-        let like = like
-            .map(|path| fits::read_maps(&source::read(path)?, &source::name(path)))
-            .transpose()?
-            .unwrap_or_default();
+        let open = |path| read_parameters(&source::read(path)?, &source::name(path));
+        let earlier = self.parameters.as_deref().map(open).transpose()?;
+        let open = |path| fits::read_maps(&source::read(path)?, &source::name(path));
+        let like = self.like.as_deref().map(open).transpose()?.unwrap_or_default();
         let telescope = self.telescope_of(earlier.as_ref(), like.telescope.as_deref())?;
         let wavelength = self.observation.wavelength();
         let wavelength = wavelength.or(earlier.as_ref().map(|e| e.wavelength)).or(like.wavelength);
+        let wavelength = wavelength.unwrap_or(telescope.wavelength);
         let samplings: Vec<_> = like.maps.iter().map(|map| map.sampling.clone()).collect();
         let settings = like.maps.iter().map(|map| map.defocus).collect::<Vec<_>>();
         let settings = Some(settings).filter(|s| !s.is_empty());
         let defocus = self.observation.defocus.clone().or(settings);
-        let defocus = defocus.unwrap_or_else(|| telescope.defocus.clone());
         let mut grid = telescope.aperture;
         grid.points = self.grid.unwrap_or(grid.points);
-        let metres = wavelength.unwrap_or(telescope.wavelength);
         if !samplings.is_empty() {
-            grid = ApertureGrid::suitable(telescope.radius, metres, samplings.iter());
+            grid = ApertureGrid::suitable(telescope.radius, wavelength, samplings.iter());
         }
         let blur = self.observation.blur(&like, earlier.as_ref().map(|e| e.blur));
-        let parameters = self.values(earlier, metres)?;
-        // Coefficients of any order can be set.
-        let orders =
-            parameters.iter().filter_map(|(name, _)| mode_of(name).or(amplitude_mode_of(name)));
-        let highest = orders.fold(self.order, |highest, mode| highest.max(mode.n));
-        check::grid(grid, &telescope, highest, "--grid")?;
-        if samplings.is_empty() {
-            let axis = grid.sky_axis(telescope.radius, metres);
-            check::blur(blur, [&Sampling::Raster { u: axis.clone(), v: axis }], metres)?;
-        } else {
-            check::blur(blur, &samplings, metres)?;
-        }
         let options = SimulateOptions {
-            wavelength: metres,
-            defocus,
+            wavelength,
+            defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
             grid,
             order: self.order,
-            parameters,
+            parameters: self.values(earlier, wavelength)?,
             rms: self.rms,
             seed: self.seed,
             noise: self.noise.unwrap_or(telescope.noise),
-            precision: self.machine.precision(),
+            precision: self.machine.precision,
             chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
             shift: self.observation.shift.clone().unwrap_or(like.shift),
             blur,
             samplings,
             backend: Backend::default(),
         };
+        self.check(&telescope, &options)?;
+        if self.noise.is_none() && !self.machine.quiet {
+            let (name, noise) = (&telescope.name, noise::show(&telescope.noise));
+            say("oof-simulate", &format!("noise of {name}: {noise}; --noise changes it"));
+        }
+        Ok((telescope, options))
+    }
+
+    /// Refuses what cannot be simulated or written.
+    fn check(&self, telescope: &Telescope, options: &SimulateOptions) -> Result<()> {
+        let SimulateOptions { grid, blur, wavelength, .. } = *options;
+        // Coefficients of any order can be set.
+        let modes = options.parameters.iter();
+        let modes = modes.filter_map(|(name, _)| mode_of(name).or(amplitude_mode_of(name)));
+        let highest = modes.fold(self.order, |highest, mode| highest.max(mode.n));
+        check::grid(grid, telescope, highest, "--grid")?;
         let (given, maps) = (options.defocus.len(), options.samplings.len());
         if maps == 0 {
+            let axis = grid.sky_axis(telescope.radius, wavelength);
+            let raster = Sampling::Raster { u: axis.clone(), v: axis };
+            check::blur(blur, [&raster], wavelength)?;
             // A sample, its model, and their copies in the file; tables have positions too.
             let n = grid.points;
             let each = match self.format_of(&or_dash(&self.output))? {
@@ -250,27 +251,23 @@ impl SimulateArgs {
             };
             let bytes = each * given as f64 * (n as f64).powi(2);
             check::memory(bytes, &format!("{given} maps of {n} x {n} samples"))?;
-        }
-        if maps > 0 && given != maps {
-            return Err(Error::usage(format!(
-                "--defocus has {given} values, but there are {maps} maps in the file of --like"
-            )));
-        }
-        check_shift(&options.shift, given)?;
-        self.check_format(&telescope, &options)?;
-        for (name, _) in &options.parameters {
-            // Coefficients of any order can be set.
-            if parameter::zernike(name).is_none() {
-                let maps = options.defocus.len();
-                let two = options.chop.is_some();
-                check_in_model(name, self.order, maps, two, telescope.illumination)?;
+        } else {
+            check::blur(blur, &options.samplings, wavelength)?;
+            if given != maps {
+                return Err(Error::usage(format!(
+                    "--defocus has {given} values, but there are {maps} maps in the file of --like"
+                )));
             }
         }
-        if self.noise.is_none() && !self.machine.quiet {
-            let (name, noise) = (&telescope.name, noise::show(&telescope.noise));
-            say("oof-simulate", &format!("noise of {name}: {noise}; --noise changes it"));
+        check_shift(&options.shift, given)?;
+        self.check_format(telescope, options)?;
+        // Coefficients of any order can be set.
+        let others = options.parameters.iter().map(|(name, _)| name);
+        for name in others.filter(|name| parameter::zernike(name).is_none()) {
+            let two = options.chop.is_some();
+            check_in_model(name, self.order, given, two, telescope.illumination)?;
         }
-        Ok((telescope, options))
+        Ok(())
     }
 
     fn telescope_of(&self, earlier: Option<&FitFile>, like: Option<&str>) -> Result<Telescope> {

@@ -157,15 +157,17 @@ impl FitOptions {
         self.edits.free.iter().any(named) || self.priors.iter().any(|prior| prior.name == name)
     }
 
+    /// The names by which parameters are asked for.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        let ParameterEdits { free, fix, start, bound } = &self.edits;
+        let listed = free.iter().chain(fix).chain(self.priors.iter().map(|p| &p.name));
+        let valued = start.iter().map(|s| &s.0).chain(bound.iter().map(|b| &b.0));
+        listed.chain(valued).map(String::as_str)
+    }
+
     /// Whether a parameter is asked for by one of these names.
     pub fn mentions(&self, names: &[&str]) -> bool {
-        let ParameterEdits { free, fix, start, bound } = &self.edits;
-        let asked = free
-            .iter()
-            .chain(fix)
-            .chain(start.iter().map(|s| &s.0))
-            .chain(bound.iter().map(|b| &b.0));
-        asked.chain(self.priors.iter().map(|p| &p.name)).any(|name| names.contains(&name.as_str()))
+        self.named().any(|name| names.contains(&name))
     }
 }
 

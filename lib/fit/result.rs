@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 /// The result of one fit. Serialised as it stands, but for the arrays.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct FitResult {
     pub tool: String,
     pub version: String,
@@ -53,7 +53,7 @@ pub struct FitResult {
     pub images: Images,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct LikelihoodSummary {
     /// `gaussian` or `cauchy`.
     pub kind: String,

@@ -27,20 +27,9 @@ pub mod text;
 pub(crate) mod trouble;
 
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-
-/// The precision of samples in an output file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    F64,
-    F32,
-}
 
 /// A format of beam maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Fits,
     Npy,

@@ -4,7 +4,8 @@
 //! ndarray-npy allocates whatever a header claims, so the claim is compared with the bytes in hand
 //! first, and the header it gets is written anew.
 
-use super::{Precision, power};
+use super::power;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{MapSet, Sampling};
 use ndarray::{Array3, ArrayD, Ix3};

@@ -16,21 +16,8 @@ use std::collections::BTreeMap;
 
 /// Reads and checks a telescope's file.
 pub(super) fn read(text: &str, place: &str) -> Result<Telescope> {
-    let file: File = toml::from_str(text).map_err(|error| {
-        let place = match error.span() {
-            Some(span) => format!("{place}, line {}", line_of(text, span.start)),
-            None => place.to_owned(),
-        };
-        let what = error.message().lines().collect::<Vec<_>>().join(", ");
-        Error::input(place, what)
-    })?;
+    let file: File = toml::from_str(text).map_err(|error| Error::toml(place, text, &error))?;
     file.telescope().map_err(|what| Error::input(place, what))
-}
-
-/// The line, from 1, of a byte of the text.
-fn line_of(text: &str, byte: usize) -> usize {
-    let before = text.as_bytes().iter().take(byte);
-    before.filter(|b| **b == b'\n').count() + 1
 }
 
 #[derive(Deserialize)]

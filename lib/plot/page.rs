@@ -268,39 +268,21 @@ pub(super) mod tests {
             residual_rms_over_peak: 0.01,
         };
         FitResult {
-            tool: "oof-fit".into(),
-            version: "0.1.0".into(),
             telescope: "srt".into(),
             wavelength_m: 0.0135,
-            source_radius_rad: 0.0,
-            bandwidth_hz: 0.0,
             order: 5,
-            backend: "cpu".into(),
-            precision: "f64".into(),
-            threads: 1,
             illumination: "pedestal".into(),
             likelihood: LikelihoodSummary { kind: "cauchy".into(), scale: 0.01, fitted: false },
             status: "converged".into(),
-            message: String::new(),
             negative_log_likelihood: 1.0,
-            reduced_chi2: None,
-            evaluations: Evaluations::default(),
-            seconds: None,
-            parameters: Vec::new(),
             maps: vec![map; count],
-            flags: Vec::new(),
-            orders: Vec::new(),
             surface: SurfaceSummary {
                 phase_rms_rad: 0.3,
                 surface_rms_m: 3.2e-4,
-                surface_rms_sigma_m: None,
                 ruze_efficiency: 0.91,
                 ..SurfaceSummary::default()
             },
-            covariance: None,
-            scales: Vec::new(),
-            posterior: None,
-            images: Images::default(),
+            ..FitResult::default()
         }
     }
 

@@ -5,6 +5,7 @@ use super::colour::{ColourScale, extremes};
 use super::picture::Picture;
 use super::text::Face;
 use super::ticks::{labels, ticks};
+use crate::units::ARC_SECOND;
 
 /// The longest side of a picture, pixels.
 pub const SIDE: usize = 260;
@@ -41,12 +42,11 @@ pub struct Axis {
 impl Axis {
     /// A sky offset in the unit that suits a map which reaches `extent` radians from its centre.
     pub fn sky(name: &'static str, extent: f64) -> Self {
-        const ARCSEC: f64 = std::f64::consts::PI / 648_000.0;
-        let (unit, size) = match extent / ARCSEC {
-            x if x < 1.0 => ("mas", 1e-3 * ARCSEC),
-            x if x < 200.0 => ("arcsec", ARCSEC),
-            x if x < 12_000.0 => ("arcmin", 60.0 * ARCSEC),
-            _ => ("deg", 3600.0 * ARCSEC),
+        let (unit, size) = match extent / ARC_SECOND {
+            x if x < 1.0 => ("mas", 1e-3 * ARC_SECOND),
+            x if x < 200.0 => ("arcsec", ARC_SECOND),
+            x if x < 12_000.0 => ("arcmin", 60.0 * ARC_SECOND),
+            _ => ("deg", 3600.0 * ARC_SECOND),
         };
         Axis { name, unit, size }
     }

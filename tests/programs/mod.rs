@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Every test file uses its own part.
 
-use oof::io::Precision;
+use oof::device::Precision;
 use oof::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
 use std::io::Write;
 use std::path::Path;

@@ -11,7 +11,7 @@ use crate::fit::problem::Problem;
 use crate::fit::setup::Setup;
 use crate::io::sink::{Content, Destination};
 use crate::io::trouble::plain;
-use crate::io::{self, npy, source};
+use crate::io::{npy, source};
 use crate::optics::beam_map::{MapSet, Sigma};
 use crate::optics::path::Path as Geometry;
 use crate::optics::simulate::{SimulateOptions, simulate};
@@ -135,7 +135,7 @@ impl Loaded {
         std::fs::create_dir(folder).map_err(|e| Error::transfer(place, plain(e)))?;
         let json = serde_json::to_vec(&self.case);
         let json = json.map_err(|e| Error::failed(format!("cannot build case.json: {e}")))?;
-        let data = npy::write_cube(&self.maps, io::Precision::F64)?;
+        let data = npy::write_cube(&self.maps, Precision::F64)?;
         for (name, bytes) in [("case.json", json), ("data.npy", data)] {
             Destination::prepare(&folder.join(name), Content::Text, true)?.write(&bytes)?;
         }

@@ -3,7 +3,7 @@
 use super::case::telescope;
 use super::shard::Shard;
 use crate::cli::check;
-use crate::cli::machine::{Backend, PrecisionName, resolve};
+use crate::cli::machine::{Backend, resolve};
 use crate::cli::model::order;
 use crate::device::{self, Precision};
 use crate::error::{Error, Result};
@@ -65,8 +65,8 @@ pub struct TableArgs {
     #[arg(long, value_name = "CASE,...", value_delimiter = ',', value_enum, default_values_t = [CaseKind::Cold])]
     pub case: Vec<CaseKind>,
     /// Floating-point types of arrays; sums are always f64
-    #[arg(long, value_name = "TYPE,...", value_delimiter = ',', value_enum, default_values_t = [PrecisionName::F64])]
-    pub precision: Vec<PrecisionName>,
+    #[arg(long, value_name = "TYPE,...", value_delimiter = ',', value_enum, default_values_t = [Precision::F64])]
+    pub precision: Vec<Precision>,
     /// What computes; auto takes a GPU where there is one [default: auto]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_enum)]
     pub backend: Vec<Backend>,
@@ -159,7 +159,7 @@ impl TableArgs {
         }
         let on = |&backend: &device::Backend| {
             let precisions = self.precision.iter();
-            precisions.map(move |&p| ("oof", backend.name(), Precision::from(p).name()))
+            precisions.map(move |&p| ("oof", backend.name(), p.name()))
         };
         let ours = backends.iter().flat_map(on);
         let theirs = baselines.iter().map(|name| (name.as_str(), "cpu", "f64"));

@@ -10,10 +10,7 @@ use super::output::{check_map, write_provenance};
 use crate::error::{Error, Result};
 use crate::io::power;
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
-use crate::units::SPEED_OF_LIGHT;
-
-/// Arc seconds in a radian.
-const ARCSECONDS: f64 = 3600.0 * 180.0 / std::f64::consts::PI;
+use crate::units::{ARC_SECOND, SPEED_OF_LIGHT};
 
 /// Whose layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +99,7 @@ fn write_primary(writer: &mut Writer, maps: &MapSet, layout: Layout) -> Result<(
             writer.text("TELESC", telescope, "")?;
             if let Some(chop) = maps.chop {
                 let comment = "[arcsec] second, negative beam at u + CHOPTHR";
-                writer.number("CHOPTHR", chop * ARCSECONDS, comment)?;
+                writer.number("CHOPTHR", chop * (1.0 / ARC_SECOND), comment)?;
             }
             writer.number("OBJRADS", maps.blur().radius, "[rad] radius of the source")
         }

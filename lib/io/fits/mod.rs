@@ -30,6 +30,9 @@
 //!
 //! NaN and `BLANK` are blanks. CFITSIO reads and writes in memory only, behind a check of every header;
 //! files are handled one at a time.
+//!
+//! Order of reading: `card`, `header` and `guard` (the check), `memory` (the wall around CFITSIO), `axis`,
+//! `input` (all three layouts in), `output` (ours out), `foreign` (the others').
 
 mod axis;
 mod card;

@@ -2,8 +2,9 @@
 
 use super::axis::LinearAxis;
 use super::memory::{Values, Writer};
+use crate::device::Precision;
 use crate::error::{Error, Result};
-use crate::io::{Precision, power};
+use crate::io::power;
 use crate::optics::aperture::ApertureKind;
 use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sampling, Sigma};
 use crate::units::SPEED_OF_LIGHT;

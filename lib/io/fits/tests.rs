@@ -1,7 +1,7 @@
 //! Whole files: written and read, other people's layouts, and damaged ones.
 
 use super::*;
-use crate::io::Precision;
+use crate::device::Precision;
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
 use memory::{Values, Writer};

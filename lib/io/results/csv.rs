@@ -1,42 +1,21 @@
 //! A fit's parameters as CSV.
 
-use super::json;
+use super::json::check_finite;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
-use serde::Serialize;
-
-/// A row; its field names are the header.
-#[derive(Serialize)]
-struct Row<'a> {
-    name: &'a str,
-    n: Option<u32>,
-    l: Option<i32>,
-    value: f64,
-    sigma: Option<f64>,
-    unit: &'a str,
-    free: bool,
-}
 
 /// The parameters, a row each, `name,n,l,value,sigma,unit,free`; what there is not is left empty.
 ///
 /// # Errors
 /// A number that is not finite, by its key.
 pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let header = ["name", "n", "l", "value", "sigma", "unit", "free"];
+    writer.write_record(header).map_err(|e| failed(e.to_string()))?;
     for p in &result.parameters {
-        let row = Row {
-            name: &p.name,
-            n: p.n,
-            l: p.l,
-            value: p.value,
-            sigma: p.sigma,
-            unit: &p.unit,
-            free: p.free,
-        };
+        let row = (&p.name, p.n, p.l, p.value, p.sigma, &p.unit, p.free);
         writer.serialize(row).map_err(|e| failed(e.to_string()))?;
     }
     writer.into_inner().map_err(|e| failed(e.to_string()))
@@ -44,12 +23,12 @@ pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
 
     #[test]
     fn a_parameter_is_a_row() {
-        let csv = String::from_utf8(write_csv(&samples::result()).unwrap()).unwrap();
+        let csv = String::from_utf8(write_csv(&tests::result()).unwrap()).unwrap();
         let expected = "name,n,l,value,sigma,unit,free\n\
             z3,2,-2,0.3333333333333333,0.01,rad,true\n\
             gain[0],,,1.01,0.02,,true\n\

@@ -35,14 +35,14 @@ pub fn write_draws_npy(posterior: &Posterior) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
     use ndarray::Array2;
     use ndarray_npy::ReadNpyExt;
 
     #[test]
     fn a_draw_is_a_row_and_a_quantity_a_column() {
-        let posterior = samples::posterior();
+        let posterior = tests::posterior();
         let csv = String::from_utf8(write_draws_csv(&posterior).unwrap()).unwrap();
         let expected = "chain,z3,gain[0],surface_rms_m\n0,0.25,1,0.00002\n0,0.5,2,0.00003\n\
             1,0.75,3,0.00004\n1,1,4,0.00005\n";

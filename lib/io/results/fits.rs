@@ -1,10 +1,10 @@
 //! Everything that a fit found, as FITS.
 
-use super::json;
+use super::json::check_finite;
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::fit::result::{FitResult, MapSummary, OrderSummary, ParameterSummary};
 use crate::fit::sampling::Posterior;
-use crate::io::Precision;
 use crate::io::fits::memory::{Values, Writer};
 use crate::io::fits::{write_blur, write_map, write_observation, write_provenance};
 use crate::optics::beam_map::{BeamMap, Blur, MapSet, Sigma};
@@ -16,9 +16,7 @@ use ndarray::Array2;
 /// # Errors
 /// Numbers that are not finite, by their key; models that do not match the maps.
 pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let models = &result.images.model;
     if models.len() != maps.maps.len() {
         return Err(Error::failed(format!("{} models of {} maps", models.len(), maps.maps.len())));
@@ -290,14 +288,14 @@ fn write_fitted(writer: &mut Writer, i: usize, map: &BeamMap, model: &[f64]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
     use crate::io::fits::memory::Reader;
     use crate::io::fits::{Content, read_maps};
 
     #[test]
     fn everything_is_in_the_file() {
-        let (result, maps) = (samples::result(), samples::maps());
+        let (result, maps) = (tests::result(), tests::maps());
         let provenance = ["--order 2".to_string()];
         let bytes = write_fits(&result, &maps, &provenance).unwrap();
         assert_eq!(bytes, write_fits(&result, &maps, &provenance).unwrap());
@@ -341,14 +339,14 @@ mod tests {
 
     #[test]
     fn a_perfect_fit_can_be_written() {
-        let (mut result, maps) = (samples::result(), samples::maps());
+        let (mut result, maps) = (tests::result(), tests::maps());
         result.images.model = maps.maps.iter().map(|m| m.power.clone()).collect();
         assert!(write_fits(&result, &maps, &[]).is_ok());
     }
 
     #[test]
     fn results_are_no_maps_and_models_have_to_match() {
-        let (mut result, maps) = (samples::result(), samples::maps());
+        let (mut result, maps) = (tests::result(), tests::maps());
         let bytes = write_fits(&result, &maps, &[]).unwrap();
         let message = read_maps(&bytes, "x").unwrap_err().to_string();
         assert!(message.contains("result of a fit"), "{message}");

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fit::result::{
-    Evaluations, FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
+    FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
 use crate::io::fits::memory::Reader;
 use crate::io::fits::{Content, Unit, read_map, read_wavelength};
@@ -58,24 +58,14 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
     let mut number = |key: &str| reader.number(0, key);
     let mut known = |key: &str| Ok::<f64, Error>(number(key)?.unwrap_or(f64::NAN));
     let result = FitResult {
-        tool: String::new(),
-        version: String::new(),
         telescope,
         wavelength_m: wavelength.unwrap_or(f64::NAN),
-        source_radius_rad: 0.0,
-        bandwidth_hz: 0.0,
         // A number that is none of an order is shown as 0.
         order: known("ORDER")? as u32,
-        backend: String::new(),
-        precision: String::new(),
-        threads: 0,
         illumination,
         likelihood: LikelihoodSummary { kind, scale: known("LIKESCAL")?, fitted: false },
         status,
-        message: String::new(),
         negative_log_likelihood: known("NEGLOGL")?,
-        evaluations: Evaluations::default(),
-        seconds: None,
         parameters,
         maps,
         surface: SurfaceSummary {
@@ -86,12 +76,8 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
             ..SurfaceSummary::default()
         },
         reduced_chi2: number("REDCHI2")?,
-        flags: Vec::new(),
-        orders: Vec::new(),
-        covariance: None,
-        scales: Vec::new(),
-        posterior: None,
         images,
+        ..FitResult::default()
     };
     Ok(Some((result, set)))
 }
@@ -189,12 +175,12 @@ fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Map
 
 #[cfg(test)]
 mod tests {
-    use super::super::{samples, write_fits};
+    use super::super::{tests, write_fits};
     use super::*;
 
     #[test]
     fn what_a_picture_needs_comes_back() {
-        let (written, mut maps) = (samples::result(), samples::maps());
+        let (written, mut maps) = (tests::result(), tests::maps());
         maps.object = Some("3C84".into());
         maps.elevation = Some(0.7);
         let bytes = write_fits(&written, &maps, &[]).unwrap();
@@ -228,10 +214,10 @@ mod tests {
 
     #[test]
     fn maps_are_no_fit_and_a_damaged_fit_is_told() {
-        let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
+        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::device::Precision::F64);
         assert!(read_fit(&maps.unwrap(), "x").unwrap().is_none());
         assert!(read_fit(b"0 0 1\n", "x").unwrap().is_none());
-        let bytes = write_fits(&samples::result(), &samples::maps(), &[]).unwrap();
+        let bytes = write_fits(&tests::result(), &tests::maps(), &[]).unwrap();
         for (from, to) in [(&b"PHASE   "[..], &b"PHOSE   "[..]), (b"RESIDUAL1", b"RESIDUAL7")] {
             let mut broken = bytes.clone();
             let at = broken.windows(from.len()).position(|w| w == from).unwrap();

@@ -13,18 +13,24 @@ use crate::fit::sampling::Quantity;
 /// # Errors
 /// A number that is not finite, by its key: JSON would make it `null`, which means "not known".
 pub fn write_json(result: &FitResult) -> Result<Vec<u8>> {
-    if let Some((key, value)) = numbers(result).into_iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let json = serde_json::to_vec_pretty(result);
     let mut json = json.map_err(|e| Error::failed(format!("cannot build the JSON output: {e}")))?;
     json.push(b'\n');
     Ok(json)
 }
 
+/// Refuses a number that is not finite, by its key.
+pub(super) fn check_finite(result: &FitResult) -> Result<()> {
+    if let Some((key, value)) = numbers(result).iter().find(|n| !n.1.is_finite()) {
+        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
+    }
+    Ok(())
+}
+
 /// Every number of a result with its key. The patterns name every field, so that the compiler asks for
 /// a new one.
-pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
+fn numbers(result: &FitResult) -> Vec<(String, f64)> {
     let FitResult {
         tool: _,
         version: _,
@@ -150,12 +156,12 @@ pub(super) fn numbers(result: &FitResult) -> Vec<(String, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
 
     #[test]
     fn the_keys_are_those_that_are_promised() {
-        let json = write_json(&samples::result()).unwrap();
+        let json = write_json(&tests::result()).unwrap();
         assert!(json.ends_with(b"}\n"));
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["tool"], "oof-fit");
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_errors_that_name_the_key() {
         let change = |f: fn(&mut FitResult)| {
-            let mut result = samples::result();
+            let mut result = tests::result();
             f(&mut result);
             write_json(&result).unwrap_err().to_string()
         };

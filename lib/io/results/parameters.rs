@@ -168,12 +168,12 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{samples, write_fits, write_json};
+    use super::super::{tests, write_fits, write_json};
     use super::*;
 
     #[test]
     fn parameters_come_back_from_json_and_fits_to_the_last_bit() {
-        let result = samples::result();
+        let result = tests::result();
         let expected = FitFile {
             telescope: "nikolic2018".into(),
             wavelength: 1.1e-3,
@@ -192,13 +192,13 @@ mod tests {
         let maps = std::mem::take(&mut read.maps);
         assert_eq!((maps.len(), &*maps[1].name, maps[1].defocus_m), (2, "MAP1", -0.05));
         assert_eq!(read, expected);
-        let fits = write_fits(&result, &samples::maps(), &[]).unwrap();
+        let fits = write_fits(&result, &tests::maps(), &[]).unwrap();
         assert_eq!(read_parameters(&fits, "x").unwrap(), expected);
     }
 
     #[test]
     fn other_files_are_refused_in_one_line() {
-        let mut json = write_json(&samples::result()).unwrap();
+        let mut json = write_json(&tests::result()).unwrap();
         json.truncate(json.len() / 2);
         let deep = format!("{{\"x\": {}", "[".repeat(100_000));
         let double = r#"{"telescope":"a","wavelength_m":1,"illumination":"b","order":1,
@@ -206,7 +206,7 @@ mod tests {
         let negative = r#"{"telescope":"a","wavelength_m":1,"source_radius_rad":-1,"illumination":"b",
             "order":1,"parameters":[]}"#;
         let high = double.replace("\"order\":1", "\"order\":4294967295");
-        let maps = crate::io::fits::write_maps(&samples::maps(), &[], crate::io::Precision::F64);
+        let maps = crate::io::fits::write_maps(&tests::maps(), &[], crate::device::Precision::F64);
         for (bytes, said) in [
             (&json[..], "no result of oof-fit"),
             (b"\xff\xfe", "no result"),

@@ -4,7 +4,7 @@
 //! `i,n,l,k_waves,sigma_waves`. A reader takes the first and the fourth column by name and leaves the
 //! others; lines that begin with `#` are comments.
 
-use super::json;
+use super::json::check_finite;
 use crate::error::{Error, Result};
 use crate::fit::result::FitResult;
 use crate::optics::convention::Convention;
@@ -27,9 +27,7 @@ const HIGHEST: usize = 10_000;
 /// # Errors
 /// A number that is not finite, by its key.
 pub fn write_zernikes(result: &FitResult, convention: Convention) -> Result<Vec<u8>> {
-    if let Some((key, value)) = json::numbers(result).iter().find(|n| !n.1.is_finite()) {
-        return Err(Error::failed(format!("the fit's result is senseless: {key} is {value}")));
-    }
+    check_finite(result)?;
     let of = |p: &crate::fit::result::ParameterSummary| {
         let mode = mode_of(&p.name)?;
         let unit = convention.of_radian(mode, result.wavelength_m);
@@ -83,13 +81,13 @@ pub fn read_zernikes(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::tests;
     use super::*;
     use std::f64::consts::{PI, TAU};
 
     #[test]
     fn tables_are_written_in_their_order_and_unit() {
-        let mut result = samples::result();
+        let mut result = tests::result();
         result.wavelength_m = 4.0 * PI * 1e-3;
         let mut coma = result.parameters[0].clone();
         (coma.name, coma.n, coma.l, coma.value, coma.sigma) =
@@ -107,7 +105,7 @@ mod tests {
 
     #[test]
     fn tables_come_back_to_a_few_rounding_errors() {
-        let result = samples::result();
+        let result = tests::result();
         for convention in [Convention::Gbt, Convention::Pyoof] {
             let bytes = write_zernikes(&result, convention).unwrap();
             let back = read_zernikes(&bytes, "x", result.wavelength_m).unwrap().unwrap();

@@ -5,7 +5,7 @@ use super::super::memory::Reader;
 use crate::error::{Error, Result};
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{MapSet, Noise};
-use crate::units::SPEED_OF_LIGHT;
+use crate::units::{ARC_SECOND, SPEED_OF_LIGHT};
 
 /// How far wavelength and frequency may disagree: files hold rounded ones.
 const ROUNDED: f64 = 1e-4;
@@ -46,27 +46,25 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         None => None,
     };
     Ok(MapSet {
-        maps: Vec::new(),
         wavelength: read_wavelength(reader)?,
         telescope: telescop.or(telesc),
         object,
         // Other people's elevation may be any text; nothing depends on it.
         elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
         chop: read_chop(reader)?,
-        shift: Vec::new(),
         source_radius: read_radius(reader)?,
         bandwidth: read_positive(reader, "BANDWID")?,
         aperture,
         illumination,
         noise,
         seed,
-        truth: Vec::new(),
+        ..MapSet::default()
     })
 }
 
 /// The offset of the second beam: ours in radians, OOF's in arcseconds. Without one it is 0 there.
 fn read_chop(reader: &mut Reader) -> Result<Option<f64>> {
-    for (key, size) in [("CHOP", 1.0), ("CHOPTHR", (1.0f64 / 3600.0).to_radians())] {
+    for (key, size) in [("CHOP", 1.0), ("CHOPTHR", ARC_SECOND)] {
         let Some(value) = reader.number(0, key)?.filter(|v| *v != 0.0) else {
             continue;
         };

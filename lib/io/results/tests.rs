@@ -81,9 +81,7 @@ pub fn result() -> FitResult {
         message: "a message that is longer than one card of a FITS header holds, which is 68"
             .into(),
         negative_log_likelihood: -12.5,
-        reduced_chi2: None,
         evaluations: Evaluations { coarse: 10, full: 6 },
-        seconds: None,
         parameters: vec![
             parameter("z3", 1.0 / 3.0, Some(0.01), "rad"),
             parameter("gain[0]", 1.01, Some(0.02), ""),
@@ -97,11 +95,7 @@ pub fn result() -> FitResult {
             ruze_efficiency: 0.9,
             ..SurfaceSummary::default()
         },
-        flags: Vec::new(),
-        orders: Vec::new(),
         covariance: Some(array![[1.0, 0.5], [0.5, 2.0]]),
-        scales: Vec::new(),
-        posterior: None,
         images: Images {
             amplitude: Array2::from_shape_fn((3, 4), |(y, x)| (4 * y + x) as f64),
             phase: Array2::from_elem((3, 4), f64::NAN),
@@ -111,5 +105,6 @@ pub fn result() -> FitResult {
             aperture_half_width_m: 1.4,
             model: vec![vec![0.125; 6]; 2],
         },
+        ..FitResult::default()
     }
 }
