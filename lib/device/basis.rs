@@ -14,8 +14,8 @@ struct Part<'a> {
     chebyshev: &'a mut [f64],
 }
 
-/// `count` functions sampled at `len` points. [`combine`](Basis::combine) spreads coefficients over
-/// the points; the sums of values times each function are its adjoint.
+/// `count` functions sampled at `len` points. Coefficients are spread over the points,
+/// `sum_j coefficients[j] basis[j, i]`; the sums of values times each function are the adjoint.
 #[derive(Debug, Clone)]
 pub struct Basis {
     count: usize,
@@ -152,34 +152,28 @@ impl Basis {
         let size = self.terms * self.count;
         &self.chebyshev[run * size..(run + 1) * size]
     }
-
-    /// `sum_j coefficients[j] * basis[j, i]` for every point `i`: the plain loop that devices are
-    /// checked against.
-    pub fn combine(&self, coefficients: &[f64]) -> Vec<f64> {
-        (0..self.len)
-            .map(|i| (0..self.count).map(|j| coefficients[j] * self.at(j, i)).sum())
-            .collect()
-    }
-
-    /// Function `j` at point `i`.
-    pub fn at(&self, j: usize, i: usize) -> f64 {
-        if self.terms == 0 {
-            return self.dense[j * self.len + i];
-        }
-        let run = self.runs.partition_point(|r| r.start + r.len <= i);
-        let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
-        let (mut t, mut next, mut sum) = (1.0, s, 0.0);
-        for k in 0..self.terms {
-            sum += coefficients[k * self.count + j] * t;
-            (t, next) = (next, 2.0 * s * next - t);
-        }
-        sum
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Basis {
+        /// Function `j` at point `i`.
+        pub fn at(&self, j: usize, i: usize) -> f64 {
+            if self.terms == 0 {
+                return self.dense[j * self.len + i];
+            }
+            let run = self.runs.partition_point(|r| r.start + r.len <= i);
+            let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
+            let (mut t, mut next, mut sum) = (1.0, s, 0.0);
+            for k in 0..self.terms {
+                sum += coefficients[k * self.count + j] * t;
+                (t, next) = (next, 2.0 * s * next - t);
+            }
+            sum
+        }
+    }
 
     #[test]
     fn polynomial_runs_hold_the_same_functions_as_their_values() {

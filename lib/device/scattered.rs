@@ -16,7 +16,6 @@
 //! above and below the middle, `exp(-i k t)` over both is `a cos(k t) - i b sin(k t)`.
 
 use super::window::Window;
-use num_complex::Complex64;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -270,27 +269,6 @@ impl Scattered {
     pub fn outputs(&self) -> usize {
         self.samples.len()
     }
-
-    fn kernel(&self, sample: (f64, f64), pixel: (u32, u32)) -> Complex64 {
-        let (x, y) = (f64::from(pixel.1) - self.centre.0, f64::from(pixel.0) - self.centre.1);
-        // Each reduced to one turn first, so that far samples lose no digits.
-        Complex64::cis(-TAU * ((sample.0 * x).fract() + (sample.1 * y).fract()))
-    }
-
-    /// The plain sum: the oracle that every fast path is checked against.
-    pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
-        let pixels = || self.pixels.iter().zip(field);
-        let one = |&sample| pixels().map(|(&pixel, z)| self.kernel(sample, pixel) * z).sum();
-        self.samples.iter().map(one).collect()
-    }
-
-    /// The plain sum of the adjoint.
-    pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
-        let samples = || self.samples.iter().zip(cotangent);
-        let one =
-            |&pixel| samples().map(|(&sample, z)| self.kernel(sample, pixel).conj() * z).sum();
-        self.pixels.iter().map(one).collect()
-    }
 }
 
 /// The first point of every window, and the weights of all, `len` a sample.
@@ -307,6 +285,30 @@ fn weights(window: &Window, positions: &[f64], len: usize) -> (Vec<i64>, Vec<f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_complex::Complex64;
+
+    impl Scattered {
+        fn kernel(&self, sample: (f64, f64), pixel: (u32, u32)) -> Complex64 {
+            let (x, y) = (f64::from(pixel.1) - self.centre.0, f64::from(pixel.0) - self.centre.1);
+            // Each reduced to one turn first, so that far samples lose no digits.
+            Complex64::cis(-TAU * ((sample.0 * x).fract() + (sample.1 * y).fract()))
+        }
+
+        /// The plain sum: the oracle that every fast path is checked against.
+        pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
+            let pixels = || self.pixels.iter().zip(field);
+            let one = |&sample| pixels().map(|(&pixel, z)| self.kernel(sample, pixel) * z).sum();
+            self.samples.iter().map(one).collect()
+        }
+
+        /// The plain sum of the adjoint.
+        pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
+            let samples = || self.samples.iter().zip(cotangent);
+            let one =
+                |&pixel| samples().map(|(&sample, z)| self.kernel(sample, pixel).conj() * z).sum();
+            self.pixels.iter().map(one).collect()
+        }
+    }
 
     #[test]
     fn outputs_are_in_the_order_of_the_grid_of_frequencies() {
