@@ -22,11 +22,9 @@ pub struct Basis {
     len: usize,
     /// Runs of consecutive points; they cover `0..len` in order.
     runs: Vec<Run>,
-    /// The abscissa of every point in its run, -1 to 1 (polynomial runs only; else 0).
+    /// The abscissa of every point in its run, -1 to 1.
     abscissa: Vec<f64>,
-    /// `(count, len)`: the functions themselves, for dense bases.
-    dense: Vec<f64>,
-    /// The number of Chebyshev terms of polynomial runs; 0 for dense bases.
+    /// The number of Chebyshev terms a run.
     terms: usize,
     /// `(runs, terms, count)`: Chebyshev coefficients of every function on every run.
     chebyshev: Vec<f64>,
@@ -40,20 +38,6 @@ pub struct Run {
 }
 
 impl Basis {
-    /// A basis from its values, shape `(functions, points)`.
-    pub fn dense(values: &Array2<f64>) -> Self {
-        let (count, len) = values.dim();
-        Basis {
-            count,
-            len,
-            runs: vec![Run { start: 0, len }],
-            abscissa: Vec::new(),
-            dense: values.iter().copied().collect(),
-            terms: 0,
-            chebyshev: Vec::new(),
-        }
-    }
-
     /// A basis whose functions are polynomials of at most `degree` along each of `runs` (the rows of
     /// a dish, say): far less to store and to compute than the values themselves, and as exact.
     ///
@@ -108,8 +92,7 @@ impl Basis {
             general_mat_mul(1.0, &weights, &at_nodes.t(), 0.0, &mut chebyshev);
         };
         parts.into_par_iter().enumerate().with_min_len(RUNS_AT_ONCE).for_each(one);
-        let (dense, len) = (Vec::new(), position.len());
-        Basis { count, len, runs, abscissa, dense, terms, chebyshev }
+        Basis { count, len: position.len(), runs, abscissa, terms, chebyshev }
     }
 
     /// The number of functions.
@@ -132,17 +115,12 @@ impl Basis {
         &self.runs
     }
 
-    /// The abscissa of every point in its run; empty for a dense basis.
+    /// The abscissa of every point in its run.
     pub fn abscissa(&self) -> &[f64] {
         &self.abscissa
     }
 
-    /// The values `(count, len)` of a dense basis; empty for polynomial runs.
-    pub fn values(&self) -> &[f64] {
-        &self.dense
-    }
-
-    /// The number of Chebyshev terms a run; 0 for a dense basis.
+    /// The number of Chebyshev terms a run.
     pub fn terms(&self) -> usize {
         self.terms
     }
@@ -161,9 +139,6 @@ mod tests {
     impl Basis {
         /// Function `j` at point `i`.
         pub fn at(&self, j: usize, i: usize) -> f64 {
-            if self.terms == 0 {
-                return self.dense[j * self.len + i];
-            }
             let run = self.runs.partition_point(|r| r.start + r.len <= i);
             let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
             let (mut t, mut next, mut sum) = (1.0, s, 0.0);

@@ -193,17 +193,6 @@ pub fn combine<T: Real>(
     spare: (&mut Vec<f64>, &mut Vec<T>),
     out: &mut [T],
 ) {
-    if basis.terms() == 0 {
-        out.fill(T::zero());
-        for (j, &c) in coefficients.iter().enumerate() {
-            let c = T::of(scalars[c]);
-            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
-            for (out, &value) in out.iter_mut().zip(row) {
-                *out = *out + c * T::of(value);
-            }
-        }
-        return;
-    }
     let (gathered, chebyshev) = spare;
     gathered.clear();
     gathered.extend(coefficients.iter().map(|&c| scalars[c]));
@@ -219,13 +208,6 @@ pub fn combine<T: Real>(
 /// `out[j] = sum_i basis[j, i] values[i]` over a tile.
 pub fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f64]) {
     out.fill(0.0);
-    if basis.terms() == 0 {
-        for (j, out) in out.iter_mut().enumerate() {
-            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
-            *out = row.iter().enumerate().map(|(i, &b)| b * values.at(i).wide()).sum();
-        }
-        return;
-    }
     for (run, start, end) in runs_of(basis, tile) {
         let rows = basis.chebyshev(run).chunks_exact(basis.count());
         let abscissa = &basis.abscissa()[start..end];

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Blocks of a region beyond which threads take more elements each instead, and the most they take.
-pub const MANY_BLOCKS: usize = 2048;
-pub const MOST_EACH: usize = 16;
+const MANY_BLOCKS: usize = 2048;
+const MOST_EACH: usize = 16;
 
 /// What a program is scheduled with.
 pub struct Scheduler {
