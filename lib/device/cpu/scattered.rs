@@ -341,10 +341,10 @@ mod tests {
     /// What the transform makes of a field, or its adjoint of a cotangent.
     fn run<T: Real>(plan: &Arc<Scattered>, input: &[Complex64], adjoint: bool) -> Vec<Complex64> {
         let len = if adjoint { plan.pixels().len() } else { plan.outputs() };
-        let field = |len| Shared::new(Complex::new(T::nan(), T::nan()), len);
-        let fields = [field(input.len()), field(len)];
+        let fields = [Shared::zeros(input.len()), Shared::zeros(len)];
         // SAFETY: nobody else uses the fields.
-        let from = unsafe { fields[0].part(0, input.len()) };
+        let (from, to) = unsafe { (fields[0].part(0, input.len()), fields[1].part(0, len)) };
+        to.fill(Complex::new(T::nan(), T::nan()));
         let narrow = |z: &Complex64| Complex::new(T::of(z.re), T::of(z.im));
         from.iter_mut().zip(input).for_each(|(to, z)| *to = narrow(z));
         let one = program::Scatter { transform: plan.clone(), adjoint, from: 0, to: 1 };
