@@ -24,8 +24,43 @@ use super::tile::Workspace;
 use super::turn::turn;
 use super::vector::Batch;
 use crate::device::fourier::Fourier;
+use crate::device::program::{Program, Region, Stream};
 use rustfft::num_complex::Complex;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// The transforms of a program, found by the address of what they were made from.
+pub struct Transforms<T: Real>(Vec<(Arc<Fourier>, Transform<T>)>);
+
+impl<T: Real> Transforms<T> {
+    pub fn new(program: &Program) -> Self {
+        let mut all = Transforms(Vec::new());
+        for stream in program.regions().flat_map(Region::streams) {
+            if all.find(&stream.transform).is_none() {
+                all.0.push((stream.transform.clone(), Transform::new(&stream.transform)));
+            }
+        }
+        all
+    }
+
+    fn find(&self, wanted: &Arc<Fourier>) -> Option<&Transform<T>> {
+        self.0.iter().find(|t| Arc::ptr_eq(&t.0, wanted)).map(|t| &t.1)
+    }
+
+    pub fn of(&self, stream: &Stream) -> &Transform<T> {
+        self.find(&stream.transform).expect("every transform was prepared at loading")
+    }
+
+    /// That of a region's first stream; all of them have the same shape.
+    pub fn of_region(&self, region: &Region) -> Option<&Transform<T>> {
+        region.streams().next().map(|stream| self.of(stream))
+    }
+
+    /// The largest of some length of each.
+    pub fn largest(&self, of: impl Fn(&Transform<T>) -> usize) -> usize {
+        self.0.iter().map(|t| of(&t.1)).max().unwrap_or(0)
+    }
+}
 
 /// A transform, prepared for one precision.
 pub struct Transform<T: Real> {

@@ -8,20 +8,17 @@ use super::Real;
 use super::fft::Lanes;
 use super::matrix::{self, Matrix};
 use super::vector::Batch;
-use crate::device::fourier::{Axis, order, split};
+use crate::device::fourier::{Axis, PART, order, split};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most outputs of a slab, unless one part of a transform has more.
-const SLAB: usize = 64;
-
 /// One axis, for inputs in `used` only.
 pub struct Line<T: Real> {
     pub used: Range<usize>,
     pub outputs: usize,
-    /// Outputs of every slab but the last, which may have fewer.
+    /// Outputs of every slab but the last, which may have fewer: [`PART`] at most, unless one part has more.
     pub slab: usize,
     kernel: Kernel<T>,
 }
@@ -56,7 +53,7 @@ impl<T: Real> Line<T> {
                     },
                     |lanes| Kernel::Lanes { lanes, inner },
                 );
-                (kernel, (SLAB / inner).max(1) * inner)
+                (kernel, (PART / inner).max(1) * inner)
             }
             Axis::Matrix(values) => {
                 let values = values.slice(ndarray::s![.., used.clone()]);
@@ -65,7 +62,7 @@ impl<T: Real> Line<T> {
                     // Exchanging the parts of what goes in and comes out takes the conjugate.
                     adjoint: Matrix::new(values.reversed_axes()),
                 };
-                (kernel, SLAB)
+                (kernel, PART)
             }
         };
         Line { outputs, used, slab: slab.min(outputs).max(1), kernel }
@@ -119,17 +116,7 @@ impl<T: Real> Line<T> {
                 self.begin_adjoint(state);
             }
             Kernel::Other { fft, .. } => {
-                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    line.fill(Complex::default());
-                    for (z, batch) in line[self.used.clone()].iter_mut().zip(input) {
-                        *z = batch.get(lane);
-                    }
-                    fft.process_with_scratch(line, rest);
-                    for (batch, z) in state.iter_mut().zip(&*line) {
-                        batch.set(lane, *z);
-                    }
-                }
+                self.each_lane(&**fft, input, self.used.clone(), state, 0..self.outputs, scratch);
             }
         }
     }
@@ -209,16 +196,30 @@ impl<T: Real> Line<T> {
                 out.copy_from_slice(&state[self.used.len()..2 * self.used.len()]);
             }
             Kernel::Other { fft, .. } => {
-                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    for (z, batch) in line.iter_mut().zip(state) {
-                        *z = batch.get(lane);
-                    }
-                    fft.process_with_scratch(line, rest);
-                    for (batch, z) in out.iter_mut().zip(&line[self.used.clone()]) {
-                        batch.set(lane, *z);
-                    }
-                }
+                self.each_lane(&**fft, state, 0..self.outputs, out, self.used.clone(), scratch);
+            }
+        }
+    }
+
+    /// Transforms every lane: `input` is the part `from` of a line that is zero elsewhere, and `to` the part put out.
+    fn each_lane(
+        &self,
+        fft: &dyn Fft<T>,
+        input: &[Batch<T>],
+        from: Range<usize>,
+        out: &mut [Batch<T>],
+        to: Range<usize>,
+        scratch: &mut Scratch<T>,
+    ) {
+        let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
+        for lane in 0..T::LANES {
+            line.fill(Complex::default());
+            for (z, batch) in line[from.clone()].iter_mut().zip(input) {
+                *z = batch.get(lane);
+            }
+            fft.process_with_scratch(line, rest);
+            for (batch, z) in out.iter_mut().zip(&line[to.clone()]) {
+                batch.set(lane, *z);
             }
         }
     }

@@ -35,8 +35,8 @@ pub use real::Real;
 pub use team::Team;
 
 use super::program::{Array, Code, Program, Region, Step, Stream};
-use super::{Basis, Executable, Fourier, Values};
-use fourier::Transform;
+use super::{Basis, Executable, Values};
+use fourier::{Transform, Transforms};
 use prepared::Prepared;
 use round::rounds;
 use rustfft::num_complex::Complex;
@@ -86,8 +86,7 @@ pub struct Cpu<T: Real> {
     fields: Vec<Shared<Complex<T>>>,
     /// The regions, in the order of the steps.
     prepared: Vec<Prepared>,
-    /// Prepared transforms, found by the address of what they were made from.
-    transforms: Vec<(Arc<Fourier>, Transform<T>)>,
+    transforms: Transforms<T>,
     /// The regions that are worked on together, as ranges of their numbers.
     rounds: Vec<Range<usize>>,
     /// A spectrum for every stream of the round that has most.
@@ -113,22 +112,11 @@ impl<T: Real> Cpu<T> {
             regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
             "a region must not read what it writes, nor write it twice"
         );
-        let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
-        for stream in regions().flat_map(|r| r.streams()) {
-            let known = |t: &(Arc<Fourier>, _)| Arc::ptr_eq(&t.0, &stream.transform);
-            if !transforms.iter().any(known) {
-                let prepared = Transform::new(&stream.transform);
-                transforms.push((stream.transform.clone(), prepared));
-            }
-        }
+        let transforms = Transforms::new(&program);
         // A block of the region is one block of each of its transforms, and forward transform i and adjoint
         // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
-        let shape = |stream: &Stream| {
-            let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &stream.transform));
-            found.map(|t| t.1.shape())
-        };
         let same_shapes = |r: &Region| {
-            let mut shapes = r.streams().map(shape);
+            let mut shapes = r.streams().map(|s| transforms.of(s).shape());
             let first = shapes.next();
             shapes.all(|s| Some(s) == first)
         };
@@ -136,8 +124,7 @@ impl<T: Real> Cpu<T> {
             regions().all(same_shapes),
             "the transforms of a region must have the same rows and outputs"
         );
-        let largest =
-            |of: fn(&Transform<T>) -> usize| transforms.iter().map(|t| of(&t.1)).max().unwrap_or(0);
+        let largest = |of: fn(&Transform<T>) -> usize| transforms.largest(of);
         let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
         let needs = Needs {
             slots: most(&|r| r.slots),
@@ -157,12 +144,7 @@ impl<T: Real> Cpu<T> {
         let mut prepared: Vec<Prepared> =
             regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
         let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
-        let spectrum = |r: &Region| {
-            let stream = r.streams().next();
-            let found =
-                stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
-            found.map_or(0, |t| t.1.spectrum_len())
-        };
+        let spectrum = |r: &Region| transforms.of_region(r).map_or(0, Transform::spectrum_len);
         let bytes = |r: &Region| streams(r) * spectrum(r) * size_of::<Batch<T>>();
         let fits = |round: Range<usize>| {
             regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= SPECTRA_BYTES
@@ -202,11 +184,6 @@ impl<T: Real> Cpu<T> {
         }
     }
 
-    fn transform(&self, wanted: &Arc<Fourier>) -> &Transform<T> {
-        let found = self.transforms.iter().find(|t| Arc::ptr_eq(&t.0, wanted));
-        &found.expect("every transform was prepared at loading").1
-    }
-
     fn run_steps(&mut self, crew: &Crew) {
         let program = Arc::clone(&self.program);
         let rounds = std::mem::take(&mut self.rounds);
@@ -238,13 +215,14 @@ impl<T: Real> Cpu<T> {
     fn run_round(&mut self, steps: &[Step], numbers: Range<usize>, crew: &Crew) {
         let this = &*self;
         let round = || steps.iter().filter_map(Step::region).zip(&this.prepared[numbers.clone()]);
-        // First pass of every forward transform: the rows.
-        let forward = || {
-            let streams = round().flat_map(|(region, prepared)| {
-                region.forward.iter().zip(&this.spectra[prepared.spectra..])
+        let streams = |of: fn(&Region) -> &[Stream]| {
+            let streams = round().flat_map(move |(region, prepared)| {
+                of(region).iter().zip(&this.spectra[prepared.spectra..])
             });
-            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
+            streams.map(|(stream, spectrum)| (this.transforms.of(stream), stream, spectrum))
         };
+        // First pass of every forward transform: the rows.
+        let forward = || streams(|region| &region.forward);
         each(
             crew,
             forward().map(|(transform, ..)| transform.groups()),
@@ -266,12 +244,7 @@ impl<T: Real> Cpu<T> {
             },
         );
         // Last pass of every adjoint: the rows.
-        let adjoint = || {
-            let streams = round().flat_map(|(region, prepared)| {
-                region.adjoint.iter().zip(&this.spectra[prepared.spectra..])
-            });
-            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
-        };
+        let adjoint = || streams(|region| &region.adjoint);
         each(
             crew,
             adjoint().map(|(transform, ..)| transform.groups()),
@@ -311,19 +284,19 @@ impl<T: Real> Cpu<T> {
             return;
         };
         for (i, stream) in region.forward.iter().enumerate() {
-            let transform = self.transform(&stream.transform);
+            let transform = self.transforms.of(stream);
             // SAFETY: each block is worked on once, and is the same part of every spectrum (asserted when
             // the program was loaded), so nobody else uses it.
             let spectrum = &self.spectra[prepared.spectra + i];
             unsafe { transform.columns_begin(spectrum, block, workspace, i) };
         }
         for (i, stream) in region.adjoint.iter().enumerate().skip(region.forward.len()) {
-            self.transform(&stream.transform).columns_begin_adjoint(workspace, i);
+            self.transforms.of(stream).columns_begin_adjoint(workspace, i);
         }
         let mut number = first;
         for slab in 0..columns.slabs.len() {
             for (i, stream) in region.forward.iter().enumerate() {
-                self.transform(&stream.transform).columns_forward(slab, workspace, i);
+                self.transforms.of(stream).columns_forward(slab, workspace, i);
             }
             let next =
                 (slab + 1 < columns.slabs.len()).then(|| columns.tiles::<T>(block, slab + 1));
@@ -333,11 +306,11 @@ impl<T: Real> Cpu<T> {
                 number += 1;
             }
             for (i, stream) in region.adjoint.iter().enumerate() {
-                self.transform(&stream.transform).columns_adjoint(slab, workspace, i);
+                self.transforms.of(stream).columns_adjoint(slab, workspace, i);
             }
         }
         for (i, stream) in region.adjoint.iter().enumerate() {
-            let transform = self.transform(&stream.transform);
+            let transform = self.transforms.of(stream);
             // SAFETY: as for the forward transforms, which have read this block.
             let spectrum = &self.spectra[prepared.spectra + i];
             unsafe { transform.columns_end(spectrum, block, workspace, i) };
