@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The largest error in units in the last place of `scale(x)`, against the standard library.
+    /// The largest error in units in the last place of `scale(theirs(x))`, against the standard library.
     fn worst(
         from: f64,
         to: f64,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 
 /// What a thread needs for itself.
 pub struct Workspace<T: Real> {
-    /// The tile registers, and a spare one.
+    /// The tile registers.
     slots: Vec<Register<T>>,
     saved: Register<T>,
     /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
@@ -48,7 +48,7 @@ impl<T: Real> Workspace<T> {
     fn new(needs: Needs) -> Self {
         let zeros = |len: usize| vec![Batch::default(); len];
         Workspace {
-            slots: (0..needs.slots + 1).map(|_| Register::new()).collect(),
+            slots: (0..needs.slots).map(|_| Register::new()).collect(),
             saved: chain::saved(),
             states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
             slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
