@@ -3,6 +3,16 @@
 //! Work is cut into tiles of a fixed size, which threads share; sums are kept a tile and added in
 //! order at the end, so a result is the same to the last bit whatever the number of threads. Buffers
 //! are allocated when a program is loaded, not when it runs.
+//!
+//! In order of reading:
+//!
+//! * `prepared`, `layout`, `round`: regions prepared for running, how they are cut, which run together;
+//! * `tile`, the interpreter, with `elementwise`, `elementary`, `reduction` and its `register`s;
+//! * `chain`: several instructions in one pass over a tile;
+//! * `fourier`, with `line` (one axis), `fft` and its `pass`, `narrow` and `butterfly`, `matrix`, and `turn`;
+//! * `scattered`, the transform to samples anywhere, with `folding` and `product`;
+//! * `team`, `shared`: threads, and the buffers that they fill together;
+//! * `isa`, `vector`, `real`: instruction sets, vectors and types of numbers.
 
 mod butterfly;
 mod chain;
