@@ -114,7 +114,7 @@ fn fourier() {
     line("far field at 100 x 100 points of the sky", ours, "");
 }
 
-/// Rows and columns of the whole grid by rustfft, without the turns between them.
+/// Rows and columns of the whole grid by rustfft, not transposed between.
 fn rustfft_2d(points: usize) -> f64 {
     let fft = FftPlanner::<f64>::new().plan_fft_forward(points);
     let mut grid = vec![rustfft::num_complex::Complex::new(1.0, 0.0); points * points];

@@ -329,14 +329,14 @@ pub fn settle() {
     {
         /// What a heap has at first, and the program's grows by; those of threads, which would grow by single pages and
         /// so never on huge ones, have all at once. (What is not touched takes no memory.)
-        const HEAP: usize = 64 << 20;
+        const GROWTH: usize = 64 << 20;
         // SAFETY: settings of the allocator, which say themselves when they are not understood; the advice is for
         // whole huge pages between the heap's old end and its new one, and changes no content.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, HEAPS as libc::c_int);
             libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int);
             libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-            libc::mallopt(libc::M_TOP_PAD, HEAP as libc::c_int);
+            libc::mallopt(libc::M_TOP_PAD, GROWTH as libc::c_int);
             let before = libc::sbrk(0) as usize;
             // More than there is, so that the heap grows.
             libc::free(std::hint::black_box(libc::malloc(LARGE / 2)));

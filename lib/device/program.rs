@@ -57,12 +57,12 @@ pub enum Step {
     /// Element-wise work over one index space.
     Region(Region),
     /// Transforms to scattered samples, and adjoints of them, that do not wait for each other.
-    Scattered(Vec<Scatter>),
+    Scattered(Vec<ScatteredTransform>),
 }
 
 /// A transform between two stored fields.
 #[derive(Debug, Clone)]
-pub struct Scatter {
+pub struct ScatteredTransform {
     pub transform: Arc<Scattered>,
     /// From the samples to the pixels.
     pub adjoint: bool,

@@ -29,7 +29,7 @@ const OVERSAMPLING: usize = 2;
 pub const PAD: usize = 8;
 const WIDEST: usize = 16;
 /// What the rows of matrices are made of comes in groups of this many.
-pub const GROUP: usize = 16;
+pub const ROW_MULTIPLE: usize = 16;
 
 /// A transform from listed pixels to scattered samples.
 #[derive(Debug, Clone)]
@@ -89,7 +89,7 @@ impl Side {
     /// Pairs of pixels at equal distance from the middle, filled up so that twice as many are whole
     /// groups. Pair `j` are the pixels `j` from the first and from the last; the middle one may be alone.
     pub fn pairs(&self) -> usize {
-        self.used.div_ceil(2).next_multiple_of(GROUP / 2)
+        self.used.div_ceil(2).next_multiple_of(ROW_MULTIPLE / 2)
     }
 
     /// The kernel of folded pixels: for every point of the grid the cosines of all pairs and their sines;
@@ -207,7 +207,7 @@ impl Scattered {
         let padded = width.next_multiple_of(PAD);
         let (first_x, along_x) = weights(&window, &sorted(&at_x), padded);
         let (first_y, along_y) = weights(&window, &sorted(&at_y), width);
-        x.cover(&first_x, width.next_multiple_of(WIDEST), GROUP);
+        x.cover(&first_x, width.next_multiple_of(WIDEST), ROW_MULTIPLE);
         y.cover(&first_y, width, 1);
         let starts = first_y.iter().zip(&first_x);
         let starts = starts.map(|(b, a)| ((b - y.first) as u32, (a - x.first) as u32));

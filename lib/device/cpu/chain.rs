@@ -326,7 +326,7 @@ mod tests {
                 Operand::Slot(slot) => slots[slot],
                 Operand::Scalar(scalar) => program.scalars[scalar],
                 Operand::Array(array) => match &program.arrays[array] {
-                    Array::Data(values) => values.wide()[i],
+                    Array::Data(values) => values.in_f64()[i],
                     Array::Work(_) => panic!("not read"),
                 },
             };

@@ -5,7 +5,7 @@
 //! between is the *state*. Adjoint numbers have their real and imaginary parts exchanged.
 
 use super::Real;
-use super::fft::Lanes;
+use super::fft::FastTransform;
 use super::matrix::{self, Matrix};
 use super::vector::Batch;
 use crate::device::fourier::{Axis, PART, order, split};
@@ -24,8 +24,8 @@ pub struct Line<T: Real> {
 }
 
 enum Kernel<T: Real> {
-    Lanes {
-        lanes: Lanes<T>,
+    Fast {
+        transform: FastTransform<T>,
         inner: usize,
     },
     Matrix {
@@ -46,12 +46,12 @@ impl<T: Real> Line<T> {
         let (kernel, slab) = match axis {
             Axis::Fft { points } => {
                 let (_, inner) = split(*points);
-                let kernel = Lanes::new(*points, used.clone()).map_or_else(
+                let kernel = FastTransform::new(*points, used.clone()).map_or_else(
                     || Kernel::Other {
                         fft: FftPlanner::new().plan_fft_forward(*points),
                         order: order(*points),
                     },
-                    |lanes| Kernel::Lanes { lanes, inner },
+                    |transform| Kernel::Fast { transform, inner },
                 );
                 (kernel, (PART / inner).max(1) * inner)
             }
@@ -81,7 +81,7 @@ impl<T: Real> Line<T> {
     /// What two lines need to have in common for the one's state and slabs to serve the other.
     pub fn shape(&self) -> (usize, usize, u8) {
         let kind = match &self.kernel {
-            Kernel::Lanes { .. } => 0,
+            Kernel::Fast { .. } => 0,
             Kernel::Matrix { .. } => 1,
             Kernel::Other { .. } => 2,
         };
@@ -90,7 +90,7 @@ impl<T: Real> Line<T> {
 
     pub fn state_len(&self) -> usize {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => lanes.state_len(),
+            Kernel::Fast { transform, .. } => transform.state_len(),
             Kernel::Matrix { .. } => 2 * self.used.len(),
             Kernel::Other { .. } => self.outputs,
         }
@@ -99,7 +99,7 @@ impl<T: Real> Line<T> {
     /// The room that a step needs for itself, in batches and in single numbers.
     pub fn scratch_len(&self) -> (usize, usize) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => (lanes.scratch_len(), 0),
+            Kernel::Fast { transform, .. } => (transform.scratch_len(), 0),
             Kernel::Matrix { .. } => (0, 0),
             Kernel::Other { fft, .. } => (0, self.outputs + fft.get_inplace_scratch_len()),
         }
@@ -108,8 +108,8 @@ impl<T: Real> Line<T> {
     /// Takes the used `input` of every lane.
     pub fn begin(&self, input: &[Batch<T>], state: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => {
-                lanes.begin(input, state, &mut scratch.batches);
+            Kernel::Fast { transform, .. } => {
+                transform.begin(input, state, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 state[..input.len()].copy_from_slice(input);
@@ -139,9 +139,9 @@ impl<T: Real> Line<T> {
     ) {
         let range = self.range(slab);
         match &self.kernel {
-            Kernel::Lanes { lanes, inner } => {
+            Kernel::Fast { transform, inner } => {
                 for (k, out) in out[..range.len()].chunks_exact_mut(*inner).enumerate() {
-                    lanes.part(range.start / inner + k, state, out, &mut scratch.batches);
+                    transform.part(range.start / inner + k, state, out, &mut scratch.batches);
                 }
             }
             Kernel::Matrix { forward, .. } => {
@@ -169,9 +169,10 @@ impl<T: Real> Line<T> {
     ) {
         let range = self.range(slab);
         match &self.kernel {
-            Kernel::Lanes { lanes, inner } => {
+            Kernel::Fast { transform, inner } => {
                 for (k, data) in data[..range.len()].chunks_exact_mut(*inner).enumerate() {
-                    lanes.part_adjoint(range.start / inner + k, data, state, &mut scratch.batches);
+                    let k1 = range.start / inner + k;
+                    transform.part_adjoint(k1, data, state, &mut scratch.batches);
                 }
             }
             Kernel::Matrix { adjoint, .. } => {
@@ -189,8 +190,8 @@ impl<T: Real> Line<T> {
     /// Gives the used inputs of the adjoint.
     pub fn end(&self, state: &[Batch<T>], out: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => {
-                lanes.end(state, out, &mut scratch.batches);
+            Kernel::Fast { transform, .. } => {
+                transform.end(state, out, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 out.copy_from_slice(&state[self.used.len()..2 * self.used.len()]);

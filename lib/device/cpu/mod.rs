@@ -9,7 +9,7 @@
 //! * `prepared`, `layout`, `round`: regions prepared for running, how they are cut, which run together;
 //! * `tile`, the interpreter, with `elementwise`, `elementary`, `reduction` and its `register`s;
 //! * `chain`: several instructions in one pass over a tile;
-//! * `fourier`, with `line` (one axis), `fft` and its `pass`, `narrow` and `butterfly`, `matrix`, and `turn`;
+//! * `fourier`, with `line` (one axis), `fft` and its `pass`, `narrow` and `butterfly`, `matrix`, and `transpose`;
 //! * `scattered`, the transform to samples anywhere, with `folding` and `product`;
 //! * `team`, `shared`: threads, and the buffers that they fill together;
 //! * `isa`, `vector`, `real`: instruction sets, vectors and types of numbers.
@@ -37,7 +37,7 @@ mod scattered;
 mod shared;
 mod team;
 mod tile;
-mod turn;
+mod transpose;
 mod vector;
 
 pub use elementwise::sines_and_cosines;
@@ -50,7 +50,7 @@ use fourier::{Transform, Transforms};
 use prepared::Prepared;
 use round::rounds;
 use rustfft::num_complex::Complex;
-use scattered::Scatters;
+use scattered::NonUniforms;
 use shared::Shared;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -107,7 +107,7 @@ pub struct Cpu<T: Real> {
     workspaces: Workspaces<T>,
     /// For runs by themselves; within [`with_team`](crate::device::with_team) that one serves.
     team: Team,
-    scatters: Scatters<T>,
+    non_uniforms: NonUniforms<T>,
 }
 
 impl<T: Real> Cpu<T> {
@@ -189,7 +189,7 @@ impl<T: Real> Cpu<T> {
             team: Team::new(threads),
             prepared,
             transforms,
-            scatters: Scatters::new(&program.steps),
+            non_uniforms: NonUniforms::new(&program.steps),
             program: Arc::new(program),
         }
     }
@@ -215,7 +215,7 @@ impl<T: Real> Cpu<T> {
                     }
                     regions.next();
                 }
-                Step::Scattered(some) => self.scatters.run(some, &self.fields, crew),
+                Step::Scattered(some) => self.non_uniforms.run(some, &self.fields, crew),
             }
         }
         self.rounds = rounds;
@@ -435,12 +435,12 @@ impl<T: Real> Executable for Cpu<T> {
     }
 
     fn array(&self, index: usize) -> Cow<'_, [f64]> {
-        T::all_wide(self.output(index))
+        T::all_in_f64(self.output(index))
     }
 
     fn array_into(&self, index: usize, out: &mut [f64]) {
         let values = self.output(index);
         assert_eq!(out.len(), values.len(), "the array's length");
-        out.iter_mut().zip(values).for_each(|(out, value)| *out = value.wide());
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = value.in_f64());
     }
 }

@@ -251,8 +251,8 @@ pub fn sums<T: Real>(
     for (total, sum) in single.iter_mut().zip(&region.sums) {
         let values = sources.argument(sum.source, tile, &workspace.slots);
         match (values, sum.summand) {
-            (Argument::One(value), Summand::Itself) => *total = value.wide() * tile.len as f64,
-            (Argument::One(x), Summand::Ln1p) => *total = x.wide().ln_1p() * tile.len as f64,
+            (Argument::One(value), Summand::Itself) => *total = value.in_f64() * tile.len as f64,
+            (Argument::One(x), Summand::Ln1p) => *total = x.in_f64().ln_1p() * tile.len as f64,
             (Argument::Many(values), Summand::Itself) => add_up(values, total),
             (Argument::Many(values), Summand::Ln1p) => add_up_ln_1p(values, total),
         }

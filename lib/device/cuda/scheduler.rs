@@ -6,7 +6,7 @@ use super::order::Layout;
 use super::schedule::Schedule;
 use super::source::{self, Argument, BLOCK, Combined, Wiring};
 use super::transform::Transform;
-use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId, Scatter};
+use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId, ScatteredTransform};
 use crate::device::{Basis, Fourier, Scattered};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Scheduler {
     }
 
     /// A transform to scattered samples, or its adjoint: the plain sum, which a GPU has the power for.
-    pub fn scatter(&mut self, scatter: &Scatter) {
+    pub fn scatter(&mut self, scatter: &ScatteredTransform) {
         let known = self.scattered.iter().find(|s| Arc::ptr_eq(&s.0, &scatter.transform));
         let [pixels, samples] = match known {
             Some(known) => known.1,
