@@ -121,6 +121,11 @@ impl Region {
         self.forward.iter().chain(&self.adjoint)
     }
 
+    /// How many spectra it streams: forward transform `i` and adjoint `i` share one.
+    pub fn spectra(&self) -> usize {
+        self.forward.len().max(self.adjoint.len())
+    }
+
     /// Whether a region reads an array or a field that it also writes.
     pub fn reads_what_it_writes(&self) -> bool {
         let stored = |operand: Operand| {

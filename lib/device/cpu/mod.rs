@@ -44,8 +44,8 @@ pub use elementwise::sines_and_cosines;
 pub use real::Real;
 pub use team::Team;
 
-use super::program::{Array, Code, Program, Region, Step, Stream};
-use super::{Basis, Executable, Values};
+use super::program::{Array, Program, Region, Step, Stream};
+use super::{Executable, Values};
 use fourier::{Transform, Transforms};
 use prepared::Prepared;
 use round::rounds;
@@ -117,65 +117,18 @@ impl<T: Real> Cpu<T> {
     /// When a region reads an array or a field that it writes, writes one twice, or streams transforms of
     /// different shapes: planning makes no such program.
     pub fn new(program: Program) -> Self {
-        let regions = || program.regions();
-        assert!(
-            regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
-            "a region must not read what it writes, nor write it twice"
-        );
         let transforms = Transforms::new(&program);
-        // A block of the region is one block of each of its transforms, and forward transform i and adjoint
-        // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
-        let same_shapes = |r: &Region| {
-            let mut shapes = r.streams().map(|s| transforms.of(s).shape());
-            let first = shapes.next();
-            shapes.all(|s| Some(s) == first)
-        };
-        assert!(
-            regions().all(same_shapes),
-            "the transforms of a region must have the same rows and outputs"
-        );
-        let largest = |of: fn(&Transform<T>) -> usize| transforms.largest(of);
-        let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
-        let needs = Needs {
-            slots: most(&|r| r.slots),
-            streams: most(&|r| r.forward.len().max(r.adjoint.len())),
-            state: largest(Transform::state_len),
-            slab: largest(Transform::slab_len),
-            inputs: largest(Transform::inputs_len),
-            scratch: (largest(|t| t.scratch_len().0), largest(|t| t.scratch_len().1)),
-            terms: most(&|r| bases(r).map(Basis::terms).max().unwrap_or(0)),
-            coefficients: most(&|r| bases(r).map(Basis::count).max().unwrap_or(0)),
-        };
+        check(&program, &transforms);
         let arrays = program.arrays.iter().map(|array| match array {
             Array::Data(Values::Double(values)) => Held::Data(T::adopt(values)),
             Array::Data(Values::Single(values)) => Held::Data(T::adopt_single(values)),
             Array::Work(len) => Held::Work(Shared::zeros(*len)),
         });
         let mut prepared: Vec<Prepared> =
-            regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
-        let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
-        let spectrum = |r: &Region| transforms.of_region(r).map_or(0, Transform::spectrum_len);
-        let bytes = |r: &Region| streams(r) * spectrum(r) * size_of::<Batch<T>>();
-        let fits = |round: Range<usize>| {
-            regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= SPECTRA_BYTES
-        };
-        let rounds = rounds(&program, fits);
-        // The longest spectrum in every place, and the most sums of a round.
-        let (mut spectra, mut partials) = (Vec::new(), 0);
-        for round in &rounds {
-            let (mut place, mut sums) = (0, 0);
-            for (number, region) in round.clone().zip(regions().skip(round.start)) {
-                (prepared[number].spectra, prepared[number].partials) = (place, sums);
-                place += streams(region);
-                sums += prepared[number].layout.tiles() * region.sum_count();
-                spectra.resize(spectra.len().max(place), 0);
-                let own = &mut spectra[place - streams(region)..place];
-                own.iter_mut().for_each(|len| *len = spectrum(region).max(*len));
-            }
-            partials = partials.max(sums);
-        }
+            program.regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
+        let (rounds, spectra, partials) = share_buffers(&program, &transforms, &mut prepared);
         // The samples of scattered far fields are in regions too.
-        let elements: usize = regions().map(|r| r.len).sum();
+        let elements: usize = program.regions().map(|r| r.len).sum();
         let threads = rayon::current_num_threads().min(elements / PER_THREAD).max(1);
         Cpu {
             scalars: program.scalars.clone(),
@@ -184,8 +137,8 @@ impl<T: Real> Cpu<T> {
             spectra: spectra.into_iter().map(Shared::zeros).collect(),
             partials: Shared::zeros(partials),
             rounds,
-            totals: vec![0.0; most(&Region::sum_count)],
-            workspaces: Workspaces::new(threads, needs),
+            totals: vec![0.0; program.regions().map(Region::sum_count).max().unwrap_or(0)],
+            workspaces: Workspaces::new(threads, Needs::of(&program, &transforms)),
             team: Team::new(threads),
             prepared,
             transforms,
@@ -392,6 +345,52 @@ impl<T: Real> Cpu<T> {
     }
 }
 
+/// Sees to it that regions can be run as they are by several threads.
+fn check<T: Real>(program: &Program, transforms: &Transforms<T>) {
+    assert!(
+        program.regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
+        "a region must not read what it writes, nor write it twice"
+    );
+    // A block of the region is one block of each of its transforms, and forward transform i and adjoint
+    // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
+    let same_shapes = |r: &Region| {
+        let mut shapes = r.streams().map(|s| transforms.of(s).shape());
+        let first = shapes.next();
+        shapes.all(|s| Some(s) == first)
+    };
+    assert!(
+        program.regions().all(same_shapes),
+        "the transforms of a region must have the same rows and outputs"
+    );
+}
+
+/// The rounds of a program, in whose buffers every region is given its place; the longest spectrum in every
+/// place, and the most sums of a round.
+fn share_buffers<T: Real>(
+    program: &Program,
+    transforms: &Transforms<T>,
+    prepared: &mut [Prepared],
+) -> (Vec<Range<usize>>, Vec<usize>, usize) {
+    let spectrum = |r: &Region| transforms.of_region(r).map_or(0, Transform::spectrum_len);
+    let bytes = |r: &Region| r.spectra() * spectrum(r) * size_of::<Batch<T>>();
+    let of = |round: &Range<usize>| program.regions().skip(round.start).take(round.len());
+    let rounds = rounds(program, |round| of(&round).map(bytes).sum::<usize>() <= SPECTRA_BYTES);
+    let (mut spectra, mut partials) = (Vec::new(), 0);
+    for round in &rounds {
+        let (mut place, mut sums) = (0, 0);
+        for (prepared, region) in prepared[round.clone()].iter_mut().zip(of(round)) {
+            (prepared.spectra, prepared.partials) = (place, sums);
+            place += region.spectra();
+            sums += prepared.layout.tiles() * region.sum_count();
+            spectra.resize(spectra.len().max(place), 0);
+            let own = &mut spectra[prepared.spectra..place];
+            own.iter_mut().for_each(|len| *len = spectrum(region).max(*len));
+        }
+        partials = partials.max(sums);
+    }
+    (rounds, spectra, partials)
+}
+
 /// Calls `one(member, (which, part))` for every part of every thing; `parts` tells how many each has.
 fn each(
     crew: &Crew,
@@ -407,14 +406,6 @@ fn each(
             i -= parts;
         }
     });
-}
-
-/// The bases that a region combines.
-fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
-    region.code.iter().filter_map(|code| match code {
-        Code::Combine { basis, .. } => Some(&**basis),
-        _ => None,
-    })
 }
 
 impl<T: Real> Executable for Cpu<T> {

@@ -2,14 +2,16 @@
 
 use super::chain::{self, Instruction, Places};
 use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
+use super::fourier::{Transform, Transforms};
 use super::line::Scratch;
 use super::reduction::{add_up, add_up_ln_1p, combine, project};
 use super::register::Register;
 use super::shared::Shared;
 use super::vector::Batch;
 use super::{Held, Prepared, Real};
+use crate::device::Basis;
 use crate::device::fourier::GROUP;
-use crate::device::program::{Code, Operand, Region, Summand};
+use crate::device::program::{Code, Operand, Program, Region, Summand};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
 
@@ -42,6 +44,32 @@ pub struct Needs {
     pub scratch: (usize, usize),
     pub terms: usize,
     pub coefficients: usize,
+}
+
+impl Needs {
+    pub fn of<T: Real>(program: &Program, transforms: &Transforms<T>) -> Self {
+        let most = |of: fn(&Region) -> usize| program.regions().map(of).max().unwrap_or(0);
+        let most_of_basis = |of: fn(&Basis) -> usize| {
+            let bases = program.regions().flat_map(|r| &r.code).filter_map(|code| match code {
+                Code::Combine { basis, .. } => Some(of(basis)),
+                _ => None,
+            });
+            bases.max().unwrap_or(0)
+        };
+        Needs {
+            slots: most(|r| r.slots),
+            streams: most(Region::spectra),
+            state: transforms.largest(Transform::state_len),
+            slab: transforms.largest(Transform::slab_len),
+            inputs: transforms.largest(Transform::inputs_len),
+            scratch: (
+                transforms.largest(|t| t.scratch_len().0),
+                transforms.largest(|t| t.scratch_len().1),
+            ),
+            terms: most_of_basis(Basis::terms),
+            coefficients: most_of_basis(Basis::count),
+        }
+    }
 }
 
 impl<T: Real> Workspace<T> {
