@@ -75,10 +75,10 @@ pub struct Chains {
     pub direct: bool,
 }
 
-/// The most links of a chain.
+/// The most links of a chain: if all are saved, their results take 8 KiB.
 const LINKS: usize = 16;
 
-/// The most vectors that a chain takes at a time.
+/// The most vectors that a chain takes at a time: the last result and that put aside fill half of AVX-512's registers.
 const VECTORS: usize = 8;
 
 /// Whether an instruction can be a link.
