@@ -15,10 +15,11 @@ use std::cell::Cell;
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Blocks of so many bytes have huge pages of their own. Smaller ones would waste more than half of one.
+/// Blocks of at least this many bytes have huge pages of their own. Smaller ones would waste more than half of one.
 const LARGE: usize = HUGE / 2;
 
-/// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.
+/// The system's allocator, with huge pages for large blocks; on other systems than Linux, the system's allocator
+/// unchanged.
 pub struct HugePages;
 
 // SAFETY: blocks below `LARGE` are the system allocator's, the others those of `large`, and which it is the size
@@ -117,7 +118,7 @@ mod large {
     impl Account {
         pub const NEW: Account = Account { in_use: 0, most: 0, kept: [(0, 0); PLACES] };
 
-        /// Counts `size` bytes more, and gives so many of the kept ones back to the kernel as are then too many.
+        /// Counts `size` bytes more, and gives back to the kernel as many of the kept ones as are then too many.
         pub fn use_more(&mut self, size: usize) {
             self.in_use += size;
             self.most = self.most.max(self.in_use);

@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2};
 use rayon::prelude::*;
 
-/// At least so many runs one thread makes.
+/// The smallest batch of runs for one thread.
 const RUNS_AT_ONCE: usize = 64;
 
 /// What there is of one run.
@@ -88,7 +88,7 @@ impl Basis {
             let nodes: Vec<f64> = (0..terms).map(|i| centre + half * angle(i).cos()).collect();
             let at_nodes = values(index, &nodes);
             let mut chebyshev = ArrayViewMut2::from_shape((terms, count), chebyshev)
-                .expect("so many coefficients a run");
+                .expect("`terms * count` coefficients a run");
             general_mat_mul(1.0, &weights, &at_nodes.t(), 0.0, &mut chebyshev);
         };
         parts.into_par_iter().enumerate().with_min_len(RUNS_AT_ONCE).for_each(one);

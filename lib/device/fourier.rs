@@ -20,7 +20,7 @@ pub const GROUP: usize = 8;
 /// The most frequencies of a part, and of a slab (see [`super::cpu`]): 64 rows of 128 bytes are 8 KiB, which fit
 /// the first cache with what they are made from.
 pub const PART: usize = 64;
-/// A transform of so many parts at least leaves out most of what is zero in a line that is a quarter full.
+/// A transform of at least this many parts leaves out most of what is zero in a line that is a quarter full.
 const PARTS: usize = 4;
 
 /// How a fast transform of `points` points is taken in two steps: `(outer, inner)`, whose product it is.

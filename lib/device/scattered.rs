@@ -138,7 +138,7 @@ impl Side {
         samples.iter().map(one).unzip()
     }
 
-    /// Makes room for windows that start at these points and cover so many.
+    /// Makes room for windows that start at these points and cover this many each.
     fn cover(&mut self, firsts: &[i64], covered: usize, group: usize) {
         let low = firsts.iter().copied().min().unwrap_or(0);
         let high = firsts.iter().copied().max().unwrap_or(0);

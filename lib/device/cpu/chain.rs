@@ -5,8 +5,8 @@
 //! a few vectors at a time through all of them: a result stays in the processor's registers for the next link
 //! and is written only where somebody else reads it. There are three such places: a tile register, where an
 //! instruction outside the chain reads it (it is *kept*); a scratch row, where a link reads it that is not the
-//! next (*saved*); and the slab, where it is a *cotangent*. Of results for later links one at a time need not be
-//! saved: it is put *aside* in registers of its own.
+//! next (*saved*); and the slab, where it is a *cotangent*. One result for later links at a time skips the
+//! scratch row and waits in spare processor registers (*aside*).
 //!
 //! A slab (see [`super::fourier`]) is read where it lies, and a cotangent written over the number that it
 //! belongs to, where a region's chains can work so *directly*: every number of a slab is read by links only,

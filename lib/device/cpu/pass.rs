@@ -7,8 +7,8 @@
 //! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]` for `p < m` and `q < s`.
 //! (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
 //!
-//! Passes differ in where they read and write, and, of two, in which multiplies by `w_n^(j p)`. The first of all
-//! leaves out what is known to be zero, and the last adjoint what nobody asks for.
+//! Passes differ in where they read and write and, in a step of two, in which one applies the twiddle factors
+//! `w_n^(j p)`. The very first skips inputs known to be zero, the very last adjoint skips outputs nobody needs.
 
 use super::Real;
 use super::butterfly::{any, butterflies_of, eight, four, root, two};
@@ -103,8 +103,8 @@ impl Places {
     }
 }
 
-/// Every `stride`-th number of a line from each of `n2s` on, where a buffer holds the numbers from `first`
-/// on as far as it goes; the others are zero, or nobody asks for them.
+/// The sub-lines `n2, n2 + stride, ...` for each `n2` in `n2s`. The buffer holds the stretch of the line that begins
+/// at `first`; inputs outside it are zero, outputs outside it are dropped.
 pub struct Sublines {
     pub first: usize,
     pub stride: usize,

@@ -79,8 +79,8 @@ fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     };
 }
 
-/// The product of `1 + x` less 1, in lanes; `least` becomes the smallest number of each so far, or 0. (What a number
-/// that is no number compares as does not matter: it makes the product one too.)
+/// The product of `1 + x` less 1, in lanes; `least` becomes the smallest number of each so far, or 0. (How NaN
+/// compares does not matter: it makes the product NaN as well.)
 #[inline(always)]
 fn product<T: Real, M: Machine>(
     values: &[T],

@@ -51,8 +51,8 @@ struct Left(AtomicUsize);
 thread_local! {
     /// The team that this thread leads.
     static LED_TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
-    /// Whether this thread is in the middle of a lead. While it waits there it may come to any task of the
-    /// pool, but must not become a helper: its own work would wait for another's to end, or for itself.
+    /// Whether this thread is inside `lead`. Rayon may give it any task while it waits there, but it must not help
+    /// a team: its own would wait for that team, or for itself.
     static IS_LEADING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -213,7 +213,7 @@ pub struct Crew<'t> {
 }
 
 impl Crew<'_> {
-    /// Calls `work` with no more than so many members of the team that this thread leads.
+    /// Calls `work` with at most this many members of the team that this thread leads.
     pub fn with<R>(most: usize, work: impl FnOnce(&Crew) -> R) -> R {
         // SAFETY: `lead` keeps the team, and forgets it here before it returns.
         let team = unsafe { LED_TEAM.get().as_ref() };

@@ -42,7 +42,7 @@ fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: 
     }
 }
 
-/// Turns a square: for every bit of the numbers of rows and lanes, exchanges those with another one.
+/// Transposes a square in log2(LANES) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
 #[inline(always)]
 fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
     macro_rules! step {
