@@ -9,7 +9,7 @@ use super::graph::{Graph, Id, Node, Shape, SpaceId};
 use super::region::region;
 use crate::device::Op;
 use crate::device::program::{
-    Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, Scatter, Step,
+    Array, ArrayId, FieldId, Program, ScalarCode, ScalarId, ScatteredTransform, Step,
 };
 use rustc_hash::FxHashMap as HashMap;
 use std::collections::BTreeMap;
@@ -300,7 +300,7 @@ impl<'g> Planner<'g> {
     fn scattered_step(&self, nodes: &[Id]) -> Step {
         let one = |id: &Id| match (self.graph.node(*id), self.graph.scattered(*id)) {
             (node @ (Node::Transform(_, from) | Node::Adjoint(_, from)), Some(transform)) => {
-                Scatter {
+                ScatteredTransform {
                     transform: transform.clone(),
                     adjoint: matches!(node, Node::Adjoint(..)),
                     from: self.fields[from],

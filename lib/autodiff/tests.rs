@@ -2,6 +2,7 @@
 
 use super::transform::Transform;
 use super::*;
+use crate::device::basis::Run;
 use crate::device::cuda::host::{
     compile_to_ptx, devices, has_compiler, has_nvrtc, of_gradients, sources_of,
 };
@@ -148,9 +149,18 @@ fn beam(nx: usize, ny: usize, kind: Kind) -> Function {
         }
         _ => (&Arc::new(Fourier::new(axis(nx), axis(ny), pixels.clone()))).into(),
     };
-    let basis = Arc::new(Basis::dense(&Array2::from_shape_fn((3, pixels.len()), |(j, p)| {
-        (1.0 + j as f64 + 0.7 * p as f64).sin()
-    })));
+    // Cubics along every row, one of which may have a single pixel.
+    let columns: Vec<f64> = pixels.iter().map(|p| p.1.into()).collect();
+    let rows = pixels.chunk_by(|a, b| a.0 == b.0).scan(0, |start, row| {
+        *start += row.len();
+        Some(Run { start: *start - row.len(), len: row.len() })
+    });
+    let values = |row: usize, columns: &[f64]| {
+        Array2::from_shape_fn((3, columns.len()), |(j, i)| {
+            (1.0 + j as f64 + 0.7 * columns[i] + 1.3 * row as f64).sin()
+        })
+    };
+    let basis = Arc::new(Basis::polynomial_runs(3, 3, rows.collect(), &columns, values));
     Function::with_arrays(5, |tape, x| {
         let dish = tape.space(pixels.len());
         let sky = tape.space(fourier.outputs());
@@ -327,8 +337,11 @@ fn power(n: usize, twice: bool) -> Function {
         (0..n as u32).flat_map(|r| (0..n as u32).map(move |c| (r, c))).collect();
     let axis = || Axis::Fft { points: n };
     let fourier = Arc::new(Fourier::new(axis(), axis(), pixels));
-    let basis =
-        Arc::new(Basis::dense(&Array2::from_shape_fn((2, n * n), |(j, p)| (j + p) as f64 * 1e-3)));
+    let places: Vec<f64> = (0..n * n).map(|p| p as f64).collect();
+    let all = Run { start: 0, len: n * n };
+    let basis = Arc::new(Basis::polynomial_runs(2, 1, vec![all], &places, |_, places| {
+        Array2::from_shape_fn((2, places.len()), |(j, p)| (j as f64 + places[p]) * 1e-3)
+    }));
     Function::with_arrays(1, |tape, x| {
         let dish = tape.space(n * n);
         let part = |k: f64| (0..n * n).map(|i| (k * i as f64).sin()).collect::<Vec<_>>();

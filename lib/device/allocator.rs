@@ -15,10 +15,11 @@ use std::cell::Cell;
 /// The size of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Blocks of so many bytes have huge pages of their own. Smaller ones would waste more than half of one.
+/// Blocks of at least this many bytes have huge pages of their own. Smaller ones would waste more than half of one.
 const LARGE: usize = HUGE / 2;
 
-/// The system's allocator, with huge pages for what is large. Elsewhere than on Linux just the former.
+/// The system's allocator, with huge pages for large blocks; on other systems than Linux, the system's allocator
+/// unchanged.
 pub struct HugePages;
 
 // SAFETY: blocks below `LARGE` are the system allocator's, the others those of `large`, and which it is the size
@@ -117,7 +118,7 @@ mod large {
     impl Account {
         pub const NEW: Account = Account { in_use: 0, most: 0, kept: [(0, 0); PLACES] };
 
-        /// Counts `size` bytes more, and gives so many of the kept ones back to the kernel as are then too many.
+        /// Counts `size` bytes more, and gives back to the kernel as many of the kept ones as are then too many.
         pub fn use_more(&mut self, size: usize) {
             self.in_use += size;
             self.most = self.most.max(self.in_use);
@@ -329,14 +330,14 @@ pub fn settle() {
     {
         /// What a heap has at first, and the program's grows by; those of threads, which would grow by single pages and
         /// so never on huge ones, have all at once. (What is not touched takes no memory.)
-        const HEAP: usize = 64 << 20;
+        const GROWTH: usize = 64 << 20;
         // SAFETY: settings of the allocator, which say themselves when they are not understood; the advice is for
         // whole huge pages between the heap's old end and its new one, and changes no content.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, HEAPS as libc::c_int);
             libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int);
             libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-            libc::mallopt(libc::M_TOP_PAD, HEAP as libc::c_int);
+            libc::mallopt(libc::M_TOP_PAD, GROWTH as libc::c_int);
             let before = libc::sbrk(0) as usize;
             // More than there is, so that the heap grows.
             libc::free(std::hint::black_box(libc::malloc(LARGE / 2)));

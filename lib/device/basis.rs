@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2};
 use rayon::prelude::*;
 
-/// At least so many runs one thread makes.
+/// The smallest batch of runs for one thread.
 const RUNS_AT_ONCE: usize = 64;
 
 /// What there is of one run.
@@ -14,19 +14,17 @@ struct Part<'a> {
     chebyshev: &'a mut [f64],
 }
 
-/// `count` functions sampled at `len` points. [`combine`](Basis::combine) spreads coefficients over
-/// the points; the sums of values times each function are its adjoint.
+/// `count` functions sampled at `len` points. Coefficients are spread over the points,
+/// `sum_j coefficients[j] basis[j, i]`; the sums of values times each function are the adjoint.
 #[derive(Debug, Clone)]
 pub struct Basis {
     count: usize,
     len: usize,
     /// Runs of consecutive points; they cover `0..len` in order.
     runs: Vec<Run>,
-    /// The abscissa of every point in its run, -1 to 1 (polynomial runs only; else 0).
+    /// The abscissa of every point in its run, -1 to 1.
     abscissa: Vec<f64>,
-    /// `(count, len)`: the functions themselves, for dense bases.
-    dense: Vec<f64>,
-    /// The number of Chebyshev terms of polynomial runs; 0 for dense bases.
+    /// The number of Chebyshev terms a run.
     terms: usize,
     /// `(runs, terms, count)`: Chebyshev coefficients of every function on every run.
     chebyshev: Vec<f64>,
@@ -40,20 +38,6 @@ pub struct Run {
 }
 
 impl Basis {
-    /// A basis from its values, shape `(functions, points)`.
-    pub fn dense(values: &Array2<f64>) -> Self {
-        let (count, len) = values.dim();
-        Basis {
-            count,
-            len,
-            runs: vec![Run { start: 0, len }],
-            abscissa: Vec::new(),
-            dense: values.iter().copied().collect(),
-            terms: 0,
-            chebyshev: Vec::new(),
-        }
-    }
-
     /// A basis whose functions are polynomials of at most `degree` along each of `runs` (the rows of
     /// a dish, say): far less to store and to compute than the values themselves, and as exact.
     ///
@@ -104,12 +88,11 @@ impl Basis {
             let nodes: Vec<f64> = (0..terms).map(|i| centre + half * angle(i).cos()).collect();
             let at_nodes = values(index, &nodes);
             let mut chebyshev = ArrayViewMut2::from_shape((terms, count), chebyshev)
-                .expect("so many coefficients a run");
+                .expect("`terms * count` coefficients a run");
             general_mat_mul(1.0, &weights, &at_nodes.t(), 0.0, &mut chebyshev);
         };
         parts.into_par_iter().enumerate().with_min_len(RUNS_AT_ONCE).for_each(one);
-        let (dense, len) = (Vec::new(), position.len());
-        Basis { count, len, runs, abscissa, dense, terms, chebyshev }
+        Basis { count, len: position.len(), runs, abscissa, terms, chebyshev }
     }
 
     /// The number of functions.
@@ -132,17 +115,12 @@ impl Basis {
         &self.runs
     }
 
-    /// The abscissa of every point in its run; empty for a dense basis.
+    /// The abscissa of every point in its run.
     pub fn abscissa(&self) -> &[f64] {
         &self.abscissa
     }
 
-    /// The values `(count, len)` of a dense basis; empty for polynomial runs.
-    pub fn values(&self) -> &[f64] {
-        &self.dense
-    }
-
-    /// The number of Chebyshev terms a run; 0 for a dense basis.
+    /// The number of Chebyshev terms a run.
     pub fn terms(&self) -> usize {
         self.terms
     }
@@ -152,34 +130,25 @@ impl Basis {
         let size = self.terms * self.count;
         &self.chebyshev[run * size..(run + 1) * size]
     }
-
-    /// `sum_j coefficients[j] * basis[j, i]` for every point `i`: the plain loop that devices are
-    /// checked against.
-    pub fn combine(&self, coefficients: &[f64]) -> Vec<f64> {
-        (0..self.len)
-            .map(|i| (0..self.count).map(|j| coefficients[j] * self.at(j, i)).sum())
-            .collect()
-    }
-
-    /// Function `j` at point `i`.
-    pub fn at(&self, j: usize, i: usize) -> f64 {
-        if self.terms == 0 {
-            return self.dense[j * self.len + i];
-        }
-        let run = self.runs.partition_point(|r| r.start + r.len <= i);
-        let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
-        let (mut t, mut next, mut sum) = (1.0, s, 0.0);
-        for k in 0..self.terms {
-            sum += coefficients[k * self.count + j] * t;
-            (t, next) = (next, 2.0 * s * next - t);
-        }
-        sum
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Basis {
+        /// Function `j` at point `i`.
+        pub fn at(&self, j: usize, i: usize) -> f64 {
+            let run = self.runs.partition_point(|r| r.start + r.len <= i);
+            let (coefficients, s) = (self.chebyshev(run), self.abscissa[i]);
+            let (mut t, mut next, mut sum) = (1.0, s, 0.0);
+            for k in 0..self.terms {
+                sum += coefficients[k * self.count + j] * t;
+                (t, next) = (next, 2.0 * s * next - t);
+            }
+            sum
+        }
+    }
 
     #[test]
     fn polynomial_runs_hold_the_same_functions_as_their_values() {

@@ -17,9 +17,10 @@ use std::ops::Range;
 /// Frequencies along x that lie next to each other in the outputs.
 pub const GROUP: usize = 8;
 
-/// The most frequencies of a part.
-const PART: usize = 64;
-/// A transform of so many parts at least leaves out most of what is zero in a line that is a quarter full.
+/// The most frequencies of a part, and of a slab (see [`super::cpu`]): 64 rows of 128 bytes are 8 KiB, which fit
+/// the first cache with what they are made from.
+pub const PART: usize = 64;
+/// A transform of at least this many parts leaves out most of what is zero in a line that is a quarter full.
 const PARTS: usize = 4;
 
 /// How a fast transform of `points` points is taken in two steps: `(outer, inner)`, whose product it is.
@@ -101,18 +102,6 @@ impl Axis {
             Axis::Matrix(kernel) => (0..kernel.nrows()).collect(),
         }
     }
-
-    /// The kernel at one frequency and pixel.
-    pub fn kernel(&self, frequency: usize, pixel: usize) -> Complex64 {
-        match self {
-            Axis::Fft { points } => {
-                // Reduced modulo `points` first, so that large indices lose no digits.
-                let turns = (frequency * pixel % points) as f64 / *points as f64;
-                Complex64::cis(-2.0 * std::f64::consts::PI * turns)
-            }
-            Axis::Matrix(kernel) => kernel[(frequency, pixel)],
-        }
-    }
 }
 
 /// A separable transform from listed pixels to a rectangle of frequencies.
@@ -181,35 +170,57 @@ impl Fourier {
         let width = GROUP.min(self.x.outputs() - group * GROUP);
         group * GROUP * self.y.outputs() + b * width + a % GROUP
     }
+}
 
-    /// The plain sum: the oracle that every fast path is checked against.
-    pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
-        let ny = self.y.outputs();
-        let mut out = vec![Complex64::default(); self.outputs()];
-        for (&(row, column), &value) in self.pixels.iter().zip(field) {
-            for a in 0..self.x.outputs() {
-                let along_x = self.x.kernel(a, column as usize) * value;
-                for b in 0..ny {
-                    out[self.place(a, b)] += along_x * self.y.kernel(b, row as usize);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Axis {
+        /// The kernel at one frequency and pixel.
+        pub fn kernel(&self, frequency: usize, pixel: usize) -> Complex64 {
+            match self {
+                Axis::Fft { points } => {
+                    // Reduced modulo `points` first, so that large indices lose no digits.
+                    let turns = (frequency * pixel % points) as f64 / *points as f64;
+                    Complex64::cis(-2.0 * std::f64::consts::PI * turns)
                 }
+                Axis::Matrix(kernel) => kernel[(frequency, pixel)],
             }
         }
-        out
     }
 
-    /// The plain sum of the adjoint.
-    pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
-        let ny = self.y.outputs();
-        let one = |&(row, column): &(u32, u32)| {
-            let mut sum = Complex64::default();
-            for a in 0..self.x.outputs() {
-                for b in 0..ny {
-                    let kernel = self.x.kernel(a, column as usize) * self.y.kernel(b, row as usize);
-                    sum += kernel.conj() * cotangent[self.place(a, b)];
+    impl Fourier {
+        /// The plain sum: the oracle that every fast path is checked against.
+        pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
+            let ny = self.y.outputs();
+            let mut out = vec![Complex64::default(); self.outputs()];
+            for (&(row, column), &value) in self.pixels.iter().zip(field) {
+                for a in 0..self.x.outputs() {
+                    let along_x = self.x.kernel(a, column as usize) * value;
+                    for b in 0..ny {
+                        out[self.place(a, b)] += along_x * self.y.kernel(b, row as usize);
+                    }
                 }
             }
-            sum
-        };
-        self.pixels.iter().map(one).collect()
+            out
+        }
+
+        /// The plain sum of the adjoint.
+        pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
+            let ny = self.y.outputs();
+            let one = |&(row, column): &(u32, u32)| {
+                let mut sum = Complex64::default();
+                for a in 0..self.x.outputs() {
+                    for b in 0..ny {
+                        let kernel =
+                            self.x.kernel(a, column as usize) * self.y.kernel(b, row as usize);
+                        sum += kernel.conj() * cotangent[self.place(a, b)];
+                    }
+                }
+                sum
+            };
+            self.pixels.iter().map(one).collect()
+        }
     }
 }

@@ -91,7 +91,7 @@ impl Backend {
     }
 }
 
-/// Calls `work`, and meanwhile keeps so many threads of the pool at hand, of those that have nothing else to do
+/// Calls `work`, and meanwhile keeps this many threads of the pool at hand, of those that have nothing else to do
 /// when it begins: small programs that `work` runs one after the other need not wait until they wake up.
 pub fn with_team<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     cpu::Team::new(threads).lead(work)

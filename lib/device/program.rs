@@ -57,12 +57,12 @@ pub enum Step {
     /// Element-wise work over one index space.
     Region(Region),
     /// Transforms to scattered samples, and adjoints of them, that do not wait for each other.
-    Scattered(Vec<Scatter>),
+    Scattered(Vec<ScatteredTransform>),
 }
 
 /// A transform between two stored fields.
 #[derive(Debug, Clone)]
-pub struct Scatter {
+pub struct ScatteredTransform {
     pub transform: Arc<Scattered>,
     /// From the samples to the pixels.
     pub adjoint: bool,
@@ -119,6 +119,11 @@ impl Region {
     /// What is transformed forward, and then back.
     pub fn streams(&self) -> impl Iterator<Item = &Stream> {
         self.forward.iter().chain(&self.adjoint)
+    }
+
+    /// How many spectra it streams: forward transform `i` and adjoint `i` share one.
+    pub fn spectra(&self) -> usize {
+        self.forward.len().max(self.adjoint.len())
     }
 
     /// Whether a region reads an array or a field that it also writes.

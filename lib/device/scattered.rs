@@ -16,7 +16,6 @@
 //! above and below the middle, `exp(-i k t)` over both is `a cos(k t) - i b sin(k t)`.
 
 use super::window::Window;
-use num_complex::Complex64;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -30,7 +29,7 @@ const OVERSAMPLING: usize = 2;
 pub const PAD: usize = 8;
 const WIDEST: usize = 16;
 /// What the rows of matrices are made of comes in groups of this many.
-pub const GROUP: usize = 16;
+pub const ROW_MULTIPLE: usize = 16;
 
 /// A transform from listed pixels to scattered samples.
 #[derive(Debug, Clone)]
@@ -90,7 +89,7 @@ impl Side {
     /// Pairs of pixels at equal distance from the middle, filled up so that twice as many are whole
     /// groups. Pair `j` are the pixels `j` from the first and from the last; the middle one may be alone.
     pub fn pairs(&self) -> usize {
-        self.used.div_ceil(2).next_multiple_of(GROUP / 2)
+        self.used.div_ceil(2).next_multiple_of(ROW_MULTIPLE / 2)
     }
 
     /// The kernel of folded pixels: for every point of the grid the cosines of all pairs and their sines;
@@ -139,7 +138,7 @@ impl Side {
         samples.iter().map(one).unzip()
     }
 
-    /// Makes room for windows that start at these points and cover so many.
+    /// Makes room for windows that start at these points and cover this many each.
     fn cover(&mut self, firsts: &[i64], covered: usize, group: usize) {
         let low = firsts.iter().copied().min().unwrap_or(0);
         let high = firsts.iter().copied().max().unwrap_or(0);
@@ -208,7 +207,7 @@ impl Scattered {
         let padded = width.next_multiple_of(PAD);
         let (first_x, along_x) = weights(&window, &sorted(&at_x), padded);
         let (first_y, along_y) = weights(&window, &sorted(&at_y), width);
-        x.cover(&first_x, width.next_multiple_of(WIDEST), GROUP);
+        x.cover(&first_x, width.next_multiple_of(WIDEST), ROW_MULTIPLE);
         y.cover(&first_y, width, 1);
         let starts = first_y.iter().zip(&first_x);
         let starts = starts.map(|(b, a)| ((b - y.first) as u32, (a - x.first) as u32));
@@ -270,27 +269,6 @@ impl Scattered {
     pub fn outputs(&self) -> usize {
         self.samples.len()
     }
-
-    fn kernel(&self, sample: (f64, f64), pixel: (u32, u32)) -> Complex64 {
-        let (x, y) = (f64::from(pixel.1) - self.centre.0, f64::from(pixel.0) - self.centre.1);
-        // Each reduced to one turn first, so that far samples lose no digits.
-        Complex64::cis(-TAU * ((sample.0 * x).fract() + (sample.1 * y).fract()))
-    }
-
-    /// The plain sum: the oracle that every fast path is checked against.
-    pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
-        let pixels = || self.pixels.iter().zip(field);
-        let one = |&sample| pixels().map(|(&pixel, z)| self.kernel(sample, pixel) * z).sum();
-        self.samples.iter().map(one).collect()
-    }
-
-    /// The plain sum of the adjoint.
-    pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
-        let samples = || self.samples.iter().zip(cotangent);
-        let one =
-            |&pixel| samples().map(|(&sample, z)| self.kernel(sample, pixel).conj() * z).sum();
-        self.pixels.iter().map(one).collect()
-    }
 }
 
 /// The first point of every window, and the weights of all, `len` a sample.
@@ -307,6 +285,30 @@ fn weights(window: &Window, positions: &[f64], len: usize) -> (Vec<i64>, Vec<f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_complex::Complex64;
+
+    impl Scattered {
+        fn kernel(&self, sample: (f64, f64), pixel: (u32, u32)) -> Complex64 {
+            let (x, y) = (f64::from(pixel.1) - self.centre.0, f64::from(pixel.0) - self.centre.1);
+            // Each reduced to one turn first, so that far samples lose no digits.
+            Complex64::cis(-TAU * ((sample.0 * x).fract() + (sample.1 * y).fract()))
+        }
+
+        /// The plain sum: the oracle that every fast path is checked against.
+        pub fn direct(&self, field: &[Complex64]) -> Vec<Complex64> {
+            let pixels = || self.pixels.iter().zip(field);
+            let one = |&sample| pixels().map(|(&pixel, z)| self.kernel(sample, pixel) * z).sum();
+            self.samples.iter().map(one).collect()
+        }
+
+        /// The plain sum of the adjoint.
+        pub fn direct_adjoint(&self, cotangent: &[Complex64]) -> Vec<Complex64> {
+            let samples = || self.samples.iter().zip(cotangent);
+            let one =
+                |&pixel| samples().map(|(&sample, z)| self.kernel(sample, pixel).conj() * z).sum();
+            self.pixels.iter().map(one).collect()
+        }
+    }
 
     #[test]
     fn outputs_are_in_the_order_of_the_grid_of_frequencies() {

@@ -28,7 +28,7 @@ impl Values {
     }
 
     /// The numbers in double precision.
-    pub fn wide(&self) -> Arc<Vec<f64>> {
+    pub fn in_f64(&self) -> Arc<Vec<f64>> {
         match self {
             Values::Double(values) => values.clone(),
             Values::Single(values) => Arc::new(values.iter().map(|&v| v.into()).collect()),

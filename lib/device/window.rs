@@ -5,8 +5,8 @@
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
-/// Widths that weights can be computed for: even, so that a window starts at a sample's own cell less half
-/// of it.
+/// Widths that weights can be computed for: even, so that a window has as many points on one side of a
+/// sample as on the other.
 pub const WIDTHS: [usize; 7] = [4, 6, 8, 10, 12, 14, 16];
 
 /// A window on a grid of frequencies, along one axis.

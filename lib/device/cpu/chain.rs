@@ -5,8 +5,8 @@
 //! a few vectors at a time through all of them: a result stays in the processor's registers for the next link
 //! and is written only where somebody else reads it. There are three such places: a tile register, where an
 //! instruction outside the chain reads it (it is *kept*); a scratch row, where a link reads it that is not the
-//! next (*saved*); and the slab, where it is a *cotangent*. Of results for later links one at a time need not be
-//! saved: it is put *aside* in registers of its own.
+//! next (*saved*); and the slab, where it is a *cotangent*. One result for later links at a time skips the
+//! scratch row and waits in spare processor registers (*aside*).
 //!
 //! A slab (see [`super::fourier`]) is read where it lies, and a cotangent written over the number that it
 //! belongs to, where a region's chains can work so *directly*: every number of a slab is read by links only,
@@ -75,10 +75,10 @@ pub struct Chains {
     pub direct: bool,
 }
 
-/// The most links of a chain.
+/// The most links of a chain: if all are saved, their results take 8 KiB.
 const LINKS: usize = 16;
 
-/// The most vectors that a chain takes at a time.
+/// The most vectors that a chain takes at a time: the last result and that put aside fill half of AVX-512's registers.
 const VECTORS: usize = 8;
 
 /// Whether an instruction can be a link.
@@ -326,7 +326,7 @@ mod tests {
                 Operand::Slot(slot) => slots[slot],
                 Operand::Scalar(scalar) => program.scalars[scalar],
                 Operand::Array(array) => match &program.arrays[array] {
-                    Array::Data(values) => values.wide()[i],
+                    Array::Data(values) => values.in_f64()[i],
                     Array::Work(_) => panic!("not read"),
                 },
             };

@@ -15,12 +15,12 @@ pub trait Elementary: Copy {
     fn ln_inline<M: Machine>(self) -> Self;
     /// `ln(1 + x)`, accurate near 0.
     fn ln_1p_inline<M: Machine>(self) -> Self;
-    /// `sin(x)` for `|x|` up to [`TURNS`](Elementary::TURNS).
+    /// `sin(x)` for `|x|` up to [`LARGEST_ANGLE`](Elementary::LARGEST_ANGLE).
     fn sin_inline<M: Machine>(self) -> Self;
-    /// `cos(x)` for `|x|` up to [`TURNS`](Elementary::TURNS).
+    /// `cos(x)` for `|x|` up to [`LARGEST_ANGLE`](Elementary::LARGEST_ANGLE).
     fn cos_inline<M: Machine>(self) -> Self;
     /// The largest argument of `sin` and `cos`.
-    const TURNS: Self;
+    const LARGEST_ANGLE: Self;
 }
 
 /// The constants and series of one type.
@@ -29,12 +29,12 @@ macro_rules! elementary {
         $type:ident, $bits:ident,
         mantissa $mantissa:literal, bias $bias:literal,
         round $round:literal, ln2 $ln2_high:literal + $ln2_low:literal,
-        half_pi $($half_pi:literal)+, turns $turns:literal,
+        half_pi $($half_pi:literal)+, largest_angle $largest_angle:literal,
         least_exp $least:literal, most_exp $most:literal,
         exp [$($exp:expr),+], ln [$($ln:expr),+], sin [$($sin:expr),+], cos [$($cos:expr),+]
     ) => {
         impl Elementary for $type {
-            const TURNS: Self = $turns;
+            const LARGEST_ANGLE: Self = $largest_angle;
 
             #[inline(always)]
             fn exp_inline<M: Machine>(self) -> Self {
@@ -150,7 +150,7 @@ elementary!(
     ln2 6.931_471_803_691_238e-1 + 1.908_214_929_270_587_7e-10,
     // 33, 33 and 53 bits.
     half_pi 1.570_796_326_734_125_6 6.077_100_506_303_966e-11 2.022_266_248_795_950_6e-21,
-    turns 1e6, least_exp -708.0, most_exp 709.782_712_893_384,
+    largest_angle 1e6, least_exp -708.0, most_exp 709.782_712_893_384,
     exp [
         1.0, 1.0, over_factorial(2), over_factorial(3), over_factorial(4), over_factorial(5),
         over_factorial(6), over_factorial(7), over_factorial(8), over_factorial(9),
@@ -178,7 +178,7 @@ elementary!(
     ln2 6.931_457_5e-1 + 1.428_606_8e-6,
     // 8, 11 and 24 bits.
     half_pi 1.570_312_5 4.837_513e-4 7.549_79e-8,
-    turns 3000.0, least_exp -86.9, most_exp 88.722_83,
+    largest_angle 3000.0, least_exp -86.9, most_exp 88.722_83,
     exp [
         1.0, 1.0, over_factorial(2), over_factorial(3), over_factorial(4), over_factorial(5),
         over_factorial(6), over_factorial(7)
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The largest error in units in the last place of `scale(x)`, against the standard library.
+    /// The largest error in units in the last place of `scale(theirs(x))`, against the standard library.
     fn worst(
         from: f64,
         to: f64,

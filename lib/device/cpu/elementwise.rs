@@ -155,9 +155,9 @@ fn map_inline<T: Real, M: Machine>(op: Op, a: Argument<T>, b: Argument<T>, out: 
         Op::Exp => unary!(a, out, |a| a.exp_inline::<M>()),
         Op::Ln => unary!(a, out, |a| a.ln_inline::<M>()),
         Op::Ln1p => unary!(a, out, |a| a.ln_1p_inline::<M>()),
-        Op::Sin if turns_far(a) => unary!(a, out, |a| a.sin()),
+        Op::Sin if is_beyond_fast_range(a) => unary!(a, out, |a| a.sin()),
         Op::Sin => unary!(a, out, |a| a.sin_inline::<M>()),
-        Op::Cos if turns_far(a) => unary!(a, out, |a| a.cos()),
+        Op::Cos if is_beyond_fast_range(a) => unary!(a, out, |a| a.cos()),
         Op::Cos => unary!(a, out, |a| a.cos_inline::<M>()),
         Op::Abs => unary!(a, out, |a| a.abs()),
         Op::Sign => unary!(a, out, |a| if a == T::zero() { a } else { a.signum() }),
@@ -172,8 +172,8 @@ fn map_inline<T: Real, M: Machine>(op: Op, a: Argument<T>, b: Argument<T>, out: 
 
 /// Whether an angle is too large, or no number, for the fast sine and cosine.
 #[inline(always)]
-fn turns_far<T: Real>(a: Argument<T>) -> bool {
-    let far = |a: T| if a.abs() <= T::TURNS { 0 } else { 1u32 };
+fn is_beyond_fast_range<T: Real>(a: Argument<T>) -> bool {
+    let far = |a: T| if a.abs() <= T::LARGEST_ANGLE { 0 } else { 1u32 };
     match a {
         Argument::One(a) => far(a) > 0,
         Argument::Many(a) => a.iter().fold(0, |count, &a| count | far(a)) > 0,
@@ -225,10 +225,10 @@ mod tests {
                 for (x, y) in [many, (many.0, one.1), (one.0, many.1), one] {
                     map(op, x, y, &mut out);
                     for (i, out) in out.iter().enumerate() {
-                        let expected = op.apply(x.at(i).wide(), y.at(i).wide());
-                        let error = (out.wide() - expected).abs();
-                        let most = 4.0 * T::epsilon().wide() * expected.abs().max(1.0);
-                        assert!(error <= most, "{op:?} {i}: {} {expected}", out.wide());
+                        let expected = op.apply(x.at(i).in_f64(), y.at(i).in_f64());
+                        let error = (out.in_f64() - expected).abs();
+                        let most = 4.0 * T::epsilon().in_f64() * expected.abs().max(1.0);
+                        assert!(error <= most, "{op:?} {i}: {} {expected}", out.in_f64());
                     }
                 }
             }

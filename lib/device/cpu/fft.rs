@@ -22,14 +22,15 @@ use super::Real;
 use super::butterfly::root;
 use super::narrow::{self, Narrow};
 use super::pass::{
-    Part, Places, Steps, across, close, close_after, exchange, from_part, open, to_part, within,
+    Places, Steps, Sublines, across, first_adjoint_of_two, first_forward, gather_first,
+    last_adjoint, last_adjoint_of_two, last_forward, scatter_last,
 };
 use super::vector::Batch;
 use crate::device::fourier::split;
 use std::ops::Range;
 
 /// A transform of `outer * inner` points.
-pub struct Lanes<T> {
+pub struct FastTransform<T> {
     outer: Steps<T>,
     inner: Steps<T>,
     /// `w^(n2 k1)` in the order of the state's rows, with what a narrow first step leaves to them.
@@ -39,12 +40,12 @@ pub struct Lanes<T> {
     narrow: Option<Narrow<T>>,
 }
 
-impl<T: Real> Lanes<T> {
+impl<T: Real> FastTransform<T> {
     /// Prepares a transform of lines that are zero but in `used`; `None` for lengths with a prime factor
     /// above 13.
     pub fn new(points: usize, used: Range<usize>) -> Option<Self> {
         let (outer, inner) = split(points);
-        let mut lanes = Lanes {
+        let mut transform = FastTransform {
             narrow: Narrow::new(outer, inner, used.clone()),
             used,
             outer: Steps::new(outer)?,
@@ -53,15 +54,15 @@ impl<T: Real> Lanes<T> {
         };
         // Lines of one part take 2 to 3 % longer with it (32 and 64 points).
         if outer > 1 {
-            lanes.inner.share_twiddles();
+            transform.inner.share_twiddles();
         }
         for (k1, n2) in (0..outer).flat_map(|k1| (0..inner).map(move |n2| (k1, n2))) {
-            let place = k1 * inner + lanes.places().of(n2);
-            let of_narrow = |narrow: &Narrow<T>| lanes.used.start + narrow.place(n2);
-            let n = lanes.narrow.as_ref().map_or(n2, of_narrow);
-            lanes.twiddles[place] = root(n * k1, points);
+            let place = k1 * inner + transform.places().of(n2);
+            let of_narrow = |narrow: &Narrow<T>| transform.used.start + narrow.place(n2);
+            let n = transform.narrow.as_ref().map_or(n2, of_narrow);
+            transform.twiddles[place] = root(n * k1, points);
         }
-        Some(lanes)
+        Some(transform)
     }
 
     /// From one row of the state to the next. Rows a power of two apart would share the same few places
@@ -76,8 +77,8 @@ impl<T: Real> Lanes<T> {
         Places { together, apart: self.inner.points / together }
     }
 
-    fn part_of(&self, n2s: Range<usize>) -> Part {
-        Part { first: self.used.start, stride: self.inner.points, n2s, places: self.places() }
+    fn sublines(&self, n2s: Range<usize>) -> Sublines {
+        Sublines { first: self.used.start, stride: self.inner.points, n2s, places: self.places() }
     }
 
     /// How much is kept between the two steps.
@@ -104,11 +105,11 @@ impl<T: Real> Lanes<T> {
             return;
         };
         if rest.is_empty() {
-            return from_part(start, input, &self.part_of(0..inner), pitch, state);
+            return gather_first(start, input, &self.sublines(0..inner), pitch, state);
         }
         for n2 in 0..inner {
             let (mut from, mut to) = scratch.split_at_mut(self.outer.points);
-            from_part(start, input, &self.part_of(n2..n2 + 1), 1, from);
+            gather_first(start, input, &self.sublines(n2..n2 + 1), 1, from);
             let place = self.places().of(n2);
             for (i, pass) in rest.iter().enumerate() {
                 if i + 1 == rest.len() {
@@ -136,12 +137,12 @@ impl<T: Real> Lanes<T> {
             return;
         };
         let Some((end, rest)) = rest.split_last() else {
-            open(start, row, twiddles, out);
+            first_forward(start, row, twiddles, out);
             out.iter_mut().for_each(Batch::exchange);
             return;
         };
         let (mut from, mut to) = (out, &mut scratch[..self.inner.points]);
-        open(start, row, twiddles, from);
+        first_forward(start, row, twiddles, from);
         for pass in rest {
             across(pass, from, 1, to, 1);
             (from, to) = (to, from);
@@ -150,10 +151,10 @@ impl<T: Real> Lanes<T> {
             to.copy_from_slice(from);
             from = to;
         }
-        exchange(end, from);
+        last_forward(end, from);
     }
 
-    /// The adjoint of the second step, from `data` as [`part`](Lanes::part) leaves them, which it makes use of.
+    /// The adjoint of the second step, from `data` as [`part`](FastTransform::part) leaves them, which it makes use of.
     pub fn part_adjoint(
         &self,
         k1: usize,
@@ -167,11 +168,11 @@ impl<T: Real> Lanes<T> {
             return row.copy_from_slice(&data[..1]);
         };
         let Some((start, rest)) = rest.split_first() else {
-            return close(end, data, twiddles, row);
+            return last_adjoint(end, data, twiddles, row);
         };
         if rest.is_empty() {
-            within(start, data);
-            return close_after(end, data, twiddles, row);
+            first_adjoint_of_two(start, data);
+            return last_adjoint_of_two(end, data, twiddles, row);
         }
         let (mut from, mut to) = scratch.split_at_mut(self.inner.points);
         across(start, data, 1, from, 1);
@@ -179,7 +180,7 @@ impl<T: Real> Lanes<T> {
             across(pass, from, 1, to, 1);
             (from, to) = (to, from);
         }
-        close(end, from, twiddles, row);
+        last_adjoint(end, from, twiddles, row);
     }
 
     /// The adjoint of the first step, to the used inputs.
@@ -195,7 +196,7 @@ impl<T: Real> Lanes<T> {
             return;
         };
         if rest.is_empty() {
-            return to_part(end, state, pitch, &self.part_of(0..inner), out);
+            return scatter_last(end, state, pitch, &self.sublines(0..inner), out);
         }
         for n2 in 0..inner {
             let place = self.places().of(n2);
@@ -207,7 +208,7 @@ impl<T: Real> Lanes<T> {
                 }
                 (from, to) = (to, from);
             }
-            to_part(end, from, 1, &self.part_of(n2..n2 + 1), out);
+            scatter_last(end, from, 1, &self.sublines(n2..n2 + 1), out);
         }
     }
 
@@ -227,7 +228,7 @@ mod tests {
 
     /// Both directions of one length against the plain sum, with dirty buffers.
     fn check<T: Real>(points: usize, used: Range<usize>) {
-        let lanes = Lanes::<T>::new(points, used.clone()).unwrap();
+        let transform = FastTransform::<T>::new(points, used.clone()).unwrap();
         let wave = |i: usize, lane: usize| ((i * (lane + 3)) as f64 * 0.7).sin();
         let batch = |i: usize| {
             let mut batch = Batch::<T>::default();
@@ -247,16 +248,16 @@ mod tests {
             })
         };
         // Errors grow with the logarithm of the length; the sums here are below its root.
-        let tolerance = 10.0 * T::epsilon().wide() * points as f64;
-        let close = |got: T, wanted: f64| (got.wide() - wanted).abs() < tolerance;
+        let tolerance = 10.0 * T::epsilon().in_f64() * points as f64;
+        let close = |got: T, wanted: f64| (got.in_f64() - wanted).abs() < tolerance;
         let input: Vec<_> = used.clone().map(batch).collect();
-        let mut state = vec![batch(12345); lanes.state_len()];
-        let mut scratch = vec![batch(777); lanes.scratch_len()];
+        let mut state = vec![batch(12345); transform.state_len()];
+        let mut scratch = vec![batch(777); transform.scratch_len()];
         let ((outer, inner), order) = (split(points), order(points));
-        lanes.begin(&input, &mut state, &mut scratch);
+        transform.begin(&input, &mut state, &mut scratch);
         let mut out = vec![batch(4321); inner];
         for k1 in 0..outer {
-            lanes.part(k1, &state, &mut out, &mut scratch);
+            transform.part(k1, &state, &mut out, &mut scratch);
             for (got, &k) in out.iter().zip(&order[k1 * inner..]) {
                 let (re, im) = direct(used.clone(), k, -1.0);
                 assert!(close(got.im.as_ref()[5], re), "{points} {used:?} {k}");
@@ -269,10 +270,10 @@ mod tests {
         for k1 in 0..outer {
             let order = order[k1 * inner..].iter().take(inner);
             let mut data: Vec<_> = order.map(|&k| swap(batch(k))).collect();
-            lanes.part_adjoint(k1, &mut data, &mut state, &mut scratch);
+            transform.part_adjoint(k1, &mut data, &mut state, &mut scratch);
         }
         let mut got = vec![batch(777); used.len()];
-        lanes.end(&state, &mut got, &mut scratch);
+        transform.end(&state, &mut got, &mut scratch);
         for (k, got) in used.clone().zip(&got) {
             let (re, im) = direct(0..points, k, 1.0);
             assert!(close(got.im.as_ref()[5], re), "{points} {used:?} {k}");

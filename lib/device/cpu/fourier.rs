@@ -21,11 +21,46 @@ use super::Real;
 use super::line::Line;
 use super::shared::Shared;
 use super::tile::Workspace;
-use super::turn::turn;
+use super::transpose::transpose;
 use super::vector::Batch;
 use crate::device::fourier::Fourier;
+use crate::device::program::{Program, Region, Stream};
 use rustfft::num_complex::Complex;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// The transforms of a program, found by the address of what they were made from.
+pub struct Transforms<T: Real>(Vec<(Arc<Fourier>, Transform<T>)>);
+
+impl<T: Real> Transforms<T> {
+    pub fn new(program: &Program) -> Self {
+        let mut all = Transforms(Vec::new());
+        for stream in program.regions().flat_map(Region::streams) {
+            if all.find(&stream.transform).is_none() {
+                all.0.push((stream.transform.clone(), Transform::new(&stream.transform)));
+            }
+        }
+        all
+    }
+
+    fn find(&self, wanted: &Arc<Fourier>) -> Option<&Transform<T>> {
+        self.0.iter().find(|t| Arc::ptr_eq(&t.0, wanted)).map(|t| &t.1)
+    }
+
+    pub fn of(&self, stream: &Stream) -> &Transform<T> {
+        self.find(&stream.transform).expect("every transform was prepared at loading")
+    }
+
+    /// That of a region's first stream; all of them have the same shape.
+    pub fn of_region(&self, region: &Region) -> Option<&Transform<T>> {
+        region.streams().next().map(|stream| self.of(stream))
+    }
+
+    /// The largest of some length of each.
+    pub fn largest(&self, of: impl Fn(&Transform<T>) -> usize) -> usize {
+        self.0.iter().map(|t| of(&t.1)).max().unwrap_or(0)
+    }
+}
 
 /// A transform, prepared for one precision.
 pub struct Transform<T: Real> {
@@ -138,22 +173,22 @@ impl<T: Real> Transform<T> {
             }
         }
         self.x.begin(inputs, state, scratch);
-        // The line holds outputs from `turned` on, which is the start of a block.
-        let mut turned = 0;
+        // The line holds outputs from `transposed` on, which is the start of a block.
+        let mut transposed = 0;
         for slab in 0..self.x.slabs() {
             let range = self.x.range(slab);
             self.each_block(&range, |at| spectrum.prefetch(at + rows.start, rows.len()));
-            self.x.forward(slab, state, &mut line[range.start - turned..], scratch);
+            self.x.forward(slab, state, &mut line[range.start - transposed..], scratch);
             let ready = match range.end == self.x.outputs {
                 true => range.end,
                 false => range.end / T::LANES * T::LANES,
             };
-            let done = ready - turned;
+            let done = ready - transposed;
             for lines in line[..done].chunks(T::LANES) {
-                let at = turned / T::LANES * self.rows() + rows.start;
+                let at = transposed / T::LANES * self.rows() + rows.start;
                 // SAFETY: the rows are ours by the caller's promise.
-                turn(lines, true, unsafe { spectrum.part(at, rows.len()) });
-                turned += lines.len();
+                transpose(lines, true, unsafe { spectrum.part(at, rows.len()) });
+                transposed += lines.len();
             }
             line.copy_within(done..done + range.end - ready, 0);
         }
@@ -224,24 +259,25 @@ impl<T: Real> Transform<T> {
         let rows = self.rows_of(group);
         let Workspace { row_state: state, row_slab: line, inputs, scratch, .. } = workspace;
         self.x.begin_adjoint(state);
-        // The line holds outputs from the start of the slab to `turned`.
-        let mut turned = 0;
+        // The line holds outputs from the start of the slab to `transposed`.
+        let mut transposed = 0;
         for slab in 0..self.x.slabs() {
             let range = self.x.range(slab);
-            while turned < range.end {
-                let at = turned / T::LANES * self.rows() + rows.start;
-                let to = turned - range.start;
-                let lanes = T::LANES.min(self.x.outputs - turned);
+            while transposed < range.end {
+                let at = transposed / T::LANES * self.rows() + rows.start;
+                let to = transposed - range.start;
+                let lanes = T::LANES.min(self.x.outputs - transposed);
                 // SAFETY: the rows are ours by the caller's promise.
-                turn(unsafe { spectrum.part(at, rows.len()) }, false, &mut line[to..to + lanes]);
-                turned += lanes;
+                let from = unsafe { spectrum.part(at, rows.len()) };
+                transpose(from, false, &mut line[to..to + lanes]);
+                transposed += lanes;
             }
             if slab + 1 < self.x.slabs() {
                 let next = self.x.range(slab + 1);
                 self.each_block(&next, |at| spectrum.prefetch(at + rows.start, rows.len()));
             }
             self.x.adjoint(slab, line, state, scratch);
-            line.copy_within(range.len()..turned - range.start, 0);
+            line.copy_within(range.len()..transposed - range.start, 0);
         }
         let results = &mut inputs[..self.x.used.len()];
         self.x.end(state, results, scratch);

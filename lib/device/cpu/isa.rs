@@ -1,7 +1,7 @@
 //! One source, compiled for several instruction sets; the best that the machine has is called.
 
 use super::Real;
-use super::vector::{Array, Vector};
+use super::vector::{PortableVector, Vector};
 use std::sync::OnceLock;
 
 /// What the machine can do.
@@ -72,8 +72,8 @@ fused!(Avx2, Avx2F64, Avx2F32);
 pub struct Plain;
 
 impl Machine for Plain {
-    type F64 = Array<f64>;
-    type F32 = Array<f32>;
+    type F64 = PortableVector<f64>;
+    type F32 = PortableVector<f32>;
 
     #[inline(always)]
     fn mul_add<T: Real>(a: T, b: T, c: T) -> T {

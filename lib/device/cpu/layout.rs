@@ -1,13 +1,11 @@
 //! How a region is cut: blocks, which threads share, and tiles, which the interpreter takes.
 
-use super::fourier::Transform;
+use super::fourier::Transforms;
 use super::tile::Tile;
 use super::{Real, TILE};
-use crate::device::Fourier;
 use crate::device::fourier::GROUP;
 use crate::device::program::Region;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// How a region is cut into blocks, and those into tiles.
 pub struct Layout {
@@ -28,11 +26,8 @@ pub struct Columns {
 }
 
 impl Layout {
-    pub fn new<T: Real>(region: &Region, transforms: &[(Arc<Fourier>, Transform<T>)]) -> Self {
-        let stream = region.streams().next();
-        let found =
-            stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
-        let Some((_, transform)) = found else {
+    pub fn new<T: Real>(region: &Region, transforms: &Transforms<T>) -> Self {
+        let Some(transform) = transforms.of_region(region) else {
             let blocks = region.len.div_ceil(TILE);
             return Layout { blocks, per_block: 1, last: 1, columns: None };
         };

@@ -5,30 +5,27 @@
 //! between is the *state*. Adjoint numbers have their real and imaginary parts exchanged.
 
 use super::Real;
-use super::fft::Lanes;
+use super::fft::FastTransform;
 use super::matrix::{self, Matrix};
 use super::vector::Batch;
-use crate::device::fourier::{Axis, order, split};
+use crate::device::fourier::{Axis, PART, order, split};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most outputs of a slab, unless one part of a transform has more.
-const SLAB: usize = 64;
-
 /// One axis, for inputs in `used` only.
 pub struct Line<T: Real> {
     pub used: Range<usize>,
     pub outputs: usize,
-    /// Outputs of every slab but the last, which may have fewer.
+    /// Outputs of every slab but the last, which may have fewer: [`PART`] at most, unless one part has more.
     pub slab: usize,
     kernel: Kernel<T>,
 }
 
 enum Kernel<T: Real> {
-    Lanes {
-        lanes: Lanes<T>,
+    Fast {
+        transform: FastTransform<T>,
         inner: usize,
     },
     Matrix {
@@ -49,14 +46,14 @@ impl<T: Real> Line<T> {
         let (kernel, slab) = match axis {
             Axis::Fft { points } => {
                 let (_, inner) = split(*points);
-                let kernel = Lanes::new(*points, used.clone()).map_or_else(
+                let kernel = FastTransform::new(*points, used.clone()).map_or_else(
                     || Kernel::Other {
                         fft: FftPlanner::new().plan_fft_forward(*points),
                         order: order(*points),
                     },
-                    |lanes| Kernel::Lanes { lanes, inner },
+                    |transform| Kernel::Fast { transform, inner },
                 );
-                (kernel, (SLAB / inner).max(1) * inner)
+                (kernel, (PART / inner).max(1) * inner)
             }
             Axis::Matrix(values) => {
                 let values = values.slice(ndarray::s![.., used.clone()]);
@@ -65,7 +62,7 @@ impl<T: Real> Line<T> {
                     // Exchanging the parts of what goes in and comes out takes the conjugate.
                     adjoint: Matrix::new(values.reversed_axes()),
                 };
-                (kernel, SLAB)
+                (kernel, PART)
             }
         };
         Line { outputs, used, slab: slab.min(outputs).max(1), kernel }
@@ -84,7 +81,7 @@ impl<T: Real> Line<T> {
     /// What two lines need to have in common for the one's state and slabs to serve the other.
     pub fn shape(&self) -> (usize, usize, u8) {
         let kind = match &self.kernel {
-            Kernel::Lanes { .. } => 0,
+            Kernel::Fast { .. } => 0,
             Kernel::Matrix { .. } => 1,
             Kernel::Other { .. } => 2,
         };
@@ -93,7 +90,7 @@ impl<T: Real> Line<T> {
 
     pub fn state_len(&self) -> usize {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => lanes.state_len(),
+            Kernel::Fast { transform, .. } => transform.state_len(),
             Kernel::Matrix { .. } => 2 * self.used.len(),
             Kernel::Other { .. } => self.outputs,
         }
@@ -102,7 +99,7 @@ impl<T: Real> Line<T> {
     /// The room that a step needs for itself, in batches and in single numbers.
     pub fn scratch_len(&self) -> (usize, usize) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => (lanes.scratch_len(), 0),
+            Kernel::Fast { transform, .. } => (transform.scratch_len(), 0),
             Kernel::Matrix { .. } => (0, 0),
             Kernel::Other { fft, .. } => (0, self.outputs + fft.get_inplace_scratch_len()),
         }
@@ -111,25 +108,15 @@ impl<T: Real> Line<T> {
     /// Takes the used `input` of every lane.
     pub fn begin(&self, input: &[Batch<T>], state: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => {
-                lanes.begin(input, state, &mut scratch.batches);
+            Kernel::Fast { transform, .. } => {
+                transform.begin(input, state, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 state[..input.len()].copy_from_slice(input);
                 self.begin_adjoint(state);
             }
             Kernel::Other { fft, .. } => {
-                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    line.fill(Complex::default());
-                    for (z, batch) in line[self.used.clone()].iter_mut().zip(input) {
-                        *z = batch.get(lane);
-                    }
-                    fft.process_with_scratch(line, rest);
-                    for (batch, z) in state.iter_mut().zip(&*line) {
-                        batch.set(lane, *z);
-                    }
-                }
+                self.each_lane(&**fft, input, self.used.clone(), state, 0..self.outputs, scratch);
             }
         }
     }
@@ -152,9 +139,9 @@ impl<T: Real> Line<T> {
     ) {
         let range = self.range(slab);
         match &self.kernel {
-            Kernel::Lanes { lanes, inner } => {
+            Kernel::Fast { transform, inner } => {
                 for (k, out) in out[..range.len()].chunks_exact_mut(*inner).enumerate() {
-                    lanes.part(range.start / inner + k, state, out, &mut scratch.batches);
+                    transform.part(range.start / inner + k, state, out, &mut scratch.batches);
                 }
             }
             Kernel::Matrix { forward, .. } => {
@@ -182,9 +169,10 @@ impl<T: Real> Line<T> {
     ) {
         let range = self.range(slab);
         match &self.kernel {
-            Kernel::Lanes { lanes, inner } => {
+            Kernel::Fast { transform, inner } => {
                 for (k, data) in data[..range.len()].chunks_exact_mut(*inner).enumerate() {
-                    lanes.part_adjoint(range.start / inner + k, data, state, &mut scratch.batches);
+                    let k1 = range.start / inner + k;
+                    transform.part_adjoint(k1, data, state, &mut scratch.batches);
                 }
             }
             Kernel::Matrix { adjoint, .. } => {
@@ -202,23 +190,37 @@ impl<T: Real> Line<T> {
     /// Gives the used inputs of the adjoint.
     pub fn end(&self, state: &[Batch<T>], out: &mut [Batch<T>], scratch: &mut Scratch<T>) {
         match &self.kernel {
-            Kernel::Lanes { lanes, .. } => {
-                lanes.end(state, out, &mut scratch.batches);
+            Kernel::Fast { transform, .. } => {
+                transform.end(state, out, &mut scratch.batches);
             }
             Kernel::Matrix { .. } => {
                 out.copy_from_slice(&state[self.used.len()..2 * self.used.len()]);
             }
             Kernel::Other { fft, .. } => {
-                let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
-                for lane in 0..T::LANES {
-                    for (z, batch) in line.iter_mut().zip(state) {
-                        *z = batch.get(lane);
-                    }
-                    fft.process_with_scratch(line, rest);
-                    for (batch, z) in out.iter_mut().zip(&line[self.used.clone()]) {
-                        batch.set(lane, *z);
-                    }
-                }
+                self.each_lane(&**fft, state, 0..self.outputs, out, self.used.clone(), scratch);
+            }
+        }
+    }
+
+    /// Transforms every lane: `input` is the part `from` of a line that is zero elsewhere, and `to` the part put out.
+    fn each_lane(
+        &self,
+        fft: &dyn Fft<T>,
+        input: &[Batch<T>],
+        from: Range<usize>,
+        out: &mut [Batch<T>],
+        to: Range<usize>,
+        scratch: &mut Scratch<T>,
+    ) {
+        let (line, rest) = scratch.numbers.split_at_mut(self.outputs);
+        for lane in 0..T::LANES {
+            line.fill(Complex::default());
+            for (z, batch) in line[from.clone()].iter_mut().zip(input) {
+                *z = batch.get(lane);
+            }
+            fft.process_with_scratch(line, rest);
+            for (batch, z) in out.iter_mut().zip(&line[to.clone()]) {
+                batch.set(lane, *z);
             }
         }
     }

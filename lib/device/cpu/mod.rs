@@ -3,6 +3,16 @@
 //! Work is cut into tiles of a fixed size, which threads share; sums are kept a tile and added in
 //! order at the end, so a result is the same to the last bit whatever the number of threads. Buffers
 //! are allocated when a program is loaded, not when it runs.
+//!
+//! In order of reading:
+//!
+//! * `prepared`, `layout`, `round`: regions prepared for running, how they are cut, which run together;
+//! * `tile`, the interpreter, with `elementwise`, `elementary`, `reduction` and its `register`s;
+//! * `chain`: several instructions in one pass over a tile;
+//! * `fourier`, with `line` (one axis), `fft` and its `pass`, `narrow` and `butterfly`, `matrix`, and `transpose`;
+//! * `scattered`, the transform to samples anywhere, with `folding` and `product`;
+//! * `team`, `shared`: threads, and the buffers that they fill together;
+//! * `isa`, `vector`, `real`: instruction sets, vectors and types of numbers.
 
 mod butterfly;
 mod chain;
@@ -27,20 +37,20 @@ mod scattered;
 mod shared;
 mod team;
 mod tile;
-mod turn;
+mod transpose;
 mod vector;
 
 pub use elementwise::sines_and_cosines;
 pub use real::Real;
 pub use team::Team;
 
-use super::program::{Array, Code, Program, Region, Step, Stream};
-use super::{Basis, Executable, Fourier, Values};
-use fourier::Transform;
+use super::program::{Array, Program, Region, Step, Stream};
+use super::{Executable, Values};
+use fourier::{Transform, Transforms};
 use prepared::Prepared;
 use round::rounds;
 use rustfft::num_complex::Complex;
-use scattered::Scatters;
+use scattered::NonUniforms;
 use shared::Shared;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -86,8 +96,7 @@ pub struct Cpu<T: Real> {
     fields: Vec<Shared<Complex<T>>>,
     /// The regions, in the order of the steps.
     prepared: Vec<Prepared>,
-    /// Prepared transforms, found by the address of what they were made from.
-    transforms: Vec<(Arc<Fourier>, Transform<T>)>,
+    transforms: Transforms<T>,
     /// The regions that are worked on together, as ranges of their numbers.
     rounds: Vec<Range<usize>>,
     /// A spectrum for every stream of the round that has most.
@@ -98,7 +107,7 @@ pub struct Cpu<T: Real> {
     workspaces: Workspaces<T>,
     /// For runs by themselves; within [`with_team`](crate::device::with_team) that one serves.
     team: Team,
-    scatters: Scatters<T>,
+    non_uniforms: NonUniforms<T>,
 }
 
 impl<T: Real> Cpu<T> {
@@ -108,82 +117,18 @@ impl<T: Real> Cpu<T> {
     /// When a region reads an array or a field that it writes, writes one twice, or streams transforms of
     /// different shapes: planning makes no such program.
     pub fn new(program: Program) -> Self {
-        let regions = || program.regions();
-        assert!(
-            regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
-            "a region must not read what it writes, nor write it twice"
-        );
-        let mut transforms: Vec<(Arc<Fourier>, Transform<T>)> = Vec::new();
-        for stream in regions().flat_map(|r| r.streams()) {
-            let known = |t: &(Arc<Fourier>, _)| Arc::ptr_eq(&t.0, &stream.transform);
-            if !transforms.iter().any(known) {
-                let prepared = Transform::new(&stream.transform);
-                transforms.push((stream.transform.clone(), prepared));
-            }
-        }
-        // A block of the region is one block of each of its transforms, and forward transform i and adjoint
-        // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
-        let shape = |stream: &Stream| {
-            let found = transforms.iter().find(|t| Arc::ptr_eq(&t.0, &stream.transform));
-            found.map(|t| t.1.shape())
-        };
-        let same_shapes = |r: &Region| {
-            let mut shapes = r.streams().map(shape);
-            let first = shapes.next();
-            shapes.all(|s| Some(s) == first)
-        };
-        assert!(
-            regions().all(same_shapes),
-            "the transforms of a region must have the same rows and outputs"
-        );
-        let largest =
-            |of: fn(&Transform<T>) -> usize| transforms.iter().map(|t| of(&t.1)).max().unwrap_or(0);
-        let most = |of: &dyn Fn(&Region) -> usize| regions().map(of).max().unwrap_or(0);
-        let needs = Needs {
-            slots: most(&|r| r.slots),
-            streams: most(&|r| r.forward.len().max(r.adjoint.len())),
-            state: largest(Transform::state_len),
-            slab: largest(Transform::slab_len),
-            inputs: largest(Transform::inputs_len),
-            scratch: (largest(|t| t.scratch_len().0), largest(|t| t.scratch_len().1)),
-            terms: most(&|r| bases(r).map(Basis::terms).max().unwrap_or(0)),
-            coefficients: most(&|r| bases(r).map(Basis::count).max().unwrap_or(0)),
-        };
+        let transforms = Transforms::new(&program);
+        check(&program, &transforms);
         let arrays = program.arrays.iter().map(|array| match array {
             Array::Data(Values::Double(values)) => Held::Data(T::adopt(values)),
             Array::Data(Values::Single(values)) => Held::Data(T::adopt_single(values)),
             Array::Work(len) => Held::Work(Shared::zeros(*len)),
         });
         let mut prepared: Vec<Prepared> =
-            regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
-        let streams = |r: &Region| r.forward.len().max(r.adjoint.len());
-        let spectrum = |r: &Region| {
-            let stream = r.streams().next();
-            let found =
-                stream.and_then(|s| transforms.iter().find(|t| Arc::ptr_eq(&t.0, &s.transform)));
-            found.map_or(0, |t| t.1.spectrum_len())
-        };
-        let bytes = |r: &Region| streams(r) * spectrum(r) * size_of::<Batch<T>>();
-        let fits = |round: Range<usize>| {
-            regions().skip(round.start).take(round.len()).map(bytes).sum::<usize>() <= SPECTRA_BYTES
-        };
-        let rounds = rounds(&program, fits);
-        // The longest spectrum in every place, and the most sums of a round.
-        let (mut spectra, mut partials) = (Vec::new(), 0);
-        for round in &rounds {
-            let (mut place, mut sums) = (0, 0);
-            for (number, region) in round.clone().zip(regions().skip(round.start)) {
-                (prepared[number].spectra, prepared[number].partials) = (place, sums);
-                place += streams(region);
-                sums += prepared[number].layout.tiles() * region.sum_count();
-                spectra.resize(spectra.len().max(place), 0);
-                let own = &mut spectra[place - streams(region)..place];
-                own.iter_mut().for_each(|len| *len = spectrum(region).max(*len));
-            }
-            partials = partials.max(sums);
-        }
+            program.regions().map(|r| Prepared::new(r, &program, &transforms)).collect();
+        let (rounds, spectra, partials) = share_buffers(&program, &transforms, &mut prepared);
         // The samples of scattered far fields are in regions too.
-        let elements: usize = regions().map(|r| r.len).sum();
+        let elements: usize = program.regions().map(|r| r.len).sum();
         let threads = rayon::current_num_threads().min(elements / PER_THREAD).max(1);
         Cpu {
             scalars: program.scalars.clone(),
@@ -192,19 +137,14 @@ impl<T: Real> Cpu<T> {
             spectra: spectra.into_iter().map(Shared::zeros).collect(),
             partials: Shared::zeros(partials),
             rounds,
-            totals: vec![0.0; most(&Region::sum_count)],
-            workspaces: Workspaces::new(threads, needs),
+            totals: vec![0.0; program.regions().map(Region::sum_count).max().unwrap_or(0)],
+            workspaces: Workspaces::new(threads, Needs::of(&program, &transforms)),
             team: Team::new(threads),
             prepared,
             transforms,
-            scatters: Scatters::new(&program.steps),
+            non_uniforms: NonUniforms::new(&program.steps),
             program: Arc::new(program),
         }
-    }
-
-    fn transform(&self, wanted: &Arc<Fourier>) -> &Transform<T> {
-        let found = self.transforms.iter().find(|t| Arc::ptr_eq(&t.0, wanted));
-        &found.expect("every transform was prepared at loading").1
     }
 
     fn run_steps(&mut self, crew: &Crew) {
@@ -228,7 +168,7 @@ impl<T: Real> Cpu<T> {
                     }
                     regions.next();
                 }
-                Step::Scattered(some) => self.scatters.run(some, &self.fields, crew),
+                Step::Scattered(some) => self.non_uniforms.run(some, &self.fields, crew),
             }
         }
         self.rounds = rounds;
@@ -238,13 +178,14 @@ impl<T: Real> Cpu<T> {
     fn run_round(&mut self, steps: &[Step], numbers: Range<usize>, crew: &Crew) {
         let this = &*self;
         let round = || steps.iter().filter_map(Step::region).zip(&this.prepared[numbers.clone()]);
-        // First pass of every forward transform: the rows.
-        let forward = || {
-            let streams = round().flat_map(|(region, prepared)| {
-                region.forward.iter().zip(&this.spectra[prepared.spectra..])
+        let streams = |of: fn(&Region) -> &[Stream]| {
+            let streams = round().flat_map(move |(region, prepared)| {
+                of(region).iter().zip(&this.spectra[prepared.spectra..])
             });
-            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
+            streams.map(|(stream, spectrum)| (this.transforms.of(stream), stream, spectrum))
         };
+        // First pass of every forward transform: the rows.
+        let forward = || streams(|region| &region.forward);
         each(
             crew,
             forward().map(|(transform, ..)| transform.groups()),
@@ -266,12 +207,7 @@ impl<T: Real> Cpu<T> {
             },
         );
         // Last pass of every adjoint: the rows.
-        let adjoint = || {
-            let streams = round().flat_map(|(region, prepared)| {
-                region.adjoint.iter().zip(&this.spectra[prepared.spectra..])
-            });
-            streams.map(|(stream, spectrum)| (this.transform(&stream.transform), stream, spectrum))
-        };
+        let adjoint = || streams(|region| &region.adjoint);
         each(
             crew,
             adjoint().map(|(transform, ..)| transform.groups()),
@@ -311,19 +247,19 @@ impl<T: Real> Cpu<T> {
             return;
         };
         for (i, stream) in region.forward.iter().enumerate() {
-            let transform = self.transform(&stream.transform);
+            let transform = self.transforms.of(stream);
             // SAFETY: each block is worked on once, and is the same part of every spectrum (asserted when
             // the program was loaded), so nobody else uses it.
             let spectrum = &self.spectra[prepared.spectra + i];
             unsafe { transform.columns_begin(spectrum, block, workspace, i) };
         }
         for (i, stream) in region.adjoint.iter().enumerate().skip(region.forward.len()) {
-            self.transform(&stream.transform).columns_begin_adjoint(workspace, i);
+            self.transforms.of(stream).columns_begin_adjoint(workspace, i);
         }
         let mut number = first;
         for slab in 0..columns.slabs.len() {
             for (i, stream) in region.forward.iter().enumerate() {
-                self.transform(&stream.transform).columns_forward(slab, workspace, i);
+                self.transforms.of(stream).columns_forward(slab, workspace, i);
             }
             let next =
                 (slab + 1 < columns.slabs.len()).then(|| columns.tiles::<T>(block, slab + 1));
@@ -333,11 +269,11 @@ impl<T: Real> Cpu<T> {
                 number += 1;
             }
             for (i, stream) in region.adjoint.iter().enumerate() {
-                self.transform(&stream.transform).columns_adjoint(slab, workspace, i);
+                self.transforms.of(stream).columns_adjoint(slab, workspace, i);
             }
         }
         for (i, stream) in region.adjoint.iter().enumerate() {
-            let transform = self.transform(&stream.transform);
+            let transform = self.transforms.of(stream);
             // SAFETY: as for the forward transforms, which have read this block.
             let spectrum = &self.spectra[prepared.spectra + i];
             unsafe { transform.columns_end(spectrum, block, workspace, i) };
@@ -409,6 +345,52 @@ impl<T: Real> Cpu<T> {
     }
 }
 
+/// Sees to it that regions can be run as they are by several threads.
+fn check<T: Real>(program: &Program, transforms: &Transforms<T>) {
+    assert!(
+        program.regions().all(|r| !r.reads_what_it_writes() && r.writes_once()),
+        "a region must not read what it writes, nor write it twice"
+    );
+    // A block of the region is one block of each of its transforms, and forward transform i and adjoint
+    // i share a spectrum and a state: that is safe only when the blocks are the same numbers of both.
+    let same_shapes = |r: &Region| {
+        let mut shapes = r.streams().map(|s| transforms.of(s).shape());
+        let first = shapes.next();
+        shapes.all(|s| Some(s) == first)
+    };
+    assert!(
+        program.regions().all(same_shapes),
+        "the transforms of a region must have the same rows and outputs"
+    );
+}
+
+/// The rounds of a program, in whose buffers every region is given its place; the longest spectrum in every
+/// place, and the most sums of a round.
+fn share_buffers<T: Real>(
+    program: &Program,
+    transforms: &Transforms<T>,
+    prepared: &mut [Prepared],
+) -> (Vec<Range<usize>>, Vec<usize>, usize) {
+    let spectrum = |r: &Region| transforms.of_region(r).map_or(0, Transform::spectrum_len);
+    let bytes = |r: &Region| r.spectra() * spectrum(r) * size_of::<Batch<T>>();
+    let of = |round: &Range<usize>| program.regions().skip(round.start).take(round.len());
+    let rounds = rounds(program, |round| of(&round).map(bytes).sum::<usize>() <= SPECTRA_BYTES);
+    let (mut spectra, mut partials) = (Vec::new(), 0);
+    for round in &rounds {
+        let (mut place, mut sums) = (0, 0);
+        for (prepared, region) in prepared[round.clone()].iter_mut().zip(of(round)) {
+            (prepared.spectra, prepared.partials) = (place, sums);
+            place += region.spectra();
+            sums += prepared.layout.tiles() * region.sum_count();
+            spectra.resize(spectra.len().max(place), 0);
+            let own = &mut spectra[prepared.spectra..place];
+            own.iter_mut().for_each(|len| *len = spectrum(region).max(*len));
+        }
+        partials = partials.max(sums);
+    }
+    (rounds, spectra, partials)
+}
+
 /// Calls `one(member, (which, part))` for every part of every thing; `parts` tells how many each has.
 fn each(
     crew: &Crew,
@@ -424,14 +406,6 @@ fn each(
             i -= parts;
         }
     });
-}
-
-/// The bases that a region combines.
-fn bases(region: &Region) -> impl Iterator<Item = &Basis> {
-    region.code.iter().filter_map(|code| match code {
-        Code::Combine { basis, .. } => Some(&**basis),
-        _ => None,
-    })
 }
 
 impl<T: Real> Executable for Cpu<T> {
@@ -452,12 +426,12 @@ impl<T: Real> Executable for Cpu<T> {
     }
 
     fn array(&self, index: usize) -> Cow<'_, [f64]> {
-        T::all_wide(self.output(index))
+        T::all_in_f64(self.output(index))
     }
 
     fn array_into(&self, index: usize, out: &mut [f64]) {
         let values = self.output(index);
         assert_eq!(out.len(), values.len(), "the array's length");
-        out.iter_mut().zip(values).for_each(|(out, value)| *out = value.wide());
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = value.in_f64());
     }
 }

@@ -7,8 +7,8 @@
 //! `out[q + s (r p + j)] = w_n^(j p) sum_k w_r^(j k) in[q + s (p + m k)]` for `p < m` and `q < s`.
 //! (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992.)
 //!
-//! Passes differ in where they read and write, and, of two, in which multiplies by `w_n^(j p)`. The first of all
-//! leaves out what is known to be zero, and the last adjoint what nobody asks for.
+//! Passes differ in where they read and write and, in a step of two, in which one applies the twiddle factors
+//! `w_n^(j p)`. The very first skips inputs known to be zero, the very last adjoint skips outputs nobody needs.
 
 use super::Real;
 use super::butterfly::{any, butterflies_of, eight, four, root, two};
@@ -103,16 +103,16 @@ impl Places {
     }
 }
 
-/// Every `stride`-th number of a line from each of `n2s` on, where a buffer holds the numbers from `first`
-/// on as far as it goes; the others are zero, or nobody asks for them.
-pub struct Part {
+/// The sub-lines `n2, n2 + stride, ...` for each `n2` in `n2s`. The buffer holds the stretch of the line that begins
+/// at `first`; inputs outside it are zero, outputs outside it are dropped.
+pub struct Sublines {
     pub first: usize,
     pub stride: usize,
     pub n2s: Range<usize>,
     pub places: Places,
 }
 
-impl Part {
+impl Sublines {
     /// Where number `i` from `n2` on stands in the buffer; beyond its end where it holds none.
     #[inline(always)]
     fn place(&self, n2: usize, i: usize) -> usize {
@@ -127,16 +127,16 @@ impl Part {
 }
 
 vectorised!(
-    /// The first pass of a part, to columns of `out` with this pitch.
-    pub fn from_part(
-        pass: &Pass<T>, input: &[Batch<T>], part: &Part, pitch: usize, out: &mut [Batch<T>],
-    ) = from_part_inline
+    /// The first pass of sub-lines, to columns of `out` with this pitch.
+    pub fn gather_first(
+        pass: &Pass<T>, input: &[Batch<T>], lines: &Sublines, pitch: usize, out: &mut [Batch<T>],
+    ) = gather_first_inline
 );
 vectorised!(
-    /// The last pass, from columns of `input` with this pitch to a part.
-    pub fn to_part(
-        pass: &Pass<T>, input: &[Batch<T>], pitch: usize, part: &Part, out: &mut [Batch<T>],
-    ) = to_part_inline
+    /// The last pass, from columns of `input` with this pitch to sub-lines.
+    pub fn scatter_last(
+        pass: &Pass<T>, input: &[Batch<T>], pitch: usize, lines: &Sublines, out: &mut [Batch<T>],
+    ) = scatter_last_inline
 );
 vectorised!(
     /// A pass from a column with the pitch `from` to one with the pitch `to`.
@@ -146,29 +146,29 @@ vectorised!(
 );
 vectorised!(
     /// The first pass over numbers that lie in the order of its butterflies, each multiplied by a factor.
-    pub fn open(
+    pub fn first_forward(
         pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
-    ) = open_inline
+    ) = first_forward_inline
 );
 vectorised!(
     /// The last pass, to numbers in the order of its butterflies, each multiplied by a factor.
-    pub fn close(
+    pub fn last_adjoint(
         pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
-    ) = close_inline
+    ) = last_adjoint_inline
 );
 vectorised!(
     /// The first of two passes, in place: each output takes the place of the input of its number.
-    pub fn within(pass: &Pass<T>, data: &mut [Batch<T>]) = within_inline
+    pub fn first_adjoint_of_two(pass: &Pass<T>, data: &mut [Batch<T>]) = first_adjoint_of_two_inline
 );
 vectorised!(
-    /// The second of them, as [`close`].
-    pub fn close_after(
+    /// The second of them, as [`last_adjoint`].
+    pub fn last_adjoint_of_two(
         pass: &Pass<T>, input: &[Batch<T>], factors: &[(T, T)], out: &mut [Batch<T>],
-    ) = close_after_inline
+    ) = last_adjoint_of_two_inline
 );
 vectorised!(
     /// The last pass, in place, with real and imaginary parts exchanged.
-    pub fn exchange(pass: &Pass<T>, data: &mut [Batch<T>]) = exchange_inline
+    pub fn last_forward(pass: &Pass<T>, data: &mut [Batch<T>]) = last_forward_inline
 );
 
 /// One butterfly: what each input is, and what is done with each output. (Macros, because closures are compiled for
@@ -229,7 +229,7 @@ fn across_inline<T: Real, M: Machine>(
 }
 
 #[inline(always)]
-fn open_inline<T: Real, M: Machine>(
+fn first_forward_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
     factors: &[(T, T)],
@@ -256,7 +256,7 @@ fn open_inline<T: Real, M: Machine>(
 }
 
 #[inline(always)]
-fn close_inline<T: Real, M: Machine>(
+fn last_adjoint_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
     factors: &[(T, T)],
@@ -281,7 +281,7 @@ fn close_inline<T: Real, M: Machine>(
 }
 
 #[inline(always)]
-fn within_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
+fn first_adjoint_of_two_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
     let m = pass.n / pass.radix;
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
@@ -298,7 +298,7 @@ fn within_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
 }
 
 #[inline(always)]
-fn close_after_inline<T: Real, M: Machine>(
+fn last_adjoint_of_two_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
     factors: &[(T, T)],
@@ -319,7 +319,7 @@ fn close_after_inline<T: Real, M: Machine>(
 }
 
 #[inline(always)]
-fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
+fn last_forward_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
     let s = pass.s;
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
@@ -344,22 +344,22 @@ fn exchange_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>]) {
 }
 
 #[inline(always)]
-fn from_part_inline<T: Real, M: Machine>(
+fn gather_first_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
-    part: &Part,
+    lines: &Sublines,
     pitch: usize,
     out: &mut [Batch<T>],
 ) {
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
             let m = pass.n / $radix;
-            for n2 in part.n2s.clone() {
-                let out = &mut out[part.column(n2)..];
+            for n2 in lines.n2s.clone() {
+                let out = &mut out[lines.column(n2)..];
                 for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
                     let out = &mut out[$radix * p * pitch..];
                     butterfly!(pass, $radix, $butterfly,
-                        k => match input.get(part.place(n2, p + m * k)) {
+                        k => match input.get(lines.place(n2, p + m * k)) {
                             Some(value) => Complexes::load(value),
                             None => Complexes::zero(),
                         },
@@ -372,25 +372,25 @@ fn from_part_inline<T: Real, M: Machine>(
 }
 
 #[inline(always)]
-fn to_part_inline<T: Real, M: Machine>(
+fn scatter_last_inline<T: Real, M: Machine>(
     pass: &Pass<T>,
     input: &[Batch<T>],
     pitch: usize,
-    part: &Part,
+    lines: &Sublines,
     out: &mut [Batch<T>],
 ) {
     macro_rules! go {
         ($radix:literal, $butterfly:ident) => {{
             let s = pass.s;
-            for n2 in part.n2s.clone() {
-                let input = &input[part.column(n2)..];
+            for n2 in lines.n2s.clone() {
+                let input = &input[lines.column(n2)..];
                 for q in 0..s {
-                    if !(0..$radix).any(|j| part.place(n2, q + s * j) < out.len()) {
+                    if !(0..$radix).any(|j| lines.place(n2, q + s * j) < out.len()) {
                         continue;
                     }
                     butterfly!(pass, $radix, $butterfly,
                         k => Complexes::load(&input[(q + s * k) * pitch]),
-                        (j, y) => if let Some(out) = out.get_mut(part.place(n2, q + s * j)) {
+                        (j, y) => if let Some(out) = out.get_mut(lines.place(n2, q + s * j)) {
                             y.store(out);
                         });
                 }

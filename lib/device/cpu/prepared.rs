@@ -1,12 +1,10 @@
 //! A region of a program, prepared for running.
 
 use super::chain::Chains;
-use super::fourier::Transform;
+use super::fourier::Transforms;
 use super::layout::Layout;
 use super::real::Real;
-use crate::device::Fourier;
 use crate::device::program::{Array, ArrayId, Code, Operand, Program, Region};
-use std::sync::Arc;
 
 /// A region as this device runs it.
 pub struct Prepared {
@@ -20,11 +18,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    pub fn new<T: Real>(
-        region: &Region,
-        program: &Program,
-        transforms: &[(Arc<Fourier>, Transform<T>)],
-    ) -> Self {
+    pub fn new<T: Real>(region: &Region, program: &Program, transforms: &Transforms<T>) -> Self {
         let operands = region.code.iter().flat_map(|code| match code {
             Code::Map { a, b, .. } => vec![*a, *b],
             _ => Vec::new(),

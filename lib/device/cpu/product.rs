@@ -2,7 +2,7 @@
 
 use super::Real;
 use super::isa::{Machine, vectorised};
-use crate::device::scattered::GROUP;
+use crate::device::scattered::ROW_MULTIPLE;
 
 /// Rows that are worked on together: what is loaded of the second matrix serves them all.
 const BLOCK: usize = 4;
@@ -21,7 +21,7 @@ fn product_inline<T: Real, M: Machine>(
     out: &mut [T],
 ) {
     // The group of columns outside, so that it stays in the first cache.
-    for column in (0..columns).step_by(GROUP) {
+    for column in (0..columns).step_by(ROW_MULTIPLE) {
         let blocks = a.chunks(BLOCK * inner).zip(out.chunks_mut(BLOCK * columns));
         for (a, out) in blocks {
             match a.len() / inner {
@@ -46,9 +46,9 @@ fn block<T: Real, M: Machine, const ROWS: usize>(
     column: usize,
     out: &mut [T],
 ) {
-    let mut sums = [[T::zero(); GROUP]; ROWS];
+    let mut sums = [[T::zero(); ROW_MULTIPLE]; ROWS];
     for (k, line) in b.chunks_exact(columns).take(inner).enumerate() {
-        let line = &line[column..column + GROUP];
+        let line = &line[column..column + ROW_MULTIPLE];
         for (row, sums) in sums.iter_mut().enumerate() {
             let factor = a[row * inner + k];
             for (sum, &value) in sums.iter_mut().zip(line) {
@@ -57,7 +57,7 @@ fn block<T: Real, M: Machine, const ROWS: usize>(
         }
     }
     for (sums, out) in sums.iter().zip(out.chunks_mut(columns)) {
-        out[column..column + GROUP].copy_from_slice(sums);
+        out[column..column + ROW_MULTIPLE].copy_from_slice(sums);
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// `f64` or `f32`.
 pub trait Real: FftNum + Float + Default + Zeroable + super::elementary::Elementary {
     /// 64 bytes of it.
-    type Wide: Copy
+    type Lanes: Copy
         + Default
         + Zeroable
         + AsRef<[Self]>
@@ -26,16 +26,16 @@ pub trait Real: FftNum + Float + Default + Zeroable + super::elementary::Element
     /// `self a + b`, rounded once. (`Float::mul_add` is not always inlined, and then calls a library.)
     fn fused(self, a: Self, b: Self) -> Self;
     fn of(value: f64) -> Self;
-    fn wide(self) -> f64;
+    fn in_f64(self) -> f64;
     /// Numbers in double precision; where they lie if they are that already.
-    fn all_wide(values: &[Self]) -> Cow<'_, [f64]>;
+    fn all_in_f64(values: &[Self]) -> Cow<'_, [f64]>;
     /// Data in this type; shared where it is that already.
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>>;
     fn adopt_single(values: &Arc<Vec<f32>>) -> Arc<Vec<Self>>;
 }
 
 impl Real for f64 {
-    type Wide = [f64; 8];
+    type Lanes = [f64; 8];
     type Vector<M: Machine> = M::F64;
     const LANES: usize = 8;
 
@@ -48,10 +48,10 @@ impl Real for f64 {
         value
     }
     #[inline(always)]
-    fn wide(self) -> f64 {
+    fn in_f64(self) -> f64 {
         self
     }
-    fn all_wide(values: &[f64]) -> Cow<'_, [f64]> {
+    fn all_in_f64(values: &[f64]) -> Cow<'_, [f64]> {
         values.into()
     }
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {
@@ -63,7 +63,7 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
-    type Wide = [f32; 16];
+    type Lanes = [f32; 16];
     type Vector<M: Machine> = M::F32;
     const LANES: usize = 16;
 
@@ -76,10 +76,10 @@ impl Real for f32 {
         value as f32
     }
     #[inline(always)]
-    fn wide(self) -> f64 {
+    fn in_f64(self) -> f64 {
         self.into()
     }
-    fn all_wide(values: &[f32]) -> Cow<'_, [f64]> {
+    fn all_in_f64(values: &[f32]) -> Cow<'_, [f64]> {
         values.iter().map(|&v| v.into()).collect::<Vec<f64>>().into()
     }
     fn adopt(values: &Arc<Vec<f64>>) -> Arc<Vec<Self>> {

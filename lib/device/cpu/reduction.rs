@@ -26,17 +26,17 @@ vectorised!(
 fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     let mut lanes = [0.0; 8];
     let chunks = values.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|v| v.wide()).sum();
+    let rest: f64 = chunks.remainder().iter().map(|v| v.in_f64()).sum();
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value.wide();
+            *lane += value.in_f64();
         }
     }
     *sum = lanes.iter().sum::<f64>() + rest;
 }
 
 /// Twice as many lanes as usual, because each factor of a product waits for the one before.
-const WIDE: usize = 2 * LANES;
+const PRODUCT_LANES: usize = 2 * LANES;
 /// Numbers must be more than this lest their product come so near to -1 that it loses its digits.
 const LEAST: f64 = -0.01;
 /// Numbers that share a logarithm, or twice as many.
@@ -47,25 +47,25 @@ const FACTORS: usize = 16;
 /// come near -1, every number has its own.
 #[inline(always)]
 fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
-    let each = |values: &[T]| values.iter().map(|x| x.wide().ln_1p()).sum::<f64>();
-    let fits = |product: &[f64; WIDE]| product.iter().all(|x| x.is_finite());
-    let (mut lanes, mut least) = ([0.0; WIDE], [0.0; WIDE]);
-    let (whole, rest) = values.split_at(values.len() / WIDE * WIDE);
+    let each = |values: &[T]| values.iter().map(|x| x.in_f64().ln_1p()).sum::<f64>();
+    let fits = |product: &[f64; PRODUCT_LANES]| product.iter().all(|x| x.is_finite());
+    let (mut lanes, mut least) = ([0.0; PRODUCT_LANES], [0.0; PRODUCT_LANES]);
+    let (whole, rest) = values.split_at(values.len() / PRODUCT_LANES * PRODUCT_LANES);
     let mut others = each(rest);
-    for two in whole.chunks(2 * FACTORS * WIDE) {
-        let (first, second) = two.split_at(two.len().min(FACTORS * WIDE));
+    for two in whole.chunks(2 * FACTORS * PRODUCT_LANES) {
+        let (first, second) = two.split_at(two.len().min(FACTORS * PRODUCT_LANES));
         let first = product::<T, M>(first, &mut least);
         let second = product::<T, M>(second, &mut least);
         let mut both = first;
-        for l in 0..WIDE {
+        for l in 0..PRODUCT_LANES {
             both[l] = M::mul_add(first[l], 1.0 + second[l], second[l]);
         }
         if fits(&both) {
-            for l in 0..WIDE {
+            for l in 0..PRODUCT_LANES {
                 lanes[l] += both[l].ln_1p_inline::<M>();
             }
         } else if fits(&first) && fits(&second) {
-            for l in 0..WIDE {
+            for l in 0..PRODUCT_LANES {
                 lanes[l] += first[l].ln_1p_inline::<M>();
                 lanes[l] += second[l].ln_1p_inline::<M>();
             }
@@ -79,14 +79,17 @@ fn add_up_ln_1p_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
     };
 }
 
-/// The product of `1 + x` less 1, in lanes; `least` becomes the smallest number of each so far, or 0. (What a number
-/// that is no number compares as does not matter: it makes the product one too.)
+/// The product of `1 + x` less 1, in lanes; `least` becomes the smallest number of each so far, or 0. (How NaN
+/// compares does not matter: it makes the product NaN as well.)
 #[inline(always)]
-fn product<T: Real, M: Machine>(values: &[T], least: &mut [f64; WIDE]) -> [f64; WIDE] {
-    let (mut product, mut smallest) = ([0.0; WIDE], *least);
-    for x in values.chunks_exact(WIDE) {
-        for l in 0..WIDE {
-            let x = x[l].wide();
+fn product<T: Real, M: Machine>(
+    values: &[T],
+    least: &mut [f64; PRODUCT_LANES],
+) -> [f64; PRODUCT_LANES] {
+    let (mut product, mut smallest) = ([0.0; PRODUCT_LANES], *least);
+    for x in values.chunks_exact(PRODUCT_LANES) {
+        for l in 0..PRODUCT_LANES {
+            let x = x[l].in_f64();
             smallest[l] = if x < smallest[l] { x } else { smallest[l] };
             product[l] = M::mul_add(product[l], 1.0 + x, x);
         }
@@ -155,7 +158,7 @@ fn moments_inline<T: Real, M: Machine>(
         let (mut s, mut value) = ([0.0; LANES], [0.0; LANES]);
         for (l, &a) in abscissa.iter().enumerate() {
             s[l] = a;
-            value[l] = values.at(from + chunk * LANES + l).wide();
+            value[l] = values.at(from + chunk * LANES + l).in_f64();
         }
         let (mut t, mut next) = ([1.0; LANES], s);
         for _ in 0..first {
@@ -193,17 +196,6 @@ pub fn combine<T: Real>(
     spare: (&mut Vec<f64>, &mut Vec<T>),
     out: &mut [T],
 ) {
-    if basis.terms() == 0 {
-        out.fill(T::zero());
-        for (j, &c) in coefficients.iter().enumerate() {
-            let c = T::of(scalars[c]);
-            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
-            for (out, &value) in out.iter_mut().zip(row) {
-                *out = *out + c * T::of(value);
-            }
-        }
-        return;
-    }
     let (gathered, chebyshev) = spare;
     gathered.clear();
     gathered.extend(coefficients.iter().map(|&c| scalars[c]));
@@ -219,13 +211,6 @@ pub fn combine<T: Real>(
 /// `out[j] = sum_i basis[j, i] values[i]` over a tile.
 pub fn project<T: Real>(basis: &Basis, values: Argument<T>, tile: Tile, out: &mut [f64]) {
     out.fill(0.0);
-    if basis.terms() == 0 {
-        for (j, out) in out.iter_mut().enumerate() {
-            let row = &basis.values()[j * basis.len() + tile.offset..][..tile.len];
-            *out = row.iter().enumerate().map(|(i, &b)| b * values.at(i).wide()).sum();
-        }
-        return;
-    }
     for (run, start, end) in runs_of(basis, tile) {
         let rows = basis.chebyshev(run).chunks_exact(basis.count());
         let abscissa = &basis.abscissa()[start..end];

@@ -17,7 +17,7 @@ impl<T: Real> Register<T> {
         Self::of(TILE / T::LANES)
     }
 
-    /// For so many vectors.
+    /// For this many vectors.
     pub fn of(vectors: usize) -> Self {
         // Some more than are used: registers a power of two apart would share places of the first cache.
         let batches = vectors / 2 + 1;

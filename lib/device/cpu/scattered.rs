@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::team::Crew;
 use super::{Real, TILE, each};
 use crate::device::Scattered;
-use crate::device::program::{self, Step};
+use crate::device::program::{ScatteredTransform, Step};
 use crate::device::scattered::PAD;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
@@ -29,7 +29,7 @@ const ROWS: usize = 16;
 const STAGES: usize = 4;
 
 /// A transform, prepared for one precision.
-pub struct Scatter<T: Real> {
+pub struct NonUniform<T: Real> {
     plan: Arc<Scattered>,
     /// Where every pixel is on the box that holds them all.
     places: Vec<u32>,
@@ -61,18 +61,18 @@ struct Buffers<T: Real> {
     grid: Shared<T>,
 }
 
-impl<T: Real> Scatter<T> {
+impl<T: Real> NonUniform<T> {
     fn new(plan: &Arc<Scattered>) -> Self {
         let (x, y) = (&plan.x, &plan.y);
         let place = |p: &(u32, u32)| (p.0 - y.low) * 2 * x.used as u32 + p.1 - x.low;
         let both = |kernel: Vec<f64>, pairs: usize| {
             let points = kernel.len() / (2 * pairs);
-            let turned = (0..kernel.len()).map(|i| kernel[i % points * 2 * pairs + i / points]);
-            let turned = turned.map(T::of).collect();
-            [kernel.into_iter().map(T::of).collect(), turned]
+            let transposed = (0..kernel.len()).map(|i| kernel[i % points * 2 * pairs + i / points]);
+            let transposed = transposed.map(T::of).collect();
+            [kernel.into_iter().map(T::of).collect(), transposed]
         };
         let [x_by_point, x_by_pair] = both(x.kernel(), x.pairs());
-        Scatter {
+        NonUniform {
             places: plan.pixels().iter().map(place).collect(),
             scale: T::adopt(&plan.scale),
             phases: [0, 1].map(|i: usize| T::adopt(&plan.phases[i])),
@@ -158,7 +158,7 @@ impl<T: Real> Scatter<T> {
     /// One part of a stage of the adjoint, from the samples' `cotangent` to the pixels `out`.
     ///
     /// # Safety
-    /// As [`Scatter::forward`].
+    /// As [`NonUniform::forward`].
     unsafe fn adjoint(
         &self,
         (stage, part): (usize, usize),
@@ -232,14 +232,14 @@ unsafe fn multiply<T: Real>(
 }
 
 /// All transforms to scattered samples of a program, with what they need to run.
-pub struct Scatters<T: Real> {
+pub struct NonUniforms<T: Real> {
     /// Found by the address of what they were made from.
-    prepared: Vec<Scatter<T>>,
+    prepared: Vec<NonUniform<T>>,
     /// For each of those that run at the same time.
     buffers: Vec<Buffers<T>>,
 }
 
-impl<T: Real> Scatters<T> {
+impl<T: Real> NonUniforms<T> {
     /// Prepares the transforms of these steps.
     ///
     /// # Panics
@@ -251,30 +251,30 @@ impl<T: Real> Scatters<T> {
                 Step::Scalars(_) | Step::Region(_) => None,
             })
         };
-        let apart = |some: &Vec<program::Scatter>| {
+        let apart = |some: &Vec<ScatteredTransform>| {
             some.iter().enumerate().all(|(i, one)| {
                 let read = some.iter().any(|other| other.from == one.to);
                 !read && some[..i].iter().all(|other| other.to != one.to)
             })
         };
         assert!(groups().all(apart), "the transforms of a step must write fields of their own");
-        let mut prepared: Vec<Scatter<T>> = Vec::new();
+        let mut prepared: Vec<NonUniform<T>> = Vec::new();
         for one in groups().flatten() {
             if !prepared.iter().any(|p| Arc::ptr_eq(&p.plan, &one.transform)) {
-                prepared.push(Scatter::new(&one.transform));
+                prepared.push(NonUniform::new(&one.transform));
             }
         }
-        let lengths = prepared.iter().map(Scatter::lengths);
+        let lengths = prepared.iter().map(NonUniform::lengths);
         let lengths =
             lengths.fold([0; 4], |most, one| std::array::from_fn(|i| most[i].max(one[i])));
         let together = groups().map(Vec::len).max().unwrap_or(0);
-        Scatters { buffers: (0..together).map(|_| Buffers::new(lengths)).collect(), prepared }
+        NonUniforms { buffers: (0..together).map(|_| Buffers::new(lengths)).collect(), prepared }
     }
 
     /// Runs transforms from field to field.
-    pub fn run(&mut self, some: &[program::Scatter], fields: &[Shared<Complex<T>>], crew: &Crew) {
-        let Scatters { prepared, buffers } = self;
-        let find = |one: &program::Scatter| {
+    pub fn run(&mut self, some: &[ScatteredTransform], fields: &[Shared<Complex<T>>], crew: &Crew) {
+        let NonUniforms { prepared, buffers } = self;
+        let find = |one: &ScatteredTransform| {
             let found = prepared.iter().find(|p| Arc::ptr_eq(&p.plan, &one.transform));
             found.expect("every transform was prepared at loading")
         };
@@ -284,15 +284,15 @@ impl<T: Real> Scatters<T> {
                 some.iter().map(|one| find(one).parts(one.adjoint, stage)),
                 |_, (which, part)| {
                     let (one, buffers) = (&some[which], &buffers[which]);
-                    let (scatter, to) = (find(one), &fields[one.to]);
+                    let (transform, to) = (find(one), &fields[one.to]);
                     // SAFETY: what these transforms read is complete, and each writes another field, which
                     // none of them reads (asserted when the program was loaded), and has buffers of its own.
                     // Every part of a stage is called once, and `each` waits for all.
                     unsafe {
                         let from = fields[one.from].read();
                         match one.adjoint {
-                            false => scatter.forward((stage, part), from, to, buffers),
-                            true => scatter.adjoint((stage, part), from, to, buffers),
+                            false => transform.forward((stage, part), from, to, buffers),
+                            true => transform.adjoint((stage, part), from, to, buffers),
                         }
                     }
                 },
@@ -341,21 +341,21 @@ mod tests {
     /// What the transform makes of a field, or its adjoint of a cotangent.
     fn run<T: Real>(plan: &Arc<Scattered>, input: &[Complex64], adjoint: bool) -> Vec<Complex64> {
         let len = if adjoint { plan.pixels().len() } else { plan.outputs() };
-        let field = |len| Shared::new(Complex::new(T::nan(), T::nan()), len);
-        let fields = [field(input.len()), field(len)];
+        let fields = [Shared::zeros(input.len()), Shared::zeros(len)];
         // SAFETY: nobody else uses the fields.
-        let from = unsafe { fields[0].part(0, input.len()) };
+        let (from, to) = unsafe { (fields[0].part(0, input.len()), fields[1].part(0, len)) };
+        to.fill(Complex::new(T::nan(), T::nan()));
         let narrow = |z: &Complex64| Complex::new(T::of(z.re), T::of(z.im));
         from.iter_mut().zip(input).for_each(|(to, z)| *to = narrow(z));
-        let one = program::Scatter { transform: plan.clone(), adjoint, from: 0, to: 1 };
+        let one = ScatteredTransform { transform: plan.clone(), adjoint, from: 0, to: 1 };
         let some = vec![one];
-        let mut scatters = Scatters::<T>::new(&[Step::Scattered(some.clone())]);
+        let mut all = NonUniforms::<T>::new(&[Step::Scattered(some.clone())]);
         let mut team = Team::new(rayon::current_num_threads());
         // Twice: nothing of the first run may be left over in the second.
-        (0..2).for_each(|_| team.lead(|| Crew::with(9, |crew| scatters.run(&some, &fields, crew))));
+        (0..2).for_each(|_| team.lead(|| Crew::with(9, |crew| all.run(&some, &fields, crew))));
         // SAFETY: nothing runs.
         let to = unsafe { fields[1].read() };
-        to.iter().map(|z| Complex64::new(z.re.wide(), z.im.wide())).collect()
+        to.iter().map(|z| Complex64::new(z.re.in_f64(), z.im.in_f64())).collect()
     }
 
     /// Numbers without a pattern, from -1 to 1.

@@ -32,11 +32,6 @@ impl<T: Zeroable> Shared<T> {
 }
 
 impl<T: Copy> Shared<T> {
-    #[cfg(test)]
-    pub fn new(value: T, len: usize) -> Self {
-        Shared((0..len).map(|_| UnsafeCell::new(value)).collect())
-    }
-
     /// All elements.
     ///
     /// # Safety

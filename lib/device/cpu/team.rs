@@ -50,10 +50,10 @@ struct Left(AtomicUsize);
 
 thread_local! {
     /// The team that this thread leads.
-    static LED: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
-    /// Whether this thread is in the middle of a lead. While it waits there it may come to any task of the
-    /// pool, but must not become a helper: its own work would wait for another's to end, or for itself.
-    static LEADS: Cell<bool> = const { Cell::new(false) };
+    static LED_TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+    /// Whether this thread is inside `lead`. Rayon may give it any task while it waits there, but it must not help
+    /// a team: its own would wait for that team, or for itself.
+    static IS_LEADING: Cell<bool> = const { Cell::new(false) };
 }
 
 // SAFETY: `job` is written by the leader when no part of a job is left, and read by those who have taken a
@@ -103,20 +103,20 @@ impl Team {
     /// that one.
     pub fn lead<R: Send>(&mut self, work: impl FnOnce() -> R + Send) -> R {
         let helpers = self.shares.len().min(rayon::current_num_threads()).saturating_sub(1);
-        if helpers == 0 || !LED.get().is_null() {
+        if helpers == 0 || !LED_TEAM.get().is_null() {
             return work();
         }
         (*self.said.number.get_mut(), *self.broken.get_mut()) = (0, false);
         let team = &*self;
-        let busy = LEADS.replace(true);
-        let _after = Finally(|| LEADS.set(busy));
+        let busy = IS_LEADING.replace(true);
+        let _after = Finally(|| IS_LEADING.set(busy));
         let lead = || {
-            let busy = LEADS.replace(true);
+            let busy = IS_LEADING.replace(true);
             // This may be another thread, which waits inside a team's work of its own: that team comes back.
-            let before = LED.replace(team);
+            let before = LED_TEAM.replace(team);
             let _end = Finally(|| {
-                LED.set(before);
-                LEADS.set(busy);
+                LED_TEAM.set(before);
+                IS_LEADING.set(busy);
                 team.said.number.store(ENDED, Ordering::Release);
             });
             work()
@@ -131,7 +131,7 @@ impl Team {
             rayon::join(|| self.help(first, middle), || self.help(middle + 1, last));
             return;
         }
-        let (mut seen, busy) = (0, LEADS.get());
+        let (mut seen, busy) = (0, IS_LEADING.get());
         while !busy && wait_until(|| self.said.number.load(Ordering::Acquire) != seen, IDLE) {
             seen = self.said.number.load(Ordering::Acquire);
             if seen == ENDED {
@@ -213,10 +213,10 @@ pub struct Crew<'t> {
 }
 
 impl Crew<'_> {
-    /// Calls `work` with no more than so many members of the team that this thread leads.
+    /// Calls `work` with at most this many members of the team that this thread leads.
     pub fn with<R>(most: usize, work: impl FnOnce(&Crew) -> R) -> R {
         // SAFETY: `lead` keeps the team, and forgets it here before it returns.
-        let team = unsafe { LED.get().as_ref() };
+        let team = unsafe { LED_TEAM.get().as_ref() };
         let members = team.map_or(1, |team| team.shares.len().min(most));
         work(&Crew { team, members, stays: PhantomData })
     }

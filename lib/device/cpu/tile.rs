@@ -2,20 +2,22 @@
 
 use super::chain::{self, Instruction, Places};
 use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
+use super::fourier::{Transform, Transforms};
 use super::line::Scratch;
 use super::reduction::{add_up, add_up_ln_1p, combine, project};
 use super::register::Register;
 use super::shared::Shared;
 use super::vector::Batch;
 use super::{Held, Prepared, Real};
+use crate::device::Basis;
 use crate::device::fourier::GROUP;
-use crate::device::program::{Code, Operand, Region, Summand};
+use crate::device::program::{Code, Operand, Program, Region, Summand};
 use rustfft::num_complex::Complex;
 use std::sync::{Mutex, MutexGuard};
 
 /// What a thread needs for itself.
 pub struct Workspace<T: Real> {
-    /// The tile registers, and a spare one.
+    /// The tile registers.
     slots: Vec<Register<T>>,
     saved: Register<T>,
     /// The state of a block of columns for every stream: forward transform `i` and adjoint `i` share one.
@@ -44,11 +46,37 @@ pub struct Needs {
     pub coefficients: usize,
 }
 
+impl Needs {
+    pub fn of<T: Real>(program: &Program, transforms: &Transforms<T>) -> Self {
+        let most = |of: fn(&Region) -> usize| program.regions().map(of).max().unwrap_or(0);
+        let most_of_basis = |of: fn(&Basis) -> usize| {
+            let bases = program.regions().flat_map(|r| &r.code).filter_map(|code| match code {
+                Code::Combine { basis, .. } => Some(of(basis)),
+                _ => None,
+            });
+            bases.max().unwrap_or(0)
+        };
+        Needs {
+            slots: most(|r| r.slots),
+            streams: most(Region::spectra),
+            state: transforms.largest(Transform::state_len),
+            slab: transforms.largest(Transform::slab_len),
+            inputs: transforms.largest(Transform::inputs_len),
+            scratch: (
+                transforms.largest(|t| t.scratch_len().0),
+                transforms.largest(|t| t.scratch_len().1),
+            ),
+            terms: most_of_basis(Basis::terms),
+            coefficients: most_of_basis(Basis::count),
+        }
+    }
+}
+
 impl<T: Real> Workspace<T> {
     fn new(needs: Needs) -> Self {
         let zeros = |len: usize| vec![Batch::default(); len];
         Workspace {
-            slots: (0..needs.slots + 1).map(|_| Register::new()).collect(),
+            slots: (0..needs.slots).map(|_| Register::new()).collect(),
             saved: chain::saved(),
             states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
             slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
@@ -251,8 +279,8 @@ pub fn sums<T: Real>(
     for (total, sum) in single.iter_mut().zip(&region.sums) {
         let values = sources.argument(sum.source, tile, &workspace.slots);
         match (values, sum.summand) {
-            (Argument::One(value), Summand::Itself) => *total = value.wide() * tile.len as f64,
-            (Argument::One(x), Summand::Ln1p) => *total = x.wide().ln_1p() * tile.len as f64,
+            (Argument::One(value), Summand::Itself) => *total = value.in_f64() * tile.len as f64,
+            (Argument::One(x), Summand::Ln1p) => *total = x.in_f64().ln_1p() * tile.len as f64,
             (Argument::Many(values), Summand::Itself) => add_up(values, total),
             (Argument::Many(values), Summand::Ln1p) => add_up_ln_1p(values, total),
         }

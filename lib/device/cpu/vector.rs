@@ -9,11 +9,11 @@ use rustfft::num_complex::Complex;
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub struct Batch<T: Real> {
-    pub re: T::Wide,
-    pub im: T::Wide,
+    pub re: T::Lanes,
+    pub im: T::Lanes,
 }
 
-// SAFETY: both parts are `T::Wide`, of which zero bits are a value.
+// SAFETY: both parts are `T::Lanes`, of which zero bits are a value.
 unsafe impl<T: Real> Zeroable for Batch<T> {}
 
 impl<T: Real> Batch<T> {
@@ -47,19 +47,19 @@ pub fn prefetch<T>(values: &[T]) {
 }
 
 /// The numbers of a vector, as an array.
-type Wide<V> = <<V as Vector>::Number as Real>::Wide;
+type LanesOf<V> = <<V as Vector>::Number as Real>::Lanes;
 
 /// A vector in registers.
 pub trait Vector: Copy {
     /// What a lane holds.
     type Number: Real;
     #[inline(always)]
-    fn load(from: &Wide<Self>) -> Self {
-        // SAFETY: `Wide<Self>` is an array of as many numbers as a vector has.
+    fn load(from: &LanesOf<Self>) -> Self {
+        // SAFETY: `LanesOf<Self>` is an array of as many numbers as a vector has.
         unsafe { Self::read((&raw const *from).cast()) }
     }
     #[inline(always)]
-    fn store(self, to: &mut Wide<Self>) {
+    fn store(self, to: &mut LanesOf<Self>) {
         // SAFETY: as above.
         unsafe { self.write((&raw mut *to).cast()) }
     }
@@ -78,23 +78,23 @@ pub trait Vector: Copy {
     /// # Safety
     /// There are half as many numbers as a vector has at either place.
     unsafe fn read_halves(low: *const Self::Number, high: *const Self::Number) -> Self {
-        let mut wide = Wide::<Self>::default();
+        let mut lanes = LanesOf::<Self>::default();
         let half = Self::Number::LANES / 2;
-        for (i, lane) in wide.as_mut().iter_mut().enumerate() {
+        for (i, lane) in lanes.as_mut().iter_mut().enumerate() {
             // SAFETY: by the caller's promise.
             *lane = unsafe { if i < half { *low.add(i) } else { *high.add(i - half) } };
         }
-        Self::load(&wide)
+        Self::load(&lanes)
     }
     /// To two halves.
     ///
     /// # Safety
     /// There is room for half as many numbers as a vector has at either place.
     unsafe fn write_halves(self, low: *mut Self::Number, high: *mut Self::Number) {
-        let mut wide = Wide::<Self>::default();
-        self.store(&mut wide);
+        let mut lanes = LanesOf::<Self>::default();
+        self.store(&mut lanes);
         let half = Self::Number::LANES / 2;
-        for (i, &lane) in wide.as_ref().iter().enumerate() {
+        for (i, &lane) in lanes.as_ref().iter().enumerate() {
             // SAFETY: by the caller's promise.
             unsafe { *(if i < half { low.add(i) } else { high.add(i - half) }) = lane };
         }
@@ -121,9 +121,9 @@ pub trait Vector: Copy {
 
 /// For machines of which we know nothing: the compiler does what it can.
 #[derive(Clone, Copy)]
-pub struct Array<T: Real>(T::Wide);
+pub struct PortableVector<T: Real>(T::Lanes);
 
-impl<T: Real> Array<T> {
+impl<T: Real> PortableVector<T> {
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
         let mut out = self;
@@ -134,23 +134,23 @@ impl<T: Real> Array<T> {
     }
 }
 
-impl<T: Real> Vector for Array<T> {
+impl<T: Real> Vector for PortableVector<T> {
     type Number = T;
     #[inline(always)]
     unsafe fn read(from: *const T) -> Self {
         // SAFETY: by the caller's promise; a vector is an array of numbers.
-        Array(unsafe { from.cast::<T::Wide>().read_unaligned() })
+        PortableVector(unsafe { from.cast::<T::Lanes>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn write(self, to: *mut T) {
         // SAFETY: as above.
-        unsafe { to.cast::<T::Wide>().write_unaligned(self.0) }
+        unsafe { to.cast::<T::Lanes>().write_unaligned(self.0) }
     }
     #[inline(always)]
     fn splat(value: T) -> Self {
-        let mut out = T::Wide::default();
+        let mut out = T::Lanes::default();
         out.as_mut().fill(value);
-        Array(out)
+        PortableVector(out)
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {

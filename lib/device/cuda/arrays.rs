@@ -21,7 +21,7 @@ impl Scheduler {
                     let key = (values.address(), layout.clone());
                     match known.get(&key) {
                         Some(place) => *place,
-                        None => *known.entry(key).or_insert(self.data(&values.wide(), layout)),
+                        None => *known.entry(key).or_insert(self.data(&values.in_f64(), layout)),
                     }
                 }
             };

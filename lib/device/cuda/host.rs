@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 const SHIM: &str = include_str!("shim.h");
 
-/// A kernel on so many blocks, with the addresses of its arguments.
+/// A kernel on this many blocks, with the addresses of its arguments.
 type Kernel = unsafe extern "C" fn(c_int, *const *const c_void);
 
 /// A loaded library: kernels by name.

@@ -99,23 +99,6 @@ KERNEL project(double *s, const double *rows, const double *vector, int count, c
     }
 }
 
-// First stage of the same for a dense basis of many samples: `chunks` blocks a function.
-KERNEL dense(double *partials, const double *rows, const real *values, int count, int chunks) {
-    SHARED double pot[BLOCK];
-    EACH(double, sum);
-    THREADS {
-        int function = BLOCK_INDEX / chunks, chunk = BLOCK_INDEX % chunks;
-        const double *row = rows + function * (long long)count;
-        MINE(sum) = 0;
-        for (int i = chunk * BLOCK + thread; i < count; i += chunks * BLOCK)
-            MINE(sum) += row[i] * values[i];
-    }
-    ADD_UP(pot, sum)
-    THREADS {
-        if (thread == 0) partials[BLOCK_INDEX] = pot[0];
-    }
-}
-
 // Pixels to where they lie in their rows, and back.
 KERNEL scatter(complex *lines, const complex *field, const int *places, int count) {
     THREADS {

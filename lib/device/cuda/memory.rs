@@ -136,7 +136,7 @@ impl Memory {
         Place { area: Area::Scratch, offset }
     }
 
-    /// The size of so many real numbers of arrays.
+    /// The size of this many real numbers of arrays.
     pub fn reals(&self, count: usize) -> usize {
         count * size_of_real(self.precision)
     }

@@ -21,7 +21,7 @@ pub struct FftPlan {
 
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// A kernel on so many blocks of [`BLOCK`] threads.
+    /// A kernel on this many blocks of [`BLOCK`] threads.
     Launch {
         kernel: usize,
         blocks: usize,
@@ -39,7 +39,7 @@ pub enum Command {
     },
 }
 
-/// So many numbers of a kind.
+/// Numbers of a kind next to each other.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbers {
     pub at: Place,

@@ -4,16 +4,16 @@ use super::bases::Loaded;
 use super::memory::{Content, Place};
 use super::order::Layout;
 use super::schedule::Schedule;
-use super::source::{self, Argument, BLOCK, Combined, Wiring};
+use super::source::{self, Argument, BLOCK, Combined, Kernel, Wiring};
 use super::transform::Transform;
-use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId, Scatter};
+use crate::device::program::{Code, Operand, Region, ScalarCode, ScalarId, ScatteredTransform};
 use crate::device::{Basis, Fourier, Scattered};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Blocks of a region beyond which threads take more elements each instead, and the most they take.
-pub const MANY_BLOCKS: usize = 2048;
-pub const MOST_EACH: usize = 16;
+const MANY_BLOCKS: usize = 2048;
+const MOST_EACH: usize = 16;
 
 /// What a program is scheduled with.
 pub struct Scheduler {
@@ -68,7 +68,7 @@ impl Scheduler {
     }
 
     /// A transform to scattered samples, or its adjoint: the plain sum, which a GPU has the power for.
-    pub fn scatter(&mut self, scatter: &Scatter) {
+    pub fn scatter(&mut self, scatter: &ScatteredTransform) {
         let known = self.scattered.iter().find(|s| Arc::ptr_eq(&s.0, &scatter.transform));
         let [pixels, samples] = match known {
             Some(known) => known.1,
@@ -108,50 +108,24 @@ impl Scheduler {
 
     /// A region: what it reads, itself, and what becomes of its results.
     pub fn region(&mut self, region: &Region, order: Option<Layout>) {
-        let combined: Vec<Combined> = region
-            .code
-            .iter()
-            .filter_map(|code| match code {
-                Code::Combine { basis, coefficients, .. } => Some((basis, coefficients)),
-                _ => None,
-            })
-            .map(|(basis, coefficients)| self.combine(basis, coefficients))
-            .collect();
-        let forward: Vec<usize> =
-            region.forward.iter().map(|s| self.transform(&s.transform)).collect();
-        let adjoint: Vec<usize> =
-            region.adjoint.iter().map(|s| self.transform(&s.transform)).collect();
-        let all = || forward.iter().chain(&adjoint).map(|&t| self.transforms[t].1.layout());
-        let layout = all().next();
-        assert!(
-            all().all(|l| Some(l) == layout),
-            "the transforms of a region must have the same outputs"
-        );
-        let layout = layout.cloned().filter(|_| order.is_none());
-        let layout = layout.map(|layout| self.layout(&layout));
-        let longer = if forward.len() > adjoint.len() { &forward } else { &adjoint };
-        let memory = &mut self.schedule.memory;
-        let planes: Vec<Place> =
-            longer.iter().map(|&t| self.transforms[t].1.plane(memory)).collect();
+        let combined = region.code.iter().filter_map(|code| match code {
+            Code::Combine { basis, coefficients, .. } => Some(self.combine(basis, coefficients)),
+            _ => None,
+        });
+        let combined: Vec<Combined> = combined.collect();
+        let [forward, adjoint] = [&region.forward, &region.adjoint].map(|streams| {
+            streams.iter().map(|s| self.transform(&s.transform)).collect::<Vec<_>>()
+        });
+        let (layout, planes) = self.planes(&forward, &adjoint);
+        let layout = layout.filter(|_| order.is_none()).map(|layout| self.layout(&layout));
         for ((stream, &transform), &plane) in region.forward.iter().zip(&forward).zip(&planes) {
             let field = self.fields[stream.field];
             self.transforms[transform].1.forward(field, plane, &mut self.schedule);
         }
-        // What is projected has to lie in memory.
-        let memory = &mut self.schedule.memory;
-        let mut kept = Vec::new();
-        let sources = region.projections.iter().map(|projection| match projection.source {
-            Operand::Array(array) => self.arrays[array],
-            other => {
-                let place = memory.scratch(memory.reals(region.len));
-                kept.push((other, place));
-                place
-            }
-        });
-        let sources: Vec<Place> = sources.collect();
+        let (sources, kept) = self.projected(region);
         let each = region.len.div_ceil(BLOCK * MANY_BLOCKS).clamp(1, MOST_EACH);
         let blocks = region.len.div_ceil(BLOCK * each).max(1);
-        let partials = memory.scratch(8 * blocks * region.sums.len());
+        let partials = self.schedule.memory.scratch(8 * blocks * region.sums.len());
         let wiring = Wiring {
             scalars: self.scalars,
             arrays: &self.arrays,
@@ -165,14 +139,7 @@ impl Scheduler {
             each,
         };
         let kernel = source::region(region, &wiring, &self.schedule.memory);
-        let known = self.regions.iter().position(|text| *text == kernel.text);
-        let number = known.unwrap_or_else(|| {
-            self.regions.push(kernel.text);
-            self.regions.len() - 1
-        });
-        let name = source::region_name(number);
-        let launch = self.schedule.prepare((1, &name), blocks, kernel.arguments);
-        self.schedule.commands.push(launch);
+        self.launch(kernel, blocks);
         let targets = region.sums.iter().map(|sum| sum.scalar).collect::<Vec<_>>();
         self.finish(partials, blocks, &targets);
         for (projection, source) in region.projections.iter().zip(sources) {
@@ -182,5 +149,46 @@ impl Scheduler {
             let field = self.fields[stream.field];
             self.transforms[transform].1.adjoint(plane, field, &mut self.schedule);
         }
+    }
+
+    /// How the outputs of a region's transforms lie, and a plane for every stream.
+    fn planes(&mut self, forward: &[usize], adjoint: &[usize]) -> (Option<Layout>, Vec<Place>) {
+        let mut layouts = forward.iter().chain(adjoint).map(|&t| self.transforms[t].1.layout());
+        let layout = layouts.next();
+        assert!(
+            layouts.all(|l| Some(l) == layout),
+            "the transforms of a region must have the same outputs"
+        );
+        let longer = if forward.len() > adjoint.len() { forward } else { adjoint };
+        let memory = &mut self.schedule.memory;
+        let planes = longer.iter().map(|&t| self.transforms[t].1.plane(memory));
+        (layout.cloned(), planes.collect())
+    }
+
+    /// Where what a region projects lies, and which of it has to be put there.
+    fn projected(&mut self, region: &Region) -> (Vec<Place>, Vec<(Operand, Place)>) {
+        let memory = &mut self.schedule.memory;
+        let mut kept = Vec::new();
+        let sources = region.projections.iter().map(|projection| match projection.source {
+            Operand::Array(array) => self.arrays[array],
+            other => {
+                let place = memory.scratch(memory.reals(region.len));
+                kept.push((other, place));
+                place
+            }
+        });
+        (sources.collect(), kept)
+    }
+
+    /// Launches the kernel of a region, which equal ones share.
+    fn launch(&mut self, kernel: Kernel, blocks: usize) {
+        let known = self.regions.iter().position(|text| *text == kernel.text);
+        let number = known.unwrap_or_else(|| {
+            self.regions.push(kernel.text);
+            self.regions.len() - 1
+        });
+        let name = source::region_name(number);
+        let launch = self.schedule.prepare((1, &name), blocks, kernel.arguments);
+        self.schedule.commands.push(launch);
     }
 }

@@ -90,12 +90,13 @@ fn expression(op: Op, a: &str, b: &str, precision: Precision) -> String {
     }
 }
 
-/// A basis as a region reads it.
-pub enum Combined {
-    /// Chebyshev coefficients of every run, the run of every sample, its abscissa; the terms.
-    Runs { coefficients: Place, run_of: Place, abscissa: Place, terms: usize },
-    /// The functions' values, and which scalars their coefficients are.
-    Dense { values: Place, which: Place, count: usize },
+/// A sum of a basis's functions as a region reads it: Chebyshev coefficients of every run, the run of every
+/// sample, its abscissa.
+pub struct Combined {
+    pub coefficients: Place,
+    pub run_of: Place,
+    pub abscissa: Place,
+    pub terms: usize,
 }
 
 /// Where everything is that a region uses.
@@ -275,28 +276,14 @@ impl Writer<'_> {
             Code::Combine { out, .. } => {
                 let number = *combined;
                 *combined += 1;
-                match self.wiring.combined[number] {
-                    Combined::Runs { coefficients, run_of, abscissa, terms } => {
-                        let c = self.pointer("const real *__restrict__ ", coefficients);
-                        let runs = self.pointer("const int *__restrict__ ", run_of);
-                        let x = self.pointer("const real *__restrict__ ", abscissa);
-                        let n = format!("terms{number}");
-                        self.integer(&n, terms);
-                        self.line(format_args!(
-                            "r{out} = clenshaw({c} + {runs}[i] * {n}, {n}, {x}[i]);"
-                        ));
-                    }
-                    Combined::Dense { values, which, count } => {
-                        let values = self.pointer("const double *__restrict__ ", values);
-                        let which = self.pointer("const int *__restrict__ ", which);
-                        let n = format!("functions{number}");
-                        self.integer(&n, count);
-                        self.line(format_args!("r{out} = 0;"));
-                        self.line(format_args!(
-                            "for (int j = 0; j < {n}; j++) r{out} += real(s[{which}[j]]) * real({values}[j * (long long)count + i]);"
-                        ));
-                    }
-                }
+                let Combined { coefficients, run_of, abscissa, terms } =
+                    self.wiring.combined[number];
+                let c = self.pointer("const real *__restrict__ ", coefficients);
+                let runs = self.pointer("const int *__restrict__ ", run_of);
+                let x = self.pointer("const real *__restrict__ ", abscissa);
+                let n = format!("terms{number}");
+                self.integer(&n, terms);
+                self.line(format_args!("r{out} = clenshaw({c} + {runs}[i] * {n}, {n}, {x}[i]);"));
             }
         }
     }

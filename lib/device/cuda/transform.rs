@@ -205,7 +205,7 @@ struct Factor {
 }
 
 impl Schedule {
-    /// `c = a b`, of so many rows, columns, and numbers summed over.
+    /// `c = a b`; its `size` is its rows, its columns, and the numbers summed over.
     fn product(&mut self, c: Place, a: Factor, b: Factor, size: (usize, usize, usize)) {
         let mut arguments = vec![Argument::At(c)];
         for factor in [a, b] {

@@ -66,7 +66,7 @@ fn run_inline<T: Real, M: Machine>(
     ask(soon, sources, from * T::LANES, tile.len);
     blocks!(1);
     if from * T::LANES < tile.len {
-        let mut ends = [[T::Wide::default(); 2]; LINKS];
+        let mut ends = [[T::Lanes::default(); 2]; LINKS];
         end(chain, sources, tile, from * T::LANES, &mut ends, bound);
         unsafe { block::<T, M, 1>(bound, from) };
     }
@@ -233,7 +233,7 @@ fn end<T: Real>(
     sources: &Sources<T>,
     tile: Tile,
     from: usize,
-    ends: &mut [[T::Wide; 2]],
+    ends: &mut [[T::Lanes; 2]],
     bound: &mut [BoundLink<T>],
 ) {
     for ((link, ends), bound) in chain.iter().zip(ends).zip(bound) {

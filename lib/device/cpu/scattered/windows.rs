@@ -1,13 +1,13 @@
 //! The sums over windows, forward and back: where a transform to scattered samples spends its time.
 
-use super::Scatter;
+use super::NonUniform;
 use crate::device::cpu::Real;
 use crate::device::cpu::isa::{Machine, vectorised};
 use crate::device::cpu::vector::Vector;
 use rustfft::num_complex::Complex;
 use std::ops::Range;
 
-impl<T: Real> Scatter<T> {
+impl<T: Real> NonUniform<T> {
     /// The weights of a sample: those along x in vectors, those along y.
     #[inline(always)]
     fn weights<M: Machine, const N: usize>(&self, i: usize) -> ([T::Vector<M>; N], &[T]) {
@@ -23,45 +23,45 @@ impl<T: Real> Scatter<T> {
 
 vectorised!(
     /// The window sums of the samples from `first` on.
-    pub fn gather(scatter: &Scatter<T>, grid: &[T], first: usize, out: &mut [Complex<T>]) = gather_inline
+    pub fn gather(transform: &NonUniform<T>, grid: &[T], first: usize, out: &mut [Complex<T>]) = gather_inline
 );
 vectorised!(
     /// Adds `samples` to a band of the grid.
-    pub fn spread(scatter: &Scatter<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
+    pub fn spread(transform: &NonUniform<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
 );
 
 /// Calls a function for windows of one vector along x, or of two.
 macro_rules! of_width {
-    ($scatter:ident, $function:ident, $($argument:expr),*) => {
-        match $scatter.plan.width <= T::LANES {
-            true => $function::<T, M, 1>($scatter, $($argument),*),
-            false => $function::<T, M, 2>($scatter, $($argument),*),
+    ($transform:ident, $function:ident, $($argument:expr),*) => {
+        match $transform.plan.width <= T::LANES {
+            true => $function::<T, M, 1>($transform, $($argument),*),
+            false => $function::<T, M, 2>($transform, $($argument),*),
         }
     };
 }
 
 #[inline(always)]
 fn gather_inline<T: Real, M: Machine>(
-    scatter: &Scatter<T>,
+    transform: &NonUniform<T>,
     grid: &[T],
     first: usize,
     out: &mut [Complex<T>],
 ) {
-    of_width!(scatter, gather_of, grid, first, out);
+    of_width!(transform, gather_of, grid, first, out);
 }
 
 #[inline(always)]
 fn gather_of<T: Real, M: Machine, const N: usize>(
-    scatter: &Scatter<T>,
+    transform: &NonUniform<T>,
     grid: &[T],
     first: usize,
     out: &mut [Complex<T>],
 ) {
-    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
+    let (stride, half) = (transform.stride(), transform.stride() / 2);
     let zero = T::Vector::<M>::splat(T::zero());
     for (i, out) in (first..).zip(out) {
-        let (row, column) = scatter.plan.starts[i];
-        let (along_x, along_y) = scatter.weights::<M, N>(i);
+        let (row, column) = transform.plan.starts[i];
+        let (along_x, along_y) = transform.weights::<M, N>(i);
         let (mut re, mut im) = ([zero; N], [zero; N]);
         let at = row as usize * stride + column as usize;
         let lines = &grid[at..][..(along_y.len() - 1) * stride + half + N * T::LANES];
@@ -84,7 +84,7 @@ fn gather_of<T: Real, M: Machine, const N: usize>(
             sum_im = im[n].mul_add(along_x[n], sum_im);
         }
         let (re, im) = (total::<T, M>(sum_re), total::<T, M>(sum_im));
-        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
+        let (cos, sin) = (transform.phases[0][i], transform.phases[1][i]);
         *out = Complex::new(re * cos - im * sin, re * sin + im * cos);
     }
 }
@@ -92,7 +92,7 @@ fn gather_of<T: Real, M: Machine, const N: usize>(
 /// The sum of a vector's numbers, by halves.
 #[inline(always)]
 fn total<T: Real, M: Machine>(vector: T::Vector<M>) -> T {
-    let mut lanes = T::Wide::default();
+    let mut lanes = T::Lanes::default();
     vector.store(&mut lanes);
     let lanes = lanes.as_mut();
     let mut len = T::LANES;
@@ -107,31 +107,31 @@ fn total<T: Real, M: Machine>(vector: T::Vector<M>) -> T {
 
 #[inline(always)]
 fn spread_inline<T: Real, M: Machine>(
-    scatter: &Scatter<T>,
+    transform: &NonUniform<T>,
     cotangent: &[Complex<T>],
     samples: Range<usize>,
     rows: Range<usize>,
     grid: &mut [T],
 ) {
-    of_width!(scatter, spread_of, cotangent, samples, rows, grid);
+    of_width!(transform, spread_of, cotangent, samples, rows, grid);
 }
 
 #[inline(always)]
 fn spread_of<T: Real, M: Machine, const N: usize>(
-    scatter: &Scatter<T>,
+    transform: &NonUniform<T>,
     cotangent: &[Complex<T>],
     samples: Range<usize>,
     rows: Range<usize>,
     grid: &mut [T],
 ) {
-    let (stride, half) = (scatter.stride(), scatter.stride() / 2);
+    let (stride, half) = (transform.stride(), transform.stride() / 2);
     for i in samples {
-        let (row, column) = scatter.plan.starts[i];
+        let (row, column) = transform.plan.starts[i];
         let z = cotangent[i];
-        let (cos, sin) = (scatter.phases[0][i], scatter.phases[1][i]);
+        let (cos, sin) = (transform.phases[0][i], transform.phases[1][i]);
         // Times the conjugate of the phase.
         let (z_re, z_im) = (z.re * cos + z.im * sin, z.im * cos - z.re * sin);
-        let (along_x, along_y) = scatter.weights::<M, N>(i);
+        let (along_x, along_y) = transform.weights::<M, N>(i);
         // (Closures are not always compiled for the instruction set, so there are none here.)
         let (mut re, mut im) = (along_x, along_x);
         for n in 0..N {

@@ -7,14 +7,14 @@ use super::vector::{Batch, Vector};
 vectorised!(
     /// Exchanges rows and lanes: lane `l` of `to[k]` is lane `k` of `from[l]`. Where `exchange`, real and
     /// imaginary parts are exchanged as well.
-    pub fn turn(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) = turn_inline
+    pub fn transpose(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) = transpose_inline
 );
 
 /// The most lanes of a vector.
 const MOST: usize = 16;
 
 #[inline(always)]
-fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
+fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
     if T::Vector::<M>::SWAPS && from.len() == T::LANES && to.len() == T::LANES {
         let (mut re, mut im) =
             ([T::Vector::<M>::splat(T::zero()); MOST], [T::Vector::<M>::splat(T::zero()); MOST]);
@@ -22,8 +22,8 @@ fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut 
             re[l] = Vector::load(&from[l].re);
             im[l] = Vector::load(&from[l].im);
         }
-        square::<T, M>(&mut re);
-        square::<T, M>(&mut im);
+        transpose_square::<T, M>(&mut re);
+        transpose_square::<T, M>(&mut im);
         if exchange {
             std::mem::swap(&mut re, &mut im);
         }
@@ -42,9 +42,9 @@ fn turn_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut 
     }
 }
 
-/// Turns a square: for every bit of the numbers of rows and lanes, exchanges those with another one.
+/// Transposes a square in log2(LANES) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
 #[inline(always)]
-fn square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
+fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
     macro_rules! step {
         ($distance:literal) => {
             if $distance < T::LANES {
@@ -81,7 +81,7 @@ mod tests {
                         }
                     }
                     let mut to = vec![Batch::<T>::default(); columns];
-                    turn(&from, exchange, &mut to);
+                    transpose(&from, exchange, &mut to);
                     let sign = if exchange { -T::one() } else { T::one() };
                     for (k, l) in (0..columns).flat_map(|k| (0..rows).map(move |l| (k, l))) {
                         assert_eq!(to[k].re.as_ref()[l], sign * number(l, k));
