@@ -89,3 +89,37 @@ fn a_start_of_another_order_or_surface_ends_at_the_same_optimum() {
     keep("other.fits --order 4", "other.json", at);
     assert_same(&cold, &fit("maps.fits --order 4 --start other.json", at));
 }
+
+#[test]
+fn the_maps_of_a_fit_are_simulated_again_at_its_own_focus_settings_and_at_others_without_their_gains()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let settings = "--defocus=-30mm,0mm,40mm --shift 1mm:0mm,0mm:0mm,0mm:2mm --chop 30arcmin";
+    let gains = "--set gain[0]=0.5,gain[1]=0.8 --noise additive=0.002 --order 3 --rms 0.4rad";
+    simulated(&format!("{settings} {gains}"), "maps.fits", &[0, 1, 2], at);
+    let maps = |line: &str| -> MapSet {
+        let line =
+            format!("oof-simulate --grid 64 --noise none {line} -o again.fits --force --quiet");
+        assert_silent_success(&shell(&line, at), &line);
+        read_maps(&std::fs::read(at.join("again.fits")).unwrap(), "again.fits").unwrap()
+    };
+    let known = read_maps(&std::fs::read(at.join("maps.fits")).unwrap(), "maps.fits").unwrap();
+    let dz = |set: &MapSet| set.maps.iter().map(|map| map.defocus).collect::<Vec<_>>();
+    for name in ["fit.json", "fit.fits"] {
+        keep("maps.fits --order 3", name, at);
+        let again = maps(&format!("--parameters {name}"));
+        assert_eq!(
+            (dz(&again), &again.shift, again.chop.is_some()),
+            (dz(&known), &known.shift, true)
+        );
+        for (again, known) in again.maps.iter().zip(&known.maps) {
+            let off = again.power.iter().zip(&known.power).map(|(a, b)| (a - b).abs());
+            // Six of the noise's standard deviations, which are parts of the highest peak.
+            assert!(off.fold(0.0, f64::max) < 0.012, "{name} {}", known.name);
+        }
+        let two = maps(&format!("--parameters {name} --defocus=-30mm,0mm --chop none"));
+        assert_eq!((dz(&two), two.chop), (vec![-0.03, 0.0], None));
+        assert!(two.truth.iter().all(|(name, value)| !name.starts_with("gain") || *value == 1.0));
+    }
+}

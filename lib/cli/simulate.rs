@@ -8,7 +8,7 @@ use super::machine::MachineArgs;
 use super::model::{order, twice};
 use super::noise;
 use super::observation::{ObservationArgs, check_shift, illumination, open_telescope, rms};
-use super::parameter::{self, assignment, check_in_model};
+use super::parameter::{self, assignment, check_in_model, split};
 use super::program::{extension, or_dash, say, unknown_extension};
 use super::signal::Stop;
 use crate::device::Backend;
@@ -20,7 +20,7 @@ use crate::io::sink::{self, Content, Destination};
 use crate::io::{fits, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
 use crate::optics::beam_map::{BeamMap, Noise, Sampling};
-use crate::optics::model::{amplitude_mode_of, mode_of};
+use crate::optics::model::{CHOP, RATIO, amplitude_mode_of, mode_of};
 use crate::optics::simulate::{SimulateOptions, simulate, without_samples};
 use crate::optics::telescope::Telescope;
 use clap::{Parser, ValueEnum};
@@ -66,7 +66,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "NAME=VALUE,...", value_delimiter = ',', value_parser = assignment,
           help_heading = "Aberrations")]
     pub set: Vec<(String, f64)>,
-    /// Everything from an earlier fit (JSON or FITS); other options go before it
+    /// Everything from an earlier fit (JSON or FITS), its maps' focus settings too; other options go before it
     #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
     pub parameters: Option<PathBuf>,
     /// Noise as fractions of the peak, and of each sample: additive=0.005,multiplicative=0.01,
@@ -197,32 +197,50 @@ impl SimulateArgs {
         let wavelength = wavelength.or(earlier.as_ref().map(|e| e.wavelength)).or(like.wavelength);
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
         let samplings: Vec<_> = like.maps.iter().map(|map| map.sampling.clone()).collect();
-        let settings = like.maps.iter().map(|map| map.defocus).collect::<Vec<_>>();
-        let settings = Some(settings).filter(|s| !s.is_empty());
+        let fitted = earlier.as_ref().map_or(&[][..], |earlier| &earlier.maps);
+        let of_fit: Vec<f64> = fitted.iter().map(|map| map.defocus_m).collect();
+        let of_like: Vec<f64> = like.maps.iter().map(|map| map.defocus).collect();
+        let settings = [of_like, of_fit.clone()].into_iter().find(|s| !s.is_empty());
         let defocus = self.observation.defocus.clone().or(settings);
+        let defocus = defocus.unwrap_or_else(|| telescope.defocus.clone());
+        let shift = match like.shift.is_empty() && defocus == of_fit {
+            true => fitted.iter().filter_map(|map| map.shift_m).collect(),
+            false => like.shift.clone(),
+        };
         let mut grid = telescope.aperture;
         grid.points = self.grid.unwrap_or(grid.points);
         if !samplings.is_empty() {
             grid = ApertureGrid::suitable(telescope.radius, wavelength, samplings.iter());
         }
         let blur = self.observation.blur(&like, earlier.as_ref().map(|e| e.blur));
+        let of_fit = |name: &str| {
+            let found = earlier.as_ref()?.parameters.iter().find(|p| p.0 == name);
+            found.map(|p| p.1)
+        };
+        let chop = like.chop.or_else(|| of_fit(CHOP));
+        let chop = self.observation.chop.map_or(chop, |chop| chop.0);
+        let (left_out, parameters) = self.values(earlier, wavelength, &defocus, chop.is_some())?;
         let options = SimulateOptions {
             wavelength,
-            defocus: defocus.unwrap_or_else(|| telescope.defocus.clone()),
+            defocus,
             grid,
             order: self.order,
-            parameters: self.values(earlier, wavelength)?,
+            parameters,
             rms: self.rms,
             seed: self.seed,
             noise: self.noise.unwrap_or(telescope.noise),
             precision: self.machine.precision,
-            chop: self.observation.chop.map_or(like.chop, |chop| chop.0),
-            shift: self.observation.shift.clone().unwrap_or(like.shift),
+            chop,
+            shift: self.observation.shift.clone().unwrap_or(shift),
             blur,
             samplings,
             backend: Backend::default(),
         };
         self.check(&telescope, &options)?;
+        if left_out && !self.machine.quiet {
+            let text = "gains, offsets and backgrounds of the fit are left out: its maps are at other focus settings";
+            say("oof-simulate", text);
+        }
         if self.noise.is_none() && !self.machine.quiet {
             let (name, noise) = (&telescope.name, noise::show(&telescope.noise));
             say("oof-simulate", &format!("noise of {name}: {noise}; --noise changes it"));
@@ -285,16 +303,32 @@ impl SimulateArgs {
         Ok(telescope.with_illumination(kind))
     }
 
-    /// All parameters, the most particular last, each once.
-    fn values(&self, earlier: Option<FitFile>, wavelength: f64) -> Result<Vec<(String, f64)>> {
+    /// All parameters, the most particular last, each once; and whether those of a fit that every map has for itself
+    /// are left out, as its maps have not these focus settings. Of one beam there are no parameters of the second.
+    fn values(
+        &self,
+        earlier: Option<FitFile>,
+        wavelength: f64,
+        defocus: &[f64],
+        chopped: bool,
+    ) -> Result<(bool, Vec<(String, f64)>)> {
+        let other = |fit: &FitFile| {
+            !fit.maps.is_empty() && !fit.maps.iter().map(|map| &map.defocus_m).eq(defocus)
+        };
+        let left_out = earlier.as_ref().is_some_and(other);
         let given = self.zernike.iter().chain(&self.set);
         twice("--zernike or --set", given.clone().map(|p| &p.0))?;
         let from_file = self.zernikes.as_deref().map(|path| coefficients::open(path, wavelength));
         let mut values: Vec<(String, f64)> = Vec::new();
         let mut earlier =
             earlier.map_or(Vec::new(), |e| coefficients::at_wavelength(&e, wavelength));
-        // The likelihood's, not the model's.
-        earlier.retain(|(name, _)| name != LN_SCALE);
+        // The first is the likelihood's, not the model's.
+        earlier.retain(|(name, _)| match split(name) {
+            (LN_SCALE, _) => false,
+            (CHOP | RATIO, _) if !chopped => false,
+            (_, Some(_)) => !left_out,
+            _ => true,
+        });
         let from_file = from_file.transpose()?.unwrap_or_default();
         for (name, value) in earlier.iter().chain(&from_file).chain(given) {
             match values.iter_mut().find(|v| v.0 == *name) {
@@ -302,7 +336,7 @@ impl SimulateArgs {
                 None => values.push((name.clone(), *value)),
             }
         }
-        Ok(values)
+        Ok((left_out, values))
     }
 }
 

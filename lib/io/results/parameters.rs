@@ -21,7 +21,7 @@ pub struct FitFile {
     pub order: u32,
     /// Name and value, SI, free and fixed ones.
     pub parameters: Vec<(String, f64)>,
-    /// The maps that were fitted, in their order; empty where the file is FITS.
+    /// The maps that were fitted, in their order.
     pub maps: Vec<FittedMap>,
 }
 
@@ -31,6 +31,8 @@ pub struct FittedMap {
     pub name: String,
     /// Metres.
     pub defocus_m: f64,
+    /// Metres, where any map was made with the sub-reflector displaced sideways.
+    pub shift_m: Option<[f64; 2]>,
     /// Known ones.
     pub samples: usize,
     /// In the map's own unit.
@@ -162,8 +164,33 @@ fn read_fits(bytes: &[u8], place: &str) -> Result<FitFile> {
         illumination: illumination.ok_or_else(|| missing("ILLUM"))?,
         order: order as u32,
         parameters: read_named_values(&mut reader, table.number)?,
-        maps: Vec::new(),
+        maps: read_fitted_maps(&mut reader)?,
     })
+}
+
+/// The maps in the table of a fit's FITS.
+fn read_fitted_maps(reader: &mut Reader) -> Result<Vec<FittedMap>> {
+    let units = reader.units();
+    let Some(table) = units.iter().find(|unit| unit.name == "MAPS").map(|unit| unit.number) else {
+        return Ok(Vec::new());
+    };
+    let find = |reader: &Reader, name: &str| {
+        let missing = || Error::input(reader.place(table), format!("there is no column {name}"));
+        reader.find_column(table, &[name]).ok_or_else(missing)
+    };
+    let mut column = |name: &str| find(reader, name).and_then(|at| reader.column(table, at));
+    let (defocus, samples, peaks) = (column("DEFOCUS")?, column("SAMPLES")?, column("PEAK")?);
+    let shift = column("SHIFTX").and_then(|x| Ok((x, column("SHIFTY")?))).ok();
+    let names = find(reader, "NAME")?;
+    let names = reader.text_column(table, names)?.into_iter().enumerate();
+    let one = |(i, name)| FittedMap {
+        name,
+        defocus_m: defocus[i],
+        shift_m: shift.as_ref().map(|(x, y)| [x[i], y[i]]),
+        samples: samples[i] as usize,
+        peak: peaks[i],
+    };
+    Ok(names.map(one).collect())
 }
 
 #[cfg(test)]
