@@ -1,6 +1,7 @@
 //! Beam maps: measured or simulated power on the sky, one map a focus setting.
 
 use super::aperture::ApertureGrid;
+use super::neighbours::Neighbours;
 use rayon::prelude::*;
 
 /// Where the samples of a map lie on the sky: offsets `u, v` from the pointing centre, radians.
@@ -80,14 +81,12 @@ impl BeamMap {
         self.power.iter().copied().fold(f64::NAN, f64::max)
     }
 
-    /// The largest power of a sample whose neighbours are not far below it: the largest median of three by
-    /// three samples of a raster. Isolated glitches do not count, however strong; a beam that is sampled
-    /// at `lambda / 2D` loses a third of its peak.
+    /// The largest power of a sample whose neighbours are not far below it: the largest
+    /// [`median`](Neighbours::median) of some neighbours. Isolated glitches do not count, however strong; a beam that is
+    /// sampled at `lambda / 2D` loses a third of its peak.
     pub fn robust_peak(&self) -> f64 {
-        let Sampling::Raster { u, v } = &self.sampling else {
-            return self.peak();
-        };
-        let around = |i: usize| median(&mut neighbours(&self.power, u.len(), v.len(), i));
+        let neighbours = Neighbours::of(self);
+        let around = |i: usize| neighbours.median(i);
         // Most of a large map is far below its peak: looking at the highest sample of every block tells that.
         let highest = |block: &[f64]| block.iter().copied().fold(f64::NAN, f64::max);
         let peaks: Vec<f64> = self.power.par_chunks(BLOCK).map(highest).collect();
@@ -145,14 +144,11 @@ impl BeamMap {
     /// Blanks the samples that stand out from those around them by more than these are themselves and half
     /// the beam's peak: more than any beam does that is sampled at `lambda / 2D` or closer.
     pub fn blank_spikes(&mut self) {
-        let Sampling::Raster { u, v } = &self.sampling else {
-            return;
-        };
-        let limit = 0.5 * self.robust_peak();
+        let (limit, neighbours) = (0.5 * self.robust_peak(), Neighbours::of(self));
         let spike = |i: usize| {
             // Most samples are far from it, and cheaply told.
             self.power[i].abs() > limit && {
-                let middle = median(&mut neighbours(&self.power, u.len(), v.len(), i));
+                let middle = neighbours.median(i);
                 (self.power[i] - middle).abs() > middle.abs() + limit
             }
         };
@@ -164,21 +160,6 @@ impl BeamMap {
     pub fn blanks(&self) -> usize {
         self.power.iter().filter(|p| p.is_nan()).count()
     }
-}
-
-/// The sample `i` of a raster and those around it, without blanks.
-fn neighbours(power: &[f64], columns: usize, rows: usize, i: usize) -> Vec<f64> {
-    let (row, column) = (i / columns, i % columns);
-    let around = |at: usize, len: usize| at.saturating_sub(1)..(at + 2).min(len);
-    let line = |row: usize| around(column, columns).map(move |column| row * columns + column);
-    let all = around(row, rows).flat_map(line).map(|i| power[i]);
-    all.filter(|p| !p.is_nan()).collect()
-}
-
-/// The median; NaN of nothing.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Noise as a simulation made it, fractions: of the brightest map's peak, and of each sample.
@@ -310,7 +291,8 @@ mod tests {
             power[BLOCK..BLOCK + 1].fill(f64::NAN);
             let (name, sigma) = ("beam".to_string(), Sigma::Unknown);
             let map = BeamMap { name, defocus: 0.0, sampling: sampling.clone(), power, sigma };
-            let around = |i: usize| median(&mut neighbours(&map.power, columns, rows, i));
+            let neighbours = Neighbours::of(&map);
+            let around = |i: usize| neighbours.median(i);
             let glitch = around(5000);
             let higher = |best: f64, i: usize| {
                 if map.power[i] > best { best.max(around(i)) } else { best }

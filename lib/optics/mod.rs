@@ -8,7 +8,7 @@
 //! * [`path`]: what a moved sub-reflector does to the phase, and [`lateral`]: when it is moved sideways;
 //! * [`illumination`]: how the receiver lights the dish;
 //! * [`zernike`]: the polynomials of the surface, and [`convention`]: what others call them;
-//! * [`beam_map`]: the maps themselves; [`band`] and [`lags`]: a receiver's band, and a source that is a
+//! * [`beam_map`]: the maps themselves, with `neighbours` of samples; [`band`] and [`lags`]: a receiver's band, and a source that is a
 //!   disc.
 //!
 //! From these [`model`] records the maps; `sky` and [`arrangement`] are a map's samples as the outputs of a transform,
@@ -37,6 +37,7 @@ pub mod illumination;
 pub mod lags;
 pub mod lateral;
 pub mod model;
+mod neighbours;
 pub mod path;
 pub mod simulate;
 mod sky;
