@@ -256,10 +256,9 @@ fn options_that_contradict_each_other_are_refused() {
         ("--wavelength 1mm --frequency 90GHz", "cannot be used with"),
         ("--free z3 --fix z3", "in --fix, and in --free"),
         ("--prior z3=0rad:1rad --fix z3", "in --fix, and in --free or --prior"),
-        (
-            "--fix z3 --start z3=5rad --bound z3=1rad..2rad",
-            "z3 starts at 5, outside its bounds 1 and 2",
-        ),
+        ("--start z3=5rad --bound z3=1rad..2rad", "z3 starts at 5, outside its bounds 1 and 2"),
+        ("--bound sigma=1..2", "sigma is fixed, so a --bound says nothing of it"),
+        ("--noise multiplicative=0.01", "--noise without additive"),
         ("--free z99", "above order 5"),
         ("--free taper", "gaussian illumination"),
         ("--fix gain[3]", "numbered from 0"),

@@ -62,7 +62,10 @@ fn the_number_of_threads_comes_from_slurm_and_the_command_line_wins() {
         command.output().unwrap()
     };
     let output = threads("none", &["--telescope", "nowhere"]);
-    assert_refused(&output, 2, "oof-fit", "--threads", "a number of threads that is none");
+    let said = "SLURM_CPUS_PER_TASK is 'none'";
+    assert_refused(&output, 2, "oof-fit", said, "a number of threads that is none");
+    let output = threads("", &["--telescope", "nowhere"]);
+    assert_refused(&output, 2, "oof-fit", "nowhere", "nothing is no number");
     let output = threads("none", &["--threads", "1", "--telescope", "nowhere"]);
     assert_refused(&output, 2, "oof-fit", "nowhere", "--threads goes before");
 }

@@ -95,11 +95,12 @@ fn what_no_fit_can_be_made_of_is_refused_in_one_line() {
         ("maps.fits --start high.json", "a fit of order 4294967295, expected at most 20"),
         ("maps.fits --actuators twice.csv", "has two columns x"),
         ("maps.fits --actuators done.csv", "has a column correction_um, which is a result"),
+        ("maps.fits --actuators -", "give --corrections FILE.csv too"),
     ] {
         let line = format!("oof-fit {options} --order 3 --quiet -o out.fits");
         assert_refused(&shell(&line, folder.path()), 2, "oof-fit", said, &line);
     }
-    let line = "oof-simulate --telescope srt --grid 32 --noise additive=1e200 --quiet | oof-fit --order 3 --quiet";
+    let line = "oof-simulate --telescope srt --grid 32 --noise none --set amp=1e100 --quiet | oof-fit --order 3 --quiet";
     assert_refused(&shell(line, folder.path()), 2, "oof-fit", "whose square is no number", line);
     // Advice that can be followed.
     let line = "oof-fit maps.fits --order 3 --aperture-points 64 --quiet -o out.json";

@@ -48,6 +48,18 @@ fn a_full_disk_under_maps_and_results_is_one_line_and_exit_status_1() {
 }
 
 #[test]
+fn standard_output_may_be_named_where_it_is_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!(
+        "set -o pipefail; {MAPS} -o /dev/stdout | oof-fit --order 2 --quiet -o /dev/stdout | cat"
+    );
+    let output = shell(&line, folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.stdout.starts_with(b"{") && output.stdout.ends_with(b"}\n"));
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["oof-fit", "oof-plot", "oof-grad", "oof-simulate", "oof-bench"] {

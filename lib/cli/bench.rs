@@ -20,6 +20,7 @@ mod table;
 mod work;
 
 use super::example;
+use super::machine::threads_of_job;
 use super::program::or_dash;
 use crate::error::{Error, Result};
 use crate::io::sink::Destination;
@@ -76,9 +77,12 @@ pub struct BenchArgs {
 /// # Errors
 /// Options that make no sense, before anything is measured; output that cannot be written; and, after
 /// everything else is measured, measurements that failed.
-pub fn run(args: BenchArgs, _history: &[String]) -> Result<()> {
+pub fn run(mut args: BenchArgs, _history: &[String]) -> Result<()> {
     if let Some(folder) = &args.measure {
         return measure_here(&args.table, folder);
+    }
+    if args.table.threads.is_empty() {
+        args.table.threads.extend(threads_of_job()?);
     }
     let path = or_dash(&args.output);
     if args.resume && path.as_os_str() == "-" {

@@ -136,6 +136,11 @@ struct Outputs {
 impl Outputs {
     fn prepare(args: &FitArgs) -> Result<Self> {
         let path = or_dash(&args.output);
+        if args.corrections.is_none() && args.actuators.as_ref().is_some_and(|path| path == "-") {
+            return Err(Error::usage(
+                "--actuators from standard input; give --corrections FILE.csv too",
+            ));
+        }
         let corrections = args.corrections_path();
         let draws = args.samples.as_ref();
         let outputs = [Some(&path), args.plot.as_ref(), corrections.as_ref(), draws];

@@ -106,6 +106,12 @@ impl InputArgs {
         {
             notes.push(assumed(&maps, &place, &telescope, wavelength));
         }
+        if let Some(Noise { additive: 0.0, multiplicative, outliers }) = self.noise
+            && multiplicative + outliers > 0.0
+        {
+            let what = "--noise without additive leaves samples of an empty sky none; give it too";
+            return Err(Error::usage(what));
+        }
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
         }

@@ -55,12 +55,27 @@ pub struct MachineArgs {
     #[arg(long, value_name = "NAME", value_enum)]
     pub backend: Option<Backend>,
     /// Number of threads; it never changes a result [default: SLURM_CPUS_PER_TASK, else all cores]
-    #[arg(short = 'j', long, value_name = "N", env = "SLURM_CPUS_PER_TASK", hide_env = true,
-          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
     /// No progress and no notes on standard error; errors are still reported
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// The threads that a Slurm job has, where it has a number of them.
+///
+/// # Errors
+/// A usage error for what is no number of threads.
+pub fn threads_of_job() -> Result<Option<u16>> {
+    let name = "SLURM_CPUS_PER_TASK";
+    let said = std::env::var_os(name).unwrap_or_default().to_string_lossy().trim().to_string();
+    match said.parse() {
+        _ if said.is_empty() => Ok(None),
+        Ok(threads @ 1..=4096) => Ok(Some(threads)),
+        _ => Err(Error::usage(format!(
+            "{name} is '{said}', expected a number of threads from 1 to 4096; see -j"
+        ))),
+    }
 }
 
 impl MachineArgs {
@@ -76,10 +91,12 @@ impl MachineArgs {
     /// The threads to run on.
     ///
     /// # Errors
-    /// Threads that cannot be started.
+    /// Threads that cannot be started, and a Slurm job's number that is none.
     pub fn pool(&self) -> Result<rayon::ThreadPool> {
         let mut builder = rayon::ThreadPoolBuilder::new();
-        if let Some(threads) = self.threads {
+        if let Some(threads) =
+            self.threads.map_or_else(threads_of_job, |threads| Ok(Some(threads)))?
+        {
             builder = builder.num_threads(usize::from(threads));
         }
         let pool = builder.build();

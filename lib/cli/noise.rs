@@ -7,7 +7,7 @@ use crate::units::Quantity;
 /// Reads the noise; what is not named is 0.
 ///
 /// # Errors
-/// Unknown kinds, kinds named twice, fractions that are negative, and more than all as outliers.
+/// Unknown kinds, kinds named twice, and fractions that are none.
 pub fn parse(text: &str) -> Result<Noise> {
     let mut noise = Noise::default();
     if text == "none" {
@@ -32,7 +32,7 @@ pub fn parse(text: &str) -> Result<Noise> {
         }
         seen.push(kind.trim());
         *place = Quantity::Number.parse(value)?;
-        if *place < 0.0 || (kind.trim() == "outliers" && *place > 1.0) {
+        if !(0.0..=1.0).contains(place) {
             return Err(wrong("is no fraction"));
         }
     }
@@ -62,6 +62,7 @@ mod tests {
             "0.1",
             "gaussian=1",
             "additive=-1",
+            "additive=1.5",
             "outliers=2",
             "additive=1,additive=2",
             "additive=nan",

@@ -267,7 +267,14 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, low, high) in &edits.bound {
-            self.named(name)?.into_iter().for_each(|i| self.bounds[i] = (*low, *high));
+            for i in self.named(name)? {
+                if !self.free[i] {
+                    let name = &self.parameters[i].name;
+                    let what = "is fixed, so a --bound says nothing of it; give --free too";
+                    return Err(Error::usage(format!("{name} {what}")));
+                }
+                self.bounds[i] = (*low, *high);
+            }
         }
         // What was asked for is not moved into them.
         let means = self.options.priors.iter().map(|prior| &prior.name);

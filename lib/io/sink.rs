@@ -73,12 +73,17 @@ impl Destination {
         }
         let place = path.display();
         let open = |e: io::Error| Error::open(place.to_string(), trouble::plain(e));
+        let about = fs::metadata(path);
         let path = match fs::symlink_metadata(path) {
+            // A link to a pipe, as of standard output, leads nowhere that has a name.
+            Ok(link) if link.is_symlink() && about.as_ref().is_ok_and(|about| !about.is_file()) => {
+                path.to_path_buf()
+            }
             // A link stays a link: what it points to is replaced.
-            Ok(about) if about.is_symlink() => fs::canonicalize(path).map_err(open)?,
+            Ok(link) if link.is_symlink() => fs::canonicalize(path).map_err(open)?,
             _ => path.to_path_buf(),
         };
-        match fs::metadata(&path) {
+        match about {
             Ok(about) if about.is_dir() => {
                 return Err(Error::input(place, "is a folder, expected a file's name"));
             }

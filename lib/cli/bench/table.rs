@@ -71,8 +71,8 @@ pub struct TableArgs {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_enum)]
     pub backend: Vec<Backend>,
     /// Numbers of threads [default: SLURM_CPUS_PER_TASK, else all cores]
-    #[arg(short = 'j', long, value_name = "N,...", value_delimiter = ',', env = "SLURM_CPUS_PER_TASK",
-          hide_env = true, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(short = 'j', long, value_name = "N,...", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Vec<u16>,
     /// How often each is measured
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
