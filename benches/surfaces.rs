@@ -3,7 +3,7 @@
 //! in log-likelihood; one that is not must not say `converged`.
 //!
 //! `cargo bench --bench surfaces`, with words: a telescope's name, `scattered`, `rms=1.5`, `order=5`,
-//! `seeds=100`, `first=1`, `grid=64`, `starts=40`. Prints a line for every fit that missed and one in Markdown for each
+//! `seeds=100`, `first=1`, `grid=64`, `starts=40`, `noise=0.01`, `multiplicative=0.005` (fractions). Prints a line for every fit that missed and one in Markdown for each
 //! case; without words, the cases of docs/robustness.md. Exit status 1 where a target is missed.
 
 mod stopwatch;
@@ -33,6 +33,7 @@ struct Case {
     grid: usize,
     /// The most that a search is given.
     starts: u64,
+    noise: Noise,
 }
 
 /// How the fits of a case went.
@@ -91,7 +92,12 @@ fn run() -> bool {
             let order = number("order", 5.0) as u32;
             let starts = number("starts", FitOptions::default().starts as f64) as u64;
             let grid = number("grid", 64.0) as usize;
-            let case = Case { telescope, scattered, rms, order, grid, starts };
+            let noise = Noise {
+                additive: number("noise", NOISE),
+                multiplicative: number("multiplicative", 0.0),
+                outliers: 0.0,
+            };
+            let case = Case { telescope, scattered, rms, order, grid, starts, noise };
             let tally = case.tally(first..first + seeds);
             good &= tally.reaches(rms);
             println!("{}", tally.row(&case));
@@ -153,7 +159,7 @@ impl Case {
             parameters: Vec::new(),
             rms: Some(self.rms),
             seed,
-            noise: Noise { additive: NOISE, multiplicative: 0.0, outliers: 0.0 },
+            noise: self.noise,
             precision: Precision::F64,
             chop: None,
             blur: Default::default(),

@@ -243,6 +243,9 @@ fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64)
     let sum = |of: fn(&Misfit) -> Sum| misfits.iter().map(of).fold(Sum::NOTHING, Sum::and);
     let bright = sum(|map| map.bright);
     let taken = (parameters as f64).min(bright.count / FEWEST);
+    // Samples anywhere that follow each other need not be near.
+    let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
+    let of_products = if maps.maps.iter().all(raster) { TAKEN * taken } else { 0.0 };
     let above = |sum: Sum, mean: f64, taken: f64, variance: f64| {
         let excess = sum.total + taken - (mean + 5.0 * imperfect) * sum.count;
         if sum.count > 0.0 { excess / (variance * sum.count).sqrt() } else { 0.0 }
@@ -250,7 +253,7 @@ fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64)
     // Outliers that are known of count for the clip each.
     let clipped = CLIP * noise.outliers;
     let larger = above(bright, CLIPPED_MEAN + clipped, taken, CLIPPED_VARIANCE + CLIP * clipped);
-    let alike = above(sum(|map| map.alike), 0.0, TAKEN * taken, (1.0 + clipped).powi(2));
+    let alike = above(sum(|map| map.alike), 0.0, of_products, (1.0 + clipped).powi(2));
     (larger + alike) / f64::sqrt(2.0)
 }
 
