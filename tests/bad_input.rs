@@ -99,10 +99,25 @@ fn a_map_that_is_all_blank_is_refused() {
 }
 
 #[test]
+fn random_aberrations_of_no_order_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--telescope", "srt", "--rms", "0.3rad", "--order", "1", "-o", "x.fits"];
+    let output = run("oof-simulate", &arguments, b"", folder.path());
+    assert_refused(&output, 2, "oof-simulate", "orders 2 to --order", "an order of 1");
+}
+
+#[test]
 fn a_map_that_is_all_zero_is_refused() {
     let mut map = npy("(3, 16, 16)", 0);
     map.resize(map.len() + 8 * 3 * 256, 0);
     refused(&["--telescope", "nikolic2018"], &map, "all zero");
+}
+
+#[test]
+fn a_map_that_is_the_same_everywhere_is_refused() {
+    let mut map = npy("(3, 16, 16)", 0);
+    map.extend((0..3 * 256).flat_map(|_| 2.5f64.to_le_bytes()));
+    refused(&["--telescope", "nikolic2018"], &map, "all samples are 2.5: there is no beam");
 }
 
 #[test]

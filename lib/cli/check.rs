@@ -22,7 +22,7 @@ const LARGEST: f64 = 1e140;
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
-/// One map only, no two focus settings, samples that lie farther apart than a beam is wide (those come from a
+/// One map only, no two focus settings, maps without a beam, samples that lie farther apart than a beam is wide (those come from a
 /// wrong wavelength, telescope or unit), and samples far from the origin.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
@@ -50,6 +50,10 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                 "{}: a sample of {power:.3e}, whose square is no number any more; expected less than {LARGEST:e}",
                 map.name
             ));
+        }
+        let (low, high) = range(&map.power);
+        if low == high {
+            return wrong(format!("{}: all samples are {low}: there is no beam", map.name));
         }
         let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = &map.sampling;
         let ((u_off, u_size), (v_off, v_size)) = (stretch(u), stretch(v));
@@ -185,7 +189,7 @@ mod tests {
             name: "m".into(),
             defocus,
             sampling: Sampling::Raster { u: axis.clone(), v: axis.clone() },
-            power: vec![1.0; 25],
+            power: (0..25).map(f64::from).collect(),
             sigma: Sigma::Unknown,
         });
         MapSet { maps: maps.collect(), ..MapSet::default() }

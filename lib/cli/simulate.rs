@@ -251,6 +251,11 @@ impl SimulateArgs {
     /// Refuses what cannot be simulated or written.
     fn check(&self, telescope: &Telescope, options: &SimulateOptions) -> Result<()> {
         let SimulateOptions { grid, blur, wavelength, .. } = *options;
+        if self.rms.is_some() && self.order < 2 {
+            return Err(Error::usage(
+                "--rms is of orders 2 to --order, which is 1; give a higher one",
+            ));
+        }
         // Coefficients of any order can be set.
         let modes = options.parameters.iter();
         let modes = modes.filter_map(|(name, _)| mode_of(name).or(amplitude_mode_of(name)));
