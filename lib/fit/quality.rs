@@ -225,7 +225,7 @@ pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<V
 }
 
 /// Whether the noise is known and the model at `at` leaves no more of any map. Few samples on a coarse aperture
-/// need the larger room, so this is milder on simulations than [`trusts`], which judges the whole maps.
+/// need the larger room, so this is milder on simulations than [`trust`], which judges the whole maps.
 pub fn explains(problem: &Problem, at: &[f64]) -> bool {
     let misfits = misfits(problem, at, false).0;
     explained(&misfits, problem.maps.noise, ALLOWANCE) == Some(true)

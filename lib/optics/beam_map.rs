@@ -81,8 +81,8 @@ impl BeamMap {
         self.power.iter().copied().fold(f64::NAN, f64::max)
     }
 
-    /// The largest power of a sample whose neighbours are not far below it: the largest
-    /// [`median`](Neighbours::median) of some neighbours. Isolated glitches do not count, however strong; a beam that is
+    /// The largest power of a sample whose neighbours are not far below it: the largest median of some neighbours, three
+    /// by three of a raster, else the five nearest. Isolated glitches do not count, however strong; a beam that is
     /// sampled at `lambda / 2D` loses a third of its peak.
     pub fn robust_peak(&self) -> f64 {
         let neighbours = Neighbours::of(self);
