@@ -117,7 +117,7 @@ fn a_map_that_is_all_zero_is_refused() {
 fn a_map_that_is_the_same_everywhere_is_refused() {
     let mut map = npy("(3, 16, 16)", 0);
     map.extend((0..3 * 256).flat_map(|_| 2.5f64.to_le_bytes()));
-    refused(&["--telescope", "nikolic2018"], &map, "all samples are 2.5: there is no beam");
+    refused(&["--telescope", "nikolic2018"], &map, "all samples are the same: there is no beam");
 }
 
 #[test]

@@ -120,6 +120,9 @@ fn the_maps_of_a_fit_are_simulated_again_at_its_own_focus_settings_and_at_others
         }
         let two = maps(&format!("--parameters {name} --defocus=-30mm,0mm --chop none"));
         assert_eq!((dz(&two), two.chop), (vec![-0.03, 0.0], None));
+        let wider = maps(&format!("--parameters {name} --chop 40arcmin"));
+        let chop = wider.truth.iter().find(|p| p.0 == "chop").unwrap().1;
+        assert_eq!(Some(chop), wider.chop);
         assert!(two.truth.iter().all(|(name, value)| !name.starts_with("gain") || *value == 1.0));
     }
 }

@@ -165,7 +165,7 @@ fn beam(nx: usize, ny: usize, kind: Kind) -> Function {
         let dish = tape.space(pixels.len());
         let sky = tape.space(fourier.outputs());
         let phase = tape.combine(&basis, dish, &x[..3]);
-        let field = tape.transform(&fourier, Complex::cis(phase), sky);
+        let field = tape.transform(fourier.clone(), Complex::cis(phase), sky);
         let model = x[3] * field.norm2() + x[4];
         let data: Vec<f64> = (0..fourier.outputs()).map(|i| (i as f64).cos()).collect();
         let residual = (model - tape.data_in(sky, data)) / (3 * pixels.len()) as f64;
@@ -284,7 +284,7 @@ fn correlation(n: usize, scattered: bool) -> Function {
         let twist = Complex { re: power * x[0], im: power.square() * 0.01 };
         let lags = tape.adjoint(&back, twist, tape.space(lags.len()));
         let space = tape.space(skies[0].outputs());
-        let maps = skies.iter().map(|sky| tape.transform(sky, lags, space));
+        let maps = skies.iter().map(|sky| tape.transform(sky.clone(), lags, space));
         let maps: Vec<_> = maps.map(|map| map.re + 0.1 * map.im).collect();
         let sum = (maps[0] + 0.3 * maps[1].square()) * (1e-3 / n.pow(4) as f64);
         (sum.square().ln_1p().sum(), vec![sum])

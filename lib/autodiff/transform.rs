@@ -22,12 +22,6 @@ impl From<&Arc<Scattered>> for Transform {
     }
 }
 
-impl From<&Transform> for Transform {
-    fn from(transform: &Transform) -> Self {
-        transform.clone()
-    }
-}
-
 impl Transform {
     /// The number of pixels that it sums over.
     pub fn inputs(&self) -> usize {

@@ -53,7 +53,7 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
         }
         let (low, high) = range(&map.power);
         if low == high {
-            return wrong(format!("{}: all samples are {low}: there is no beam", map.name));
+            return wrong(format!("{}: all samples are the same: there is no beam", map.name));
         }
         let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = &map.sampling;
         let ((u_off, u_size), (v_off, v_size)) = (stretch(u), stretch(v));

@@ -59,7 +59,7 @@ pub struct ModelArgs {
     pub fix: Vec<String>,
     /// Values to start from, such as z3=0.2rad,sigma=0.7: z, dx, dy and chop take an angle, sx, sy and ddz a
     /// length, others a number; or the file of an earlier fit (JSON, FITS, CSV), for the surface, the
-    /// illumination and, from JSON, what the same maps had
+    /// illumination and, from JSON or FITS, what the same maps had
     #[arg(long, value_name = "NAME=VALUE|FILE,...", value_delimiter = ',', value_parser = started)]
     pub start: Vec<Start>,
     /// Lowest and highest value of a parameter, such as taper=-25..-1

@@ -238,7 +238,7 @@ impl SimulateArgs {
         };
         self.check(&telescope, &options)?;
         if left_out && !self.machine.quiet {
-            let text = "gains, offsets and backgrounds of the fit are left out: its maps are at other focus settings";
+            let text = "what each map of the fit has for itself, as its gain, is left out: those are at other focus settings";
             say("oof-simulate", text);
         }
         if self.noise.is_none() && !self.machine.quiet {
@@ -327,10 +327,10 @@ impl SimulateArgs {
         let mut values: Vec<(String, f64)> = Vec::new();
         let mut earlier =
             earlier.map_or(Vec::new(), |e| coefficients::at_wavelength(&e, wavelength));
-        // The first is the likelihood's, not the model's.
+        // The first is the likelihood's, and the second among the options.
         earlier.retain(|(name, _)| match split(name) {
-            (LN_SCALE, _) => false,
-            (CHOP | RATIO, _) if !chopped => false,
+            (LN_SCALE | CHOP, _) => false,
+            (RATIO, _) if !chopped => false,
             (_, Some(_)) => !left_out,
             _ => true,
         });

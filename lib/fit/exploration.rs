@@ -293,6 +293,9 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
             let minimum = stage.descend(&mut objective, &mut end.at, report)?;
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
+        } else {
+            let function = &mut problem.function_of(rough, &[], &end.at);
+            end.value = function.value(&[]);
         }
         if quality::trust(problem, &quality::misfits(problem, &end.at, false).0) > Trust::None {
             return Ok((end, true));

@@ -3,7 +3,7 @@
 //! Two facts make them: most of a beam's power lies within a few widths of its centre, and a beam map
 //! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
 //!
-//! A fifth of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
+//! A quarter of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
 
 use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
@@ -65,7 +65,10 @@ pub fn levels(setup: Setup) -> Vec<Level> {
         }
         let one = |map| {
             let mut cut = part(map, centre, half, thin)?;
-            cut.blank_spikes();
+            // Where samples are fewer, a beam may be one of them.
+            if density(&cut, beam) >= 4.0 {
+                cut.blank_spikes();
+            }
             Some(cut)
         };
         let cut: Option<Vec<BeamMap>> = maps.maps.par_iter().map(one).collect();
@@ -275,15 +278,15 @@ fn nyquist(maps: &MapSet, beam: f64) -> usize {
 /// the four of a square beam width that a raster would need, and some.
 fn spare(maps: &MapSet, beam: f64) -> usize {
     const NEEDED: f64 = 9.0;
-    let density = |map: &BeamMap| {
-        let Sampling::Scattered { u, v } = &map.sampling else {
-            return f64::INFINITY;
-        };
-        let ((west, east), (south, north)) = (range(u), range(v));
-        u.len() as f64 * beam * beam / ((east - west) * (north - south))
-    };
-    let sparsest = maps.maps.iter().map(density).fold(f64::INFINITY, f64::min);
+    let sparsest = maps.maps.iter().map(|map| density(map, beam)).fold(f64::INFINITY, f64::min);
     if sparsest.is_finite() { ((sparsest / NEEDED) as usize).max(1) } else { 1 }
+}
+
+/// How many scattered samples a square beam width has; infinite of rasters.
+fn density(map: &BeamMap, beam: f64) -> f64 {
+    let Sampling::Scattered { u, v } = &map.sampling else { return f64::INFINITY };
+    let ((west, east), (south, north)) = (range(u), range(v));
+    u.len() as f64 * beam * beam / ((east - west) * (north - south))
 }
 
 /// The larger of the two typical steps of a raster; infinite where there is none.

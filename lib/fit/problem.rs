@@ -267,14 +267,13 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, low, high) in &edits.bound {
-            for i in self.named(name)? {
-                if !self.free[i] {
-                    let name = &self.parameters[i].name;
-                    let what = "is fixed, so a --bound says nothing of it; give --free too";
-                    return Err(Error::usage(format!("{name} {what}")));
-                }
-                self.bounds[i] = (*low, *high);
+            let mut named = self.named(name)?;
+            named.retain(|&i| self.free[i]);
+            if named.is_empty() {
+                let what = "is fixed, so a --bound says nothing of it; give --free too";
+                return Err(Error::usage(format!("{name} {what}")));
             }
+            named.into_iter().for_each(|i| self.bounds[i] = (*low, *high));
         }
         // What was asked for is not moved into them.
         let means = self.options.priors.iter().map(|prior| &prior.name);
@@ -290,8 +289,11 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, low, high) in &edits.bound {
-            let bounded = self.named(name)?.into_iter();
-            bounded.for_each(|i| self.start[i] = self.start[i].clamp(*low, *high));
+            let bounded = self.named(name)?.into_iter().filter(|&i| self.free[i]);
+            bounded
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|i| self.start[i] = self.start[i].clamp(*low, *high));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use crate::device::Precision;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
+use crate::optics::neighbours::Neighbours;
 use rayon::prelude::*;
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
@@ -42,16 +43,12 @@ pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64
         Sigma::PerSample(sigma) => sigma[i],
         Sigma::Unknown => return None,
     };
-    let variance = total_variance(sigma, noise, power);
+    let variance = sigma * sigma + (noise.multiplicative * power).powi(2);
     (variance > 0.0).then_some(variance)
 }
 
-fn total_variance(sigma: f64, noise: Noise, power: f64) -> f64 {
-    sigma * sigma + (noise.multiplicative * power).powi(2)
-}
-
 /// What a model leaves of a map.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Misfit {
     /// Samples that are not blank, and the sum of the squares of what is left there.
     pub samples: usize,
@@ -73,17 +70,9 @@ pub struct Misfit {
 
 impl Misfit {
     /// Of no samples.
-    const NOTHING: Misfit = Misfit {
-        samples: 0,
-        square: 0.0,
-        chi2: Some(0.0),
-        whole: Sum::NOTHING,
-        bright: Sum::NOTHING,
-        alike: Sum::NOTHING,
-        certain: 0.0,
-        missed: 0.0,
-        even: false,
-    };
+    fn nothing() -> Misfit {
+        Misfit { chi2: Some(0.0), ..Misfit::default() }
+    }
 
     /// Of a map with this `model`, in a set with this `noise`.
     pub fn of(map: &BeamMap, noise: Option<Noise>, model: &[f64]) -> Self {
@@ -94,48 +83,26 @@ impl Misfit {
             let alike = likeness(map, fractions, k * BLOCK, model);
             Misfit { alike, ..Misfit::of_block(map, fractions, k * BLOCK, model) }
         });
-        let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::NOTHING, Misfit::and);
+        let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::nothing(), Misfit::and);
         // Where the noise is all there is, nobody asks.
         let even = (noise.is_some() && sum.chi2.is_some()) || is_even(map, model);
         Misfit { even, ..sum }
     }
 
-    /// Of the samples from `first` on.
+    /// Of the samples from `first` on. Free of branches on noisy comparisons, which a processor cannot predict over
+    /// millions of samples.
     fn of_block(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Self {
-        let power = &map.power[first..first + model.len()];
-        match &map.sigma {
-            Sigma::Constant(sigma) => {
-                let variance = |_, model| Some(total_variance(*sigma, noise, model));
-                Misfit::with_variances(power, model, variance)
-            }
-            Sigma::PerSample(sigma) => {
-                let sigma = &sigma[first..first + model.len()];
-                let variance = |i: usize, model| Some(total_variance(sigma[i], noise, model));
-                Misfit::with_variances(power, model, variance)
-            }
-            Sigma::Unknown => Misfit::with_variances(power, model, |_, _| None),
-        }
-    }
-
-    /// Of samples with the variances of their noise, which are not known where that is 0. Free of branches on noisy
-    /// comparisons, which a processor cannot predict over millions of samples.
-    #[inline(always)]
-    fn with_variances(
-        power: &[f64],
-        model: &[f64],
-        variance: impl Fn(usize, f64) -> Option<f64>,
-    ) -> Self {
         let one_if = |yes: bool| f64::from(u8::from(yes));
-        let mut sum = Misfit::NOTHING;
+        let mut sum = Misfit::nothing();
         let (mut chi2, mut known) = (0.0, true);
-        for (i, (&p, &m)) in power.iter().zip(model).enumerate() {
+        for (i, (&p, &m)) in map.power[first..].iter().zip(model).enumerate() {
             if p.is_nan() {
                 continue;
             }
             sum.samples += 1;
             let square = (p - m) * (p - m);
             sum.square += square;
-            let Some(variance) = variance(i, m).filter(|variance| *variance > 0.0) else {
+            let Some(variance) = variance(map, noise, first + i, m) else {
                 known = false;
                 continue;
             };
@@ -146,7 +113,7 @@ impl Misfit {
             sum.bright.add(one_if(m * m > CLIP * variance), clipped);
             let certain = one_if((p > 0.0) & (p * p > CERTAIN * variance));
             sum.certain += certain;
-            // (A sample that is certain by chance is above the model by less.)
+            // (One that noise lifts above five sigma is above a model that is not 0 there by less.)
             sum.missed += certain * one_if(over > CERTAIN);
         }
         Misfit { chi2: known.then_some(chi2), ..sum }
@@ -183,7 +150,7 @@ fn likeness(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
         Sampling::Raster { u, .. } => Some(u.len()),
         Sampling::Scattered { .. } => None,
     };
-    let mut alike = Sum::NOTHING;
+    let mut alike = Sum::default();
     for i in 0..model.len() {
         let Some(here) = left(i) else { continue };
         let neighbours = [Some(1), next_row].into_iter().flatten();
@@ -193,15 +160,13 @@ fn likeness(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
 }
 
 /// A sum, and of how many.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Sum {
     total: f64,
     count: f64,
 }
 
 impl Sum {
-    const NOTHING: Sum = Sum { total: 0.0, count: 0.0 };
-
     /// Adds a value once or not at all: `times` is 1 or 0.
     fn add(&mut self, times: f64, value: f64) {
         self.total += times * value;
@@ -229,18 +194,19 @@ pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<V
 pub fn explains(problem: &Problem, at: &[f64]) -> bool {
     let misfits = misfits(problem, at, false).0;
     explained(&misfits, problem.maps.noise, ALLOWANCE) == Some(true)
-        && pattern(problem.maps, free(problem), &misfits, ALLOWANCE) <= PATTERN
-}
-
-fn free(problem: &Problem) -> usize {
-    problem.free.iter().filter(|free| **free).count()
+        && pattern(
+            problem.maps,
+            problem.free_up_to(problem.options.order).len(),
+            &misfits,
+            ALLOWANCE,
+        ) <= PATTERN
 }
 
 /// By how many standard deviations what is left of bright samples is larger than noise, and alike from sample to sample:
 /// smooth models that are wrong leave both, noise neither. 0 where the noise is not known.
 fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64) -> f64 {
     let Some(noise) = maps.noise else { return 0.0 };
-    let sum = |of: fn(&Misfit) -> Sum| misfits.iter().map(of).fold(Sum::NOTHING, Sum::and);
+    let sum = |of: fn(&Misfit) -> Sum| misfits.iter().map(of).fold(Sum::default(), Sum::and);
     let bright = sum(|map| map.bright);
     let taken = (parameters as f64).min(bright.count / FEWEST);
     // Samples anywhere that follow each other need not be near.
@@ -253,7 +219,8 @@ fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64)
     // Outliers that are known of count for the clip each.
     let clipped = CLIP * noise.outliers;
     let larger = above(bright, CLIPPED_MEAN + clipped, taken, CLIPPED_VARIANCE + CLIP * clipped);
-    let alike = above(sum(|map| map.alike), 0.0, of_products, (1.0 + clipped).powi(2));
+    let mean = CLIP * noise.outliers.powi(2);
+    let alike = above(sum(|map| map.alike), mean, of_products, (1.0 + clipped).powi(2));
     (larger + alike) / f64::sqrt(2.0)
 }
 
@@ -264,7 +231,7 @@ fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bo
     let expected = CLIPPED_MEAN + CLIP * outliers;
     let limit =
         |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
-    let (mut all, mut known) = (true, Sum::NOTHING);
+    let (mut all, mut known) = (true, Sum::default());
     for map in maps {
         map.chi2?;
         let Misfit { whole, bright, certain, missed, .. } = map;
@@ -301,7 +268,7 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
         (true, false) => SIMULATED,
         (false, _) => ALLOWANCE,
     };
-    match pattern(maps, free(problem), misfits, imperfect) {
+    match pattern(maps, problem.free_up_to(problem.options.order).len(), misfits, imperfect) {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
         pattern if pattern > PATTERN => Trust::None,
         pattern if pattern > DOUBTFUL => Trust::Doubtful,
@@ -346,10 +313,11 @@ fn is_even(map: &BeamMap, model: &[f64]) -> bool {
         robust_sigma(chosen.map(|(p, m)| p - m)).unwrap_or(0.0)
     };
     let noise = median(false);
-    // What the model has not got at all is faint there: a second beam, or a beam elsewhere.
+    // What the model has not got at all is faint there: a second beam, or a beam elsewhere. (A glitch is alone.)
     let (mut high, mut missed) = (0.0, 0.0);
-    for (p, m) in map.power.iter().zip(model) {
-        if p.abs() > f64::max(HIGH * peak, 6.0 * noise) {
+    let (limit, neighbours) = (f64::max(HIGH * peak, 6.0 * noise), Neighbours::of(map));
+    for (i, (p, m)) in map.power.iter().zip(model).enumerate() {
+        if p.abs() > limit && neighbours.median(i).abs() > 0.5 * limit {
             high += 1.0;
             missed += if (p - m).abs() > 0.5 * p.abs() { 1.0 } else { 0.0 };
         }
@@ -363,6 +331,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
+
     /// Beams of 41 by 41 samples: the map, and a model `times` as high.
     fn beam(times: f64, sigma: Sigma) -> (BeamMap, Vec<f64>) {
         let axis: Vec<f64> = (0..41).map(|i| f64::from(i) - 20.0).collect();
@@ -402,8 +371,8 @@ mod tests {
     fn a_model_without_the_second_beam_is_not_even() {
         let (mut map, model) = beam(1.0, Sigma::Unknown);
         assert!(is_even(&map, &model));
-        // A few samples that are glitches are none.
-        (map.power[7], map.power[800]) = (20.0, -20.0);
+        // Glitches are none, one in a hundred samples here.
+        (0..17).for_each(|k| map.power[7 + 99 * k] = 20.0);
         assert!(is_even(&map, &model));
         for i in 12..model.len() {
             map.power[i] -= 0.9 * model[i - 12];
@@ -469,7 +438,7 @@ mod tests {
     fn noise_that_is_far_off_by_chance_is_allowed_to_as_many_samples_as_there_are() {
         let explained = |count: f64, missed: f64| {
             let whole = Sum { total: CLIPPED_MEAN * count, count };
-            let misfit = Misfit { whole, certain: 30.0, missed, ..Misfit::NOTHING };
+            let misfit = Misfit { whole, certain: 30.0, missed, ..Misfit::nothing() };
             explained(&[misfit], Some(Noise::default()), SIMULATED)
         };
         // 4096 a side: 4.8 are expected, and eight were found.

@@ -37,7 +37,7 @@ pub mod illumination;
 pub mod lags;
 pub mod lateral;
 pub mod model;
-mod neighbours;
+pub mod neighbours;
 pub mod path;
 pub mod simulate;
 mod sky;

@@ -101,6 +101,13 @@ pub fn read_parameters(bytes: &[u8], place: &str) -> Result<FitFile> {
             return Err(Error::input(place, format!("{name} is {value}, expected 0 or more")));
         }
     }
+    let placed = |map: &&FittedMap| {
+        map.defocus_m.is_finite() && map.shift_m.iter().flatten().all(|s| s.is_finite())
+    };
+    if let Some(map) = file.maps.iter().find(|map| !placed(map)) {
+        let what = format!("the defocus or shift of {} is no number", map.name.escape_debug());
+        return Err(Error::input(place, what));
+    }
     match file.parameters.iter().find(|p| !p.1.is_finite()) {
         Some((name, value)) => {
             let what = format!("the parameter '{}' is {value}", name.escape_debug());
@@ -178,9 +185,13 @@ fn read_fitted_maps(reader: &mut Reader) -> Result<Vec<FittedMap>> {
         let missing = || Error::input(reader.place(table), format!("there is no column {name}"));
         reader.find_column(table, &[name]).ok_or_else(missing)
     };
+    let shifted = reader.find_column(table, &["SHIFTX"]).is_some();
     let mut column = |name: &str| find(reader, name).and_then(|at| reader.column(table, at));
     let (defocus, samples, peaks) = (column("DEFOCUS")?, column("SAMPLES")?, column("PEAK")?);
-    let shift = column("SHIFTX").and_then(|x| Ok((x, column("SHIFTY")?))).ok();
+    let shift = match shifted {
+        true => Some((column("SHIFTX")?, column("SHIFTY")?)),
+        false => None,
+    };
     let names = find(reader, "NAME")?;
     let names = reader.text_column(table, names)?.into_iter().enumerate();
     let one = |(i, name)| FittedMap {

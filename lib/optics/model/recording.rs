@@ -156,7 +156,7 @@ impl Model {
         own: &Own<'_, 't>,
     ) -> Var<'t> {
         let ratio = self.band[k].ratio;
-        let far = |field: Complex<'t>| tape.transform(&own.transforms[k], field, own.sky);
+        let far = |field: Complex<'t>| tape.transform(own.transforms[k].clone(), field, own.sky);
         // The receiver measures its two beams' difference. OOF's DX is the pointing minus the source, so a
         // source in the second beam, which looks CHOPTHR to the -x side of where the telescope points, has
         // u = -DX = +CHOPTHR. In the GBT's maps the negative beam does lie there: its DX is 58 arcsec less
