@@ -84,11 +84,17 @@ impl Cells {
             axis.iter().map(|x| cell(x).min(side - 1)).collect()
         };
         let of: Vec<(usize, usize)> = axis(u).into_iter().zip(axis(v)).collect();
-        let mut order: Vec<usize> = (0..of.len()).collect();
-        order.sort_by_key(|&i| (of[i].1, of[i].0));
-        let number = |i: usize| of[i].1 * side + of[i].0;
-        let starts = (0..=side * side).map(|cell| order.partition_point(|&i| number(i) < cell));
-        Cells { side, starts: starts.collect(), of, order }
+        // From how many each cell has to where it begins.
+        let mut starts = vec![0; side * side + 1];
+        let number = |&(column, row): &(usize, usize)| row * side + column;
+        of.iter().for_each(|cell| starts[number(cell) + 1] += 1);
+        (1..starts.len()).for_each(|cell| starts[cell] += starts[cell - 1]);
+        let (mut order, mut next) = (vec![0; of.len()], starts.clone());
+        for (i, cell) in of.iter().enumerate() {
+            order[next[number(cell)]] = i;
+            next[number(cell)] += 1;
+        }
+        Cells { side, starts, of, order }
     }
 
     /// The samples in the cells that are `reach` from one at most, either way.
