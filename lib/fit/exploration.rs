@@ -294,8 +294,7 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
         } else {
-            let function = &mut problem.function_of(rough, &[], &end.at);
-            end.value = function.value(&[]);
+            end.value = problem.function_of(rough, &[], &end.at).value(&[]);
         }
         if quality::trust(problem, &quality::misfits(problem, &end.at, false).0) > Trust::None {
             return Ok((end, true));

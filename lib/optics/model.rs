@@ -1,7 +1,8 @@
 //! The model, from parameters to beam maps: amplitude times `exp(i phase)`, one Fourier transform a map, the
 //! squared modulus. Only the dish's own pixels are computed.
 //!
-//! Here is what goes into it and the list of its parameters; `recording` is the arithmetic.
+//! Here is what goes into it and the list of its parameters; `recording` is the arithmetic. A third of this file is
+//! tests, of both; what is left is one list of parameters, in which all that a model can have besides meets.
 
 mod recording;
 
