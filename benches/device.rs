@@ -7,10 +7,9 @@ mod stopwatch;
 use ndarray::Array2;
 use num_complex::Complex64;
 use oof::device::basis::Run;
-use oof::device::cpu::Cpu;
 use oof::device::fourier::Axis;
 use oof::device::program::{Array, Code, Operand, Program, Region, Step, Stream, Sum, Summand};
-use oof::device::{Basis, Executable, Fourier, Op, Precision};
+use oof::device::{Backend, Basis, Fourier, Op, Precision};
 use rustfft::FftPlanner;
 use std::sync::Arc;
 use stopwatch::{against, line, median};
@@ -25,17 +24,10 @@ fn main() {
     });
 }
 
-fn load(program: Program, precision: Precision) -> Box<dyn Executable> {
-    match precision {
-        Precision::F64 => Box::new(Cpu::<f64>::new(program)),
-        Precision::F32 => Box::new(Cpu::<f32>::new(program)),
-    }
-}
-
 /// The median time of a run of a program without parameters.
 fn time(program: Program, precision: Precision) -> f64 {
     let mut outputs = vec![0.0; program.outputs.len()];
-    let mut run = load(program, precision);
+    let mut run = Backend::Cpu.load(program, precision).expect("the CPU takes every program");
     median(|| run.run(&[], &mut outputs))
 }
 

@@ -8,7 +8,6 @@
 
 mod stopwatch;
 
-use oof::device::{Backend, Precision};
 use oof::fit::{FitResult, Setup, fit, options::FitOptions};
 use oof::optics::aperture::ApertureGrid;
 use oof::optics::beam_map::{MapSet, Noise, Sampling};
@@ -152,20 +151,14 @@ impl Case {
             grid = ApertureGrid::suitable(telescope.radius, telescope.wavelength, samplings.iter());
         }
         let options = SimulateOptions {
-            wavelength: telescope.wavelength,
             defocus,
             grid,
             order: self.order,
-            parameters: Vec::new(),
             rms: Some(self.rms),
             seed,
             noise: self.noise,
-            precision: Precision::F64,
-            chop: None,
-            blur: Default::default(),
-            shift: Vec::new(),
             samplings,
-            backend: Backend::Cpu,
+            ..SimulateOptions::of(telescope)
         };
         simulate(telescope, &options).expect("a simulation")
     }

@@ -64,6 +64,11 @@ impl Error {
         Error::Failed(what.to_string())
     }
 
+    /// Output that cannot be put together.
+    pub fn unbuilt(why: impl Display) -> Self {
+        Error::Failed(format!("cannot build the output: {why}"))
+    }
+
     /// A file that cannot be opened or created.
     pub fn open(place: impl Display, source: io::Error) -> Self {
         Error::Open { place: place.to_string(), source }

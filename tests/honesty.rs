@@ -68,10 +68,13 @@ fn no_program_replaces_what_it_reads() {
         ("oof-simulate", "--parameters fit.json --format fits -o ./fit.json"),
         ("oof-grad", "maps.fits --parameters fit.json -o fit.json"),
         ("oof-fit", "maps.fits -o maps.fits"),
+        ("oof-fit", "maps.fits --start fit.json -o fit.json"),
     ] {
         let line = format!("{name} {options} --force --quiet");
         assert_refused(&shell(&line, folder.path()), 2, name, "which would replace it", &line);
     }
+    let line = "cp maps.fits maps && oof-plot maps -o maps --force";
+    assert_refused(&shell(line, folder.path()), 2, "oof-plot", "which would replace it", line);
     // A stream is no file, whatever files there are.
     let line = "cp maps.fits ./- && cat maps.fits | oof-fit - --order 3 --quiet > fit2.json";
     assert_silent_success(&shell(line, folder.path()), line);

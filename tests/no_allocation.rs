@@ -1,7 +1,7 @@
 //! The second and later evaluations of a function take no memory from the heap.
 
 use oof::autodiff::Function;
-use oof::device::{Backend, Precision};
+use oof::device::Precision;
 use oof::fit::Setup;
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
@@ -68,20 +68,12 @@ fn later_evaluations_do_not_allocate() {
         let maps = simulate(
             &telescope,
             &SimulateOptions {
-                wavelength: telescope.wavelength,
-                defocus: telescope.defocus.clone(),
                 grid,
-                order: 5,
-                parameters: Vec::new(),
                 rms: Some(0.5),
                 seed: 1,
                 noise: Noise { additive: 0.01, ..Noise::default() },
-                precision: Precision::F64,
-                chop: None,
-                shift: Vec::new(),
-                blur: Default::default(),
                 samplings: sampling.map_or(Vec::new(), |sampling| vec![sampling; 3]),
-                backend: Backend::Cpu,
+                ..SimulateOptions::of(&telescope)
             },
         )
         .unwrap();

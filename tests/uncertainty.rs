@@ -1,7 +1,6 @@
 //! Whether the errors are true, outliers are harmless where they should be, and priors count as what
 //! they say.
 
-use oof::device::{Backend, Precision};
 use oof::fit::options::{LikelihoodKind, Nuisance};
 use oof::fit::prior::{PowerLaw, Prior};
 use oof::fit::result::ParameterSummary;
@@ -22,20 +21,12 @@ impl Case {
         let mut grid = telescope.aperture;
         grid.points = points;
         let options = SimulateOptions {
-            wavelength: telescope.wavelength,
-            defocus: telescope.defocus.clone(),
             grid,
             order,
-            parameters: Vec::new(),
             rms: Some(rms),
             seed: 1,
             noise: Noise { additive, ..Noise::default() },
-            precision: Precision::F64,
-            backend: Backend::default(),
-            samplings: Vec::new(),
-            shift: Vec::new(),
-            chop: None,
-            blur: Default::default(),
+            ..SimulateOptions::of(&telescope)
         };
         Case { telescope, options }
     }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-use oof::device::{Backend, Precision};
+use oof::device::Precision;
 use oof::fit::Setup;
 use oof::fit::options::{FitOptions, Nuisance};
 use oof::fit::problem::Problem;
@@ -26,21 +26,13 @@ impl Paper {
         grid.points = points;
         let coefficients = zernike::count(order) - 1;
         let simulated = SimulateOptions {
-            wavelength: telescope.wavelength,
-            defocus: telescope.defocus.clone(),
             grid,
             order,
             // About what 0.3 rad in each coefficient gives.
-            parameters: Vec::new(),
             rms: Some(0.13 * (coefficients as f64).sqrt()),
             seed: 1,
             noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
-            precision: Precision::F64,
-            chop: None,
-            blur: Default::default(),
-            samplings: Vec::new(),
-            shift: Vec::new(),
-            backend: Backend::Cpu,
+            ..SimulateOptions::of(&telescope)
         };
         let maps = simulate(&telescope, &simulated).expect("a simulation of the paper's case");
         let options = FitOptions {

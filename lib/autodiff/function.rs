@@ -1,7 +1,7 @@
 //! A recorded function, ready to be called.
 
 use super::dot;
-use super::graph::{Graph, Id, Shape};
+use super::graph::{Graph, Id};
 use super::plan::plan;
 use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision, with_team};
@@ -214,11 +214,7 @@ impl Function {
     /// The derivatives of the arrays at `x` in several directions: for each array `(direction, value)`. Some
     /// directions are taken at once, and share what does not depend on them.
     pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Array2<f64>> {
-        let of_array = |&array: &Id| match self.graph.shape(array) {
-            Shape::Array(space) => self.graph.spaces[space],
-            _ => unreachable!("recorded as arrays"),
-        };
-        let lengths = self.arrays.iter().map(of_array);
+        let lengths = self.arrays.iter().map(|&a| self.graph.spaces[self.graph.space_of(a)]);
         let mut products: Vec<_> = lengths.map(|n| Array2::zeros((directions.len(), n))).collect();
         if directions.is_empty() {
             return products;

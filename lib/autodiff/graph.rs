@@ -191,9 +191,7 @@ impl Graph {
 
     /// An array of zeros over the space of `like`, equal to no other: a cotangent that is symbolic.
     pub fn placeholder(&mut self, like: Id) -> Id {
-        let Shape::Array(space) = self.shape(like) else {
-            panic!("only arrays have placeholders");
-        };
+        let space = self.space_of(like);
         self.data(vec![0.0; self.spaces[space]].into(), space)
     }
 

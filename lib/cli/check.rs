@@ -22,7 +22,7 @@ const LARGEST: f64 = 1e140;
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
-/// One map only, no two focus settings, maps without a beam, samples that lie farther apart than a beam is wide (those come from a
+/// A wavelength longer than the dish, one map only, no two focus settings, maps without a beam, samples that lie farther apart than a beam is wide (those come from a
 /// wrong wavelength, telescope or unit), and samples far from the origin.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
@@ -34,6 +34,12 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
             "a single map cannot tell the surface from the illumination; give at least two focus settings"
                 .into(),
         );
+    }
+    if wavelength > telescope.radius {
+        return wrong(format!(
+            "a wavelength of {wavelength:.3e} m is longer than the dish's radius of {} m; is it in metres, and the frequency in Hz?",
+            telescope.radius
+        ));
     }
     let alike = |map: &BeamMap| (map.defocus - first.defocus).abs() <= SAME_FOCUS * wavelength;
     if maps.maps.iter().all(alike) {
@@ -206,6 +212,8 @@ mod tests {
         assert!(check(&[0.0], 1e-4).unwrap_err().contains("at least two"));
         assert!(check(&[0.0, 0.0], 1e-4).unwrap_err().contains("dz = 0 mm"));
         assert!(check(&[0.0, 1e-6], 1e-4).unwrap_err().contains("dz = 0 mm"));
+        let long = maps(&set(&[0.0, 0.05], 1e-4), "x", &telescope, 1.1e6).unwrap_err().to_string();
+        assert!(long.contains("1.100e6 m is longer than the dish's radius of 2.8 m"), "{long}");
         let mut far = set(&[0.0, 0.05], 1e-4);
         if let Sampling::Raster { u, .. } = &mut far.maps[1].sampling {
             u.iter_mut().for_each(|u| *u += 1.46);

@@ -159,7 +159,7 @@ impl Outputs {
             }
         }
         args.plot.as_deref().map_or(Ok(()), check_picture)?;
-        let inputs = args.input.maps.files().chain(args.actuators.as_deref());
+        let inputs = args.input.files().chain(args.actuators.as_deref());
         sink::spare(inputs, outputs.into_iter().flatten().map(PathBuf::as_path))?;
         let format = Format::of(&path)?;
         let content = match format {

@@ -9,9 +9,8 @@ use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::fit::gradient::{GradientReport, GradientRow, gradient, graphviz};
 use crate::fit::problem::LN_SCALE;
-use crate::io::results::{FitFile, read_parameters};
+use crate::io::results::{self, FitFile};
 use crate::io::sink::{self, Content, Destination};
-use crate::io::source;
 use crate::units::Quantity;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -33,7 +32,7 @@ pub struct GradArgs {
     #[arg(long, help_heading = "Gradient")]
     pub check: bool,
     /// Largest relative difference that --check lets pass [default: 1e-6; with --precision f32 1e-3]
-    #[arg(long, value_name = "FRACTION", value_parser = tolerance,
+    #[arg(long, value_name = "FRACTION", value_parser = tolerance, requires = "check",
           help_heading = "Gradient")]
     pub tolerance: Option<f64>,
     /// Add the second derivatives
@@ -107,14 +106,10 @@ pub fn run(args: GradArgs, _history: &[String]) -> Result<()> {
     if csv && args.hessian {
         return Err(Error::usage("a CSV file has no room for --hessian; write .json"));
     }
-    let earlier = args.parameters.as_deref().map(open).transpose()?;
+    let earlier = args.parameters.as_deref().map(FitFile::open).transpose()?;
     let backend = args.input.machine.backend("oof-grad")?;
     let pool = args.input.machine.pool()?;
     pool.install(|| work(&args, backend, earlier.as_ref(), csv, &to))
-}
-
-fn open(path: &Path) -> Result<FitFile> {
-    read_parameters(&source::read(path)?, &source::name(path))
 }
 
 fn work(
@@ -191,27 +186,22 @@ fn json(report: &GradientReport, backend: Backend, check: Option<Check>) -> Resu
         hessian: report.hessian.as_ref().map(|h| h.outer_iter().map(|row| row.to_vec()).collect()),
         check,
     };
-    let bytes = serde_json::to_vec_pretty(&output);
-    let mut bytes =
-        bytes.map_err(|e| Error::failed(format!("cannot build the JSON output: {e}")))?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    results::pretty(&output)
 }
 
 fn table(rows: &[GradientRow]) -> Result<Vec<u8>> {
     check_finite(rows)?;
-    let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     let header = ["name", "unit", "value", "gradient", "difference", "relative_error"];
     // Nothing free, nothing written.
     if !rows.is_empty() {
-        writer.write_record(header).map_err(|e| failed(e.to_string()))?;
+        writer.write_record(header).map_err(Error::unbuilt)?;
     }
     for r in rows {
         let row = (&r.name, &r.unit, r.value, r.gradient, r.difference, r.relative_error);
-        writer.serialize(row).map_err(|e| failed(e.to_string()))?;
+        writer.serialize(row).map_err(Error::unbuilt)?;
     }
-    writer.into_inner().map_err(|e| failed(e.to_string()))
+    writer.into_inner().map_err(Error::unbuilt)
 }
 
 /// JSON would make a number that is not finite `null`.

@@ -6,7 +6,9 @@ use super::machine::MachineArgs;
 use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
 use super::model::ModelArgs;
 use super::noise;
-use super::observation::{ObservationArgs, check_shift, illumination, open_telescope};
+use super::observation::{
+    ObservationArgs, check_shift, illumination, named_in_a_file, open_telescope, same_name,
+};
 use super::parameter::check_in_fit;
 use super::program::say;
 use crate::error::{Error, Result};
@@ -89,7 +91,10 @@ impl InputArgs {
         };
         let telescope = match given {
             Some(telescope) => telescope,
-            None => named_in_a_file(said.as_deref(), earlier, &place)?,
+            None => {
+                let name = said.as_deref().or(earlier.map(|e| e.telescope.as_str()));
+                named_in_a_file(name, &place)?
+            }
         };
         let same = said.is_none_or(|name| same_name(&name, &telescope.name));
         let wavelength = self.observation.wavelength().or(of_file);
@@ -243,35 +248,4 @@ fn set_noise(maps: &mut MapSet, noise: Noise) {
         };
     }
     maps.noise = Some(noise);
-}
-
-/// Other people write names in capitals.
-fn same_name(a: &str, b: &str) -> bool {
-    a.trim().eq_ignore_ascii_case(b)
-}
-
-/// The telescope that the maps, or else an earlier fit, are of.
-fn named_in_a_file(
-    said: Option<&str>,
-    earlier: Option<&FitFile>,
-    place: &str,
-) -> Result<Telescope> {
-    let names = Telescope::names();
-    let Some(name) = said.or(earlier.map(|e| e.telescope.as_str())) else {
-        return Err(Error::usage(format!(
-            "{place} does not say which telescope it is of; give --telescope, one of {}, or a file of your own, FILE.toml",
-            names.join(", ")
-        )));
-    };
-    match names.iter().find(|known| same_name(name, known)) {
-        Some(known) => Telescope::named(known),
-        None => Err(Error::input(
-            place,
-            format!(
-                "is of the telescope '{}', which is none of {}; give --telescope NAME or FILE.toml",
-                name.escape_debug(),
-                names.join(", ")
-            ),
-        )),
-    }
 }

@@ -143,6 +143,33 @@ pub fn open_telescope(name: &str) -> Result<Telescope> {
     Ok(telescope)
 }
 
+/// Other people write names in capitals.
+pub fn same_name(a: &str, b: &str) -> bool {
+    a.trim().eq_ignore_ascii_case(b)
+}
+
+/// The telescope that the file `place` says it is of, which is built in: a file names no files.
+pub fn named_in_a_file(name: Option<&str>, place: &str) -> Result<Telescope> {
+    let names = Telescope::names();
+    let Some(name) = name else {
+        return Err(Error::usage(format!(
+            "{place} does not say which telescope it is of; give --telescope, one of {}, or a file of your own, FILE.toml",
+            names.join(", ")
+        )));
+    };
+    match names.iter().find(|known| same_name(name, known)) {
+        Some(known) => Telescope::named(known),
+        None => Err(Error::input(
+            place,
+            format!(
+                "is of the telescope '{}', which is none of {}; give --telescope NAME or FILE.toml",
+                name.escape_debug(),
+                names.join(", ")
+            ),
+        )),
+    }
+}
+
 pub fn length(text: &str) -> Result<f64> {
     Quantity::Length.parse(text)
 }

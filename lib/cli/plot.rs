@@ -7,7 +7,7 @@ use super::observation::{length, open_telescope, positive_length};
 use super::program::{extension, or_dash};
 use crate::error::{Error, Result};
 use crate::io::results::read_fit;
-use crate::io::sink::{Content as Bytes, Destination};
+use crate::io::sink::{self, Content as Bytes, Destination};
 use crate::optics::beam_map::MapSet;
 use crate::plot::{fit_page, maps_page};
 use clap::Parser;
@@ -57,6 +57,7 @@ pub fn check_picture(path: &Path) -> Result<()> {
 pub fn run(args: PlotArgs, _history: &[String]) -> Result<()> {
     let path = or_dash(&args.output);
     check_picture(&path)?;
+    sink::spare(args.maps.files(), std::iter::once(path.as_path()))?;
     let to = Destination::prepare(&path, Bytes::Binary, args.force)?;
     to.write(&args.picture()?)
 }

@@ -7,7 +7,9 @@ use super::input::telescope_help;
 use super::machine::MachineArgs;
 use super::model::{order, twice};
 use super::noise;
-use super::observation::{ObservationArgs, check_shift, illumination, open_telescope, rms};
+use super::observation::{
+    ObservationArgs, check_shift, illumination, named_in_a_file, open_telescope, rms,
+};
 use super::parameter::{self, assignment, check_in_model, split};
 use super::program::{extension, or_dash, say, unknown_extension};
 use super::signal::Stop;
@@ -15,7 +17,7 @@ use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::problem::LN_SCALE;
 use crate::io::fits::Layout;
-use crate::io::results::{FitFile, read_parameters};
+use crate::io::results::FitFile;
 use crate::io::sink::{self, Content, Destination};
 use crate::io::{fits, npy, source, text};
 use crate::optics::aperture::ApertureGrid;
@@ -188,8 +190,7 @@ impl SimulateArgs {
 
     /// What to simulate.
     fn plan(&self) -> Result<(Telescope, SimulateOptions)> {
-        let open = |path| read_parameters(&source::read(path)?, &source::name(path));
-        let earlier = self.parameters.as_deref().map(open).transpose()?;
+        let earlier = self.parameters.as_deref().map(FitFile::open).transpose()?;
         let open = |path| fits::read_maps(&source::read(path)?, &source::name(path));
         let like = self.like.as_deref().map(open).transpose()?.unwrap_or_default();
         let telescope = self.telescope_of(earlier.as_ref(), like.telescope.as_deref())?;
@@ -294,11 +295,13 @@ impl SimulateArgs {
     }
 
     fn telescope_of(&self, earlier: Option<&FitFile>, like: Option<&str>) -> Result<Telescope> {
-        let name = self.telescope.as_deref();
-        let telescope = match name.or(earlier.map(|e| e.telescope.as_str())) {
+        let telescope = match &self.telescope {
             Some(name) => open_telescope(name)?,
-            // Other people write names in capitals.
-            None => open_telescope(&like.unwrap_or_default().trim().to_ascii_lowercase())?,
+            None => {
+                let place = self.parameters.as_deref().or(self.like.as_deref());
+                let place = place.map(source::name).unwrap_or_default();
+                named_in_a_file(earlier.map(|e| e.telescope.as_str()).or(like), &place)?
+            }
         };
         let kind = match (self.observation.illumination, earlier) {
             (Some(kind), _) => kind,

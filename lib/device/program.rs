@@ -126,18 +126,26 @@ impl Region {
         self.forward.len().max(self.adjoint.len())
     }
 
+    /// What its code and its results read.
+    pub fn operands(&self) -> impl Iterator<Item = Operand> {
+        let of_code = self.code.iter().filter_map(|code| match code {
+            Code::Map { a, b, .. } => Some([*a, *b]),
+            Code::LoadField { .. } | Code::LoadStream { .. } | Code::Combine { .. } => None,
+        });
+        of_code.flatten().chain(self.results())
+    }
+
     /// Whether a region reads an array or a field that it also writes.
     pub fn reads_what_it_writes(&self) -> bool {
         let stored = |operand: Operand| {
             let array = |s: &(Operand, usize)| operand == Operand::Array(s.1);
             self.stores.iter().any(array)
         };
-        let of_code = self.code.iter().any(|code| match code {
-            Code::Map { a, b, .. } => stored(*a) || stored(*b),
+        let loaded = self.code.iter().any(|code| match code {
             Code::LoadField { field, .. } => self.field_stores.iter().any(|s| s.2 == *field),
-            Code::LoadStream { .. } | Code::Combine { .. } => false,
+            Code::Map { .. } | Code::LoadStream { .. } | Code::Combine { .. } => false,
         });
-        of_code || self.results().any(stored)
+        loaded || self.operands().any(stored)
     }
 
     /// Whether a region writes every array and every field in one place only.

@@ -4,7 +4,7 @@
 //! effective size is the number of independent draws that would tell the mean as well, from the
 //! autocorrelation of the chains (Geyer 1992; the formulas are those of Vehtari et al. 2021).
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{ArrayView1, ArrayView2, Axis, s};
 use serde::Serialize;
 
 /// The distribution of one quantity.
@@ -56,8 +56,7 @@ pub fn distribution(chains: ArrayView2<f64>) -> Distribution {
 fn mixing(chains: ArrayView2<f64>) -> (f64, f64) {
     let half = chains.ncols() / 2;
     let halves = [chains.slice(s![.., ..half]), chains.slice(s![.., half..2 * half])];
-    let mut split =
-        ndarray::concatenate(Axis(0), &halves).unwrap_or_else(|_| Array2::default((0, 0)));
+    let mut split = ndarray::concatenate(Axis(0), &halves).expect("halves of one length");
     let (m, n) = (split.nrows() as f64, half as f64);
     let total = chains.len() as f64;
     let means: Vec<f64> = split.outer_iter().map(|chain| chain.mean().unwrap_or(0.0)).collect();
@@ -94,6 +93,7 @@ fn mixing(chains: ArrayView2<f64>) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array2;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;

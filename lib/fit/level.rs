@@ -65,8 +65,7 @@ pub fn levels(setup: Setup) -> Vec<Level> {
         }
         let one = |map| {
             let mut cut = part(map, centre, half, thin)?;
-            // Where samples are fewer, a beam may be one of them.
-            if density(&cut, beam) >= 4.0 {
+            if is_fine(&cut, beam) {
                 cut.blank_spikes();
             }
             Some(cut)
@@ -282,6 +281,15 @@ fn spare(maps: &MapSet, beam: f64) -> usize {
     if sparsest.is_finite() { ((sparsest / NEEDED) as usize).max(1) } else { 1 }
 }
 
+/// Whether samples are half a beam width apart or as many as if they were; where they are fewer, a beam may be
+/// one of them.
+fn is_fine(map: &BeamMap, beam: f64) -> bool {
+    match map.sampling {
+        Sampling::Raster { .. } => step(&map.sampling) <= 0.5 * beam * (1.0 + 1e-9),
+        Sampling::Scattered { .. } => density(map, beam) >= 4.0,
+    }
+}
+
 /// How many scattered samples a square beam width has; infinite of rasters.
 fn density(map: &BeamMap, beam: f64) -> f64 {
     let Sampling::Scattered { u, v } = &map.sampling else { return f64::INFINITY };
@@ -343,7 +351,7 @@ fn part(map: &BeamMap, centre: (f64, f64), half: f64, thin: Thin) -> Option<Beam
 
 /// Whether enough of a part's samples are known for it to stand for the map.
 fn is_known(part: &BeamMap) -> bool {
-    let known = part.power.len() - part.blanks();
+    let known = part.known();
     (2 * known >= part.power.len() || known >= ENOUGH) && part.peak() > 0.0
 }
 
@@ -492,6 +500,30 @@ mod tests {
         };
         let high = u.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert!(high > 13.0 * beam && high < 14.1 * beam, "{}", high / beam);
+    }
+
+    #[test]
+    fn a_beam_that_is_one_sample_is_no_spike() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let (wavelength, options) = (telescope.wavelength, FitOptions::default());
+        let beam = wavelength / (2.0 * telescope.radius);
+        for step in [0.5, 0.8] {
+            let axis: Vec<f64> = (-32..32).map(|i| step * beam * f64::from(i)).collect();
+            let mut power = vec![0.0; axis.len() * axis.len()];
+            power[32 * axis.len() + 32] = 1.0;
+            let map = BeamMap {
+                name: "MAP0".into(),
+                defocus: 0.0,
+                power,
+                sampling: Sampling::Raster { u: axis.clone(), v: axis },
+                sigma: Sigma::Unknown,
+            };
+            let maps = MapSet { maps: vec![map], ..MapSet::default() };
+            let setup = Setup { telescope: &telescope, wavelength, maps: &maps, options: &options };
+            let level = &levels(setup)[0].maps.maps[0];
+            // A beam of half its width apart has more than one sample, so that this is none.
+            assert_eq!(level.peak() == 1.0, step > 0.5, "{step}");
+        }
     }
 
     /// Large maps without levels are explored whole, which takes very long.

@@ -172,20 +172,12 @@ mod tests {
         let mut grid = telescope.aperture;
         grid.points = 64;
         let options = SimulateOptions {
-            wavelength: 1.1e-3,
-            defocus: telescope.defocus.clone(),
             grid,
             order,
-            parameters: Vec::new(),
             rms: Some(0.6),
             seed: 4,
             noise: Noise { additive, ..Noise::default() },
-            precision: crate::device::Precision::F64,
-            backend: crate::device::Backend::default(),
-            samplings: Vec::new(),
-            shift: Vec::new(),
-            chop: None,
-            blur: Default::default(),
+            ..SimulateOptions::of(&telescope)
         };
         let maps = simulate(&telescope, &options).unwrap();
         (telescope, maps)

@@ -289,11 +289,11 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, low, high) in &edits.bound {
-            let bounded = self.named(name)?.into_iter().filter(|&i| self.free[i]);
-            bounded
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|i| self.start[i] = self.start[i].clamp(*low, *high));
+            for i in self.named(name)? {
+                if self.free[i] {
+                    self.start[i] = self.start[i].clamp(*low, *high);
+                }
+            }
         }
         Ok(())
     }
@@ -370,8 +370,7 @@ impl<'a> Problem<'a> {
             });
             let mut value: Var = terms.sum();
             if let Some(scale) = scale {
-                let known =
-                    self.maps.maps.iter().map(|m| m.power.len() - m.blanks()).sum::<usize>();
+                let known: usize = self.maps.maps.iter().map(BeamMap::known).sum();
                 value = value + known as f64 * scale;
             }
             match self.prior(&all, which, likelihood) {

@@ -80,7 +80,7 @@ impl Misfit {
         let blocks = model.par_chunks(BLOCK).enumerate();
         let fractions = noise.unwrap_or_default();
         let blocks = blocks.map(|(k, model)| {
-            let alike = likeness(map, fractions, k * BLOCK, model);
+            let alike = products_of_neighbours(map, fractions, k * BLOCK, model);
             Misfit { alike, ..Misfit::of_block(map, fractions, k * BLOCK, model) }
         });
         let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::nothing(), Misfit::and);
@@ -137,7 +137,7 @@ impl Misfit {
 
 /// The products of what is left of bright neighbours, along a row or the track, and from row to row: of the samples from
 /// `first` on.
-fn likeness(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
+fn products_of_neighbours(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
     let left = |i: usize| {
         let &model = model.get(i)?;
         let power = map.power[first + i];
@@ -146,15 +146,16 @@ fn likeness(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
         let most = f64::sqrt(CLIP);
         bright.then(|| ((power - model) / variance.sqrt()).clamp(-most, most))
     };
-    let next_row = match &map.sampling {
-        Sampling::Raster { u, .. } => Some(u.len()),
-        Sampling::Scattered { .. } => None,
+    let width = match &map.sampling {
+        Sampling::Raster { u, .. } => u.len(),
+        Sampling::Scattered { .. } => usize::MAX,
     };
     let mut alike = Sum::default();
     for i in 0..model.len() {
         let Some(here) = left(i) else { continue };
-        let neighbours = [Some(1), next_row].into_iter().flatten();
-        neighbours.filter_map(|step| left(i + step)).for_each(|there| alike.add(1.0, here * there));
+        let beside = ((first + i + 1) % width != 0).then_some(i + 1);
+        let neighbours = [beside, i.checked_add(width)].into_iter().flatten();
+        neighbours.filter_map(left).for_each(|there| alike.add(1.0, here * there));
     }
     alike
 }

@@ -18,7 +18,7 @@ use super::posterior::{self, CHAINS, Draws, Settings, Stage, WARM_UP};
 use super::problem::Problem;
 use super::result::FitResult;
 use super::setup::Setup;
-use super::surface::Weighed;
+use super::surface::{Weighed, ruze};
 use super::{Progress, Report};
 use crate::error::Result;
 use crate::optics::zernike;
@@ -185,7 +185,6 @@ fn describe(
     let (chains, each, n) = draws.values.dim();
     let weighed = Weighed::new(problem, at);
     let half_path = problem.wavelength / (4.0 * PI);
-    let ruze = |rms: f64| (-rms * rms).exp();
     let derived = [
         ("surface_rms_m", "m"),
         ("ruze_efficiency", ""),
@@ -199,17 +198,15 @@ fn describe(
             all[p] = at[p] + problem.lengths[p] * draws.values[(i / each, i % each, k)];
             row[k] = all[p];
         }
-        let mut zernikes = all[..zernike::count(problem.options.order)].to_vec();
-        let rms = weighed.rms(&zernikes);
-        zernikes.iter_mut().skip(4).take(1).for_each(|z4| *z4 = 0.0);
-        let without = weighed.rms(&zernikes);
+        let zernikes = &all[..zernike::count(problem.options.order)];
+        let (rms, without) = (weighed.rms(zernikes), weighed.rms_without_focus(zernikes));
         let found = [half_path * rms, ruze(rms), half_path * without, ruze(without)];
         row.iter_mut().skip(n).zip(found).for_each(|(to, value)| *to = value);
     }
     let own = which.iter().map(|&i| (&*result.parameters[i].name, &*result.parameters[i].unit));
     let quantities = own.chain(derived).enumerate().map(|(k, (name, unit))| {
         let column = values.slice(s![.., k]).to_owned();
-        let column = column.into_shape_with_order((chains, each)).unwrap_or_default();
+        let column = column.into_shape_with_order((chains, each)).expect("a draw for each row");
         let distribution = chains::distribution(column.view());
         Quantity { name: name.into(), unit: unit.into(), distribution }
     });

@@ -84,10 +84,13 @@ pub fn search<'a>(
     let rough = Likelihood::rough(largest.map_or(maps, |level| &level.maps));
     let mut exploration = Exploration::new(maps, options);
     let which = first.free_up_to(options.order);
-    let (samples, parameters) = (maps.samples(), which.len());
-    if samples < parameters && options.priors.is_empty() && options.power_law.is_none() {
+    let known = || maps.maps.iter().flat_map(|map| &map.power).filter(|power| !power.is_nan());
+    let parameters = which.len();
+    let too_few = known().take(parameters).count() < parameters;
+    if too_few && options.priors.is_empty() && options.power_law.is_none() {
         return Err(Error::usage(format!(
-            "{samples} samples cannot tell {parameters} parameters; lower --order, or give larger maps"
+            "{} samples cannot tell {parameters} parameters; lower --order, or give larger maps",
+            known().count()
         )));
     }
     let mut route =
@@ -106,12 +109,12 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
-        let ahead = |other: &Optimum| other.negative_log_density() < found.negative_log_density();
+        let found_density = found.negative_log_density();
         let done = found.minimum.converged && found.trust == Trust::Full;
         if found.minimum.converged && found.trust == Trust::Doubtful {
             exploration.end_soon();
         }
-        if !best.as_ref().is_some_and(ahead) {
+        if best.as_ref().is_none_or(|best| found_density <= best.negative_log_density()) {
             best = Some(found);
         }
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
@@ -176,8 +179,8 @@ impl Route<'_, '_> {
                 return Ok(near);
             }
             let least = match best {
-                Some(best) if best.value <= near.value => best,
-                _ => near,
+                Some(best) if near.value < best.value => near,
+                best => best.unwrap_or(near),
             };
             if !exploration.goes_on() || !exploration.run(first, rough, self.report)? {
                 return Ok(least);

@@ -112,11 +112,23 @@ impl Weighed {
         Weighed { amplitude, phase, means, products }
     }
 
+    /// [`rms`](Weighed::rms) without the focus, z4.
+    pub fn rms_without_focus(&self, coefficients: &[f64]) -> f64 {
+        let mut z = coefficients.to_vec();
+        z.iter_mut().skip(4).take(1).for_each(|z4| *z4 = 0.0);
+        self.rms(&z)
+    }
+
     /// The rms of the phase of some coefficients; piston and tilt do not count.
     pub fn rms(&self, coefficients: &[f64]) -> f64 {
         let z = Array1::from(without_tilt(coefficients));
         z.dot(&self.products.dot(&z)).max(0.0).sqrt()
     }
+}
+
+/// The efficiency that a phase error of so many radians rms leaves (J. Ruze, Proc. IEEE 54, 1966).
+pub fn ruze(rms: f64) -> f64 {
+    (-rms * rms).exp()
 }
 
 /// The coefficients with those of piston and tilt 0.
@@ -137,9 +149,8 @@ pub fn measure(
     let (first, count) = (zernike::count(1), zernike::count(problem.options.order));
     let coefficients = without_tilt(&at[..count]);
     let weighed = Weighed::new(problem, at);
-    let rms = |z: &[f64]| weighed.rms(z);
     let Weighed { amplitude, phase, means, products } = &weighed;
-    let phase_rms = rms(&coefficients);
+    let phase_rms = weighed.rms(&coefficients);
     let free: Vec<usize> =
         (0..which.len()).filter(|&k| (first..count).contains(&which[k])).collect();
     let of_zernikes = covariance.map(|c| {
@@ -154,11 +165,7 @@ pub fn measure(
     let sigma = of_zernikes.as_ref().map(|c| slope.dot(&c.dot(&slope)).max(0.0).sqrt());
     let sigma = sigma.filter(|s| s.is_finite());
     let half_path = problem.wavelength / (4.0 * PI);
-    let mut without = coefficients.clone();
-    if let Some(z4) = without.get_mut(4) {
-        *z4 = 0.0;
-    }
-    let ruze = |rms: f64| (-rms * rms).exp();
+    let without = weighed.rms_without_focus(&coefficients);
     let summary = SurfaceSummary {
         phase_rms_rad: phase_rms,
         surface_rms_m: phase_rms * half_path,
@@ -166,8 +173,8 @@ pub fn measure(
         wavefront_rms_m: 2.0 * phase_rms * half_path,
         ruze_efficiency: ruze(phase_rms),
         ruze_efficiency_sigma: sigma.map(|s| 2.0 * phase_rms * ruze(phase_rms) * s),
-        surface_rms_without_focus_m: rms(&without) * half_path,
-        ruze_efficiency_without_focus: ruze(rms(&without)),
+        surface_rms_without_focus_m: without * half_path,
+        ruze_efficiency_without_focus: ruze(without),
     };
     let shape = Surface {
         radius: aperture.radius,

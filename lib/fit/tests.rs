@@ -28,20 +28,11 @@ pub(super) fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
 /// A simulation of order 5.
 fn options(telescope: &Telescope, grid: ApertureGrid) -> SimulateOptions {
     SimulateOptions {
-        wavelength: telescope.wavelength,
-        defocus: telescope.defocus.clone(),
         grid,
-        order: 5,
-        parameters: Vec::new(),
         rms: Some(0.4),
         seed: 1,
         noise: Noise { additive: 0.02, multiplicative: 0.01, ..Noise::default() },
-        precision: Precision::F64,
-        backend: Backend::Cpu,
-        chop: None,
-        blur: Default::default(),
-        samplings: Vec::new(),
-        shift: Vec::new(),
+        ..SimulateOptions::of(telescope)
     }
 }
 
@@ -244,4 +235,18 @@ fn what_a_report_says_of_an_error_ends_a_fit_wherever_it_is() {
         let (result, _) = stopped_after(most);
         assert_eq!(result.err().unwrap().to_string(), "enough", "{most} of {reports}");
     }
+}
+
+#[test]
+fn blanks_are_no_samples() {
+    let (telescope, mut maps, _) = simulated(32);
+    let known = 10;
+    for map in &mut maps.maps {
+        map.power[known..].fill(f64::NAN);
+        map.power[0] = 1.0;
+    }
+    let options = FitOptions::default();
+    let error = fit(Setup::new(&telescope, &maps, &options), &mut |_: &Progress| Ok(())).err();
+    let message = error.expect("too few samples").to_string();
+    assert!(message.starts_with("30 samples cannot tell "), "{message}");
 }

@@ -87,11 +87,10 @@ impl Actuators {
 
     /// The corrections of `surface`, none larger than `clip` metres.
     pub fn correct(&self, surface: &Surface, clip: Option<f64>) -> Result<Corrections> {
-        let failed = |e: String| Error::failed(format!("cannot build the corrections: {e}"));
         let (errors, sigmas) = surface.at(&self.points);
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         let mut write = |row: &::csv::StringRecord, more: [&str; 3]| {
-            writer.write_record(row.iter().chain(more)).map_err(|e| failed(e.to_string()))
+            writer.write_record(row.iter().chain(more)).map_err(Error::unbuilt)
         };
         write(&self.header, RESULTS)?;
         let limit = clip.unwrap_or(f64::INFINITY);
@@ -104,7 +103,7 @@ impl Actuators {
             let sigma = sigmas.get(i).map_or(String::new(), |s| (1e6 * s).to_string());
             write(row, [&correction, &sigma, if over { "1" } else { "0" }])?;
         }
-        let csv = writer.into_inner().map_err(|e| failed(e.to_string()))?;
+        let csv = writer.into_inner().map_err(Error::unbuilt)?;
         Ok(Corrections { csv, actuators: self.rows.len(), clipped })
     }
 }

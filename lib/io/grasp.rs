@@ -91,19 +91,7 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
     if !lines.lines.any(|(_, line)| line.trim_ascii() == MARK.as_bytes()) {
         return Err(Error::input(place, format!("has no line '{MARK}', so is no GRASP grid")));
     }
-    let (at, [kind]) = lines.integers("KTYPE")?;
-    if kind != 1 {
-        return Err(Error::input(at, format!("KTYPE {kind}, expected 1")));
-    }
-    let (at, [sets, _, components, grid]) = lines.integers("NSET ICOMP NCOMP IGRID")?;
-    if sets == 0 || !(2..=3).contains(&components) {
-        let what = format!("{sets} sets of {components} components, expected at least 1 of 2 or 3");
-        return Err(Error::input(at, what));
-    }
-    if grid != 1 {
-        let what = format!("IGRID {grid}, expected 1, a grid of u and v");
-        return Err(Error::input(at, what));
-    }
+    let (sets, components) = kind_of(&mut lines)?;
     let (_, centre) = lines.numbers(2, "IX IY")?;
     for _ in 1..sets {
         lines.numbers(2, "IX IY")?;
@@ -112,12 +100,10 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
     let (sized, [columns, rows, limited]) = lines.integers("NX NY KLIMIT")?;
     // A sample takes four characters at the least; a raster that leaves out what is blank may be mostly that.
     let room = bytes.len() / 4 * if limited == 1 { BLANK } else { 1 };
-    let samples = columns.checked_mul(rows).filter(|n| *n > 0 && *n <= room).ok_or_else(|| {
-        Error::input(
-            sized,
-            format!("{columns} x {rows} samples, but the file has no room for them"),
-        )
-    })?;
+    if !columns.checked_mul(rows).is_some_and(|n| n > 0 && n <= room) {
+        let what = format!("{columns} x {rows} samples, but the file has no room for them");
+        return Err(Error::input(sized, what));
+    }
     let axis = |first: f64, last: f64, shift: f64, n: usize| -> Vec<f64> {
         let step = if n > 1 { (last - first) / (n as f64 - 1.0) } else { 0.0 };
         (0..n).map(|i| first + step * (i as f64 + shift)).collect()
@@ -131,31 +117,57 @@ pub fn read_map(bytes: &[u8], place: &str, defocus: f64) -> Result<BeamMap> {
         let what = "XS YS XE YE give no range of u and v within -1 to 1";
         return Err(Error::input(at, what));
     }
-    let mut power = vec![f64::NAN; samples];
+    let power = read_power(&mut lines, [columns, rows], limited == 1, components)?;
+    power::check(&power, columns, place)?;
+    let sampling = Sampling::Raster { u, v };
+    Ok(BeamMap { name: place.to_string(), defocus, sampling, power, sigma: Sigma::Unknown })
+}
+
+/// How many sets of how many components a file has, if they are what is read.
+fn kind_of(lines: &mut Lines) -> Result<(usize, usize)> {
+    let (at, [kind]) = lines.integers("KTYPE")?;
+    if kind != 1 {
+        return Err(Error::input(at, format!("KTYPE {kind}, expected 1")));
+    }
+    let (at, [sets, _, components, grid]) = lines.integers("NSET ICOMP NCOMP IGRID")?;
+    if sets == 0 || !(2..=3).contains(&components) {
+        let what = format!("{sets} sets of {components} components, expected at least 1 of 2 or 3");
+        return Err(Error::input(at, what));
+    }
+    if grid != 1 {
+        let what = format!("IGRID {grid}, expected 1, a grid of u and v");
+        return Err(Error::input(at, what));
+    }
+    Ok((sets, components))
+}
+
+/// The power of the samples, row by row; blank what a `limited` file leaves out.
+fn read_power(
+    lines: &mut Lines,
+    [columns, rows]: [usize; 2],
+    limited: bool,
+    components: usize,
+) -> Result<Vec<f64>> {
+    let mut power = vec![f64::NAN; columns * rows];
     for row in 0..rows {
-        let (first, count) = match limited {
-            1 => {
-                let (at, [first, count]) = lines.integers("IS IN")?;
-                let first = if count == 0 { 1 } else { first };
-                if first == 0 || first - 1 + count > columns {
-                    let what = format!("IS {first} and IN {count} in a row of {columns}");
-                    return Err(Error::input(at, what));
-                }
-                (first - 1, count)
+        let (mut first, mut count) = (1, columns);
+        if limited {
+            let (at, [from, known]) = lines.integers("IS IN")?;
+            (first, count) = (if known == 0 { 1 } else { from }, known);
+            if first == 0 || first - 1 + count > columns {
+                let what = format!("IS {first} and IN {count} in a row of {columns}");
+                return Err(Error::input(at, what));
             }
-            _ => (0, columns),
-        };
-        for place in &mut power[row * columns + first..][..count] {
+        }
+        for sample in &mut power[row * columns + first - 1..][..count] {
             let (at, parts) = lines.numbers(2 * components, "Re Im of every component")?;
-            *place = parts[..4].iter().map(|x| x * x).sum();
-            if !place.is_finite() {
+            *sample = parts[..4].iter().map(|x| x * x).sum();
+            if !sample.is_finite() {
                 return Err(Error::input(at, "the field is not finite"));
             }
         }
     }
-    power::check(&power, columns, place)?;
-    let sampling = Sampling::Raster { u, v };
-    Ok(BeamMap { name: place.to_string(), defocus, sampling, power, sigma: Sigma::Unknown })
+    Ok(power)
 }
 
 #[cfg(test)]

@@ -44,8 +44,7 @@ pub fn read_cube(bytes: &[u8], place: &str) -> Result<Array3<f64>> {
     let cube = array.into_shape_with_order(Ix3(shape[0], shape[1], shape[2]));
     let cube = cube.map_err(|e| wrong(e.to_string()))?;
     for (i, map) in cube.outer_iter().enumerate() {
-        // In standard layout, so that every map is one slice.
-        let samples = map.as_slice().unwrap_or_default();
+        let samples = map.as_slice().expect("a map in standard layout");
         power::check(samples, shape[2], &format!("{place}, map {i}"))?;
     }
     Ok(cube)
@@ -83,13 +82,13 @@ pub fn write_cube(maps: &MapSet, precision: Precision) -> Result<Vec<u8>> {
         return Err(Error::failed("there are no maps to write"));
     };
     let cube = Array3::from_shape_vec(Ix3(maps.maps.len(), rows, columns), samples)
-        .map_err(|e| Error::failed(format!("cannot build the .npy output: {e}")))?;
+        .map_err(Error::unbuilt)?;
     let mut bytes = Vec::new();
     match precision {
         Precision::F64 => cube.write_npy(&mut bytes),
         Precision::F32 => cube.mapv(|x| x as f32).write_npy(&mut bytes),
     }
-    .map_err(|e| Error::failed(format!("cannot build the .npy output: {e}")))?;
+    .map_err(Error::unbuilt)?;
     Ok(bytes)
 }
 

@@ -31,12 +31,16 @@ pub struct ApertureGrid {
 /// The most samples a side; it keeps a mistyped number from taking all the memory.
 const MOST_POINTS: usize = 1 << 15;
 
+/// The most samples a side that nobody has asked for: enough for maps that reach 250 beam widths from the centre. In
+/// maps that reach twice as far the far field repeats.
+const ENOUGH_POINTS: usize = 1024;
+
 /// The smallest batch of pixels' paths for one thread.
 const PIXELS_AT_ONCE: usize = 8192;
 
 impl ApertureGrid {
     /// A grid across a dish of `radius` metres, fine enough that the far field repeats only well outside
-    /// the samples: twice their extent and at least 64 points.
+    /// the samples: twice their extent and at least 64 points, but no more than [`ENOUGH_POINTS`].
     pub fn suitable<'s>(
         radius: f64,
         wavelength: f64,
@@ -46,7 +50,7 @@ impl ApertureGrid {
         let extent = 1.02;
         let reach = samplings.map(Sampling::reach).fold(0.0, f64::max);
         let needed = (4.0 * reach * 2.0 * radius * extent / wavelength).ceil() as usize;
-        ApertureGrid { kind: ApertureKind::Smooth, points: needed.clamp(64, 1024), extent }
+        ApertureGrid { kind: ApertureKind::Smooth, points: needed.clamp(64, ENOUGH_POINTS), extent }
     }
 
     /// The distance of neighbouring samples, metres, on a dish of `radius` metres.

@@ -108,9 +108,10 @@ impl BeamMap {
         best
     }
 
-    /// The power that one in `share` of the samples is below, of some `most` samples or fewer; 0 of blanks alone.
+    /// The power that one in `share` of the samples is below, of `most` samples or fewer; 0 of blanks alone. `share` is
+    /// 2 or more.
     pub fn quantile(&self, share: usize, most: usize) -> f64 {
-        let some = self.power.iter().step_by((self.power.len() / most).max(1));
+        let some = self.power.iter().step_by(self.power.len().div_ceil(most).max(1));
         let mut known: Vec<f64> = some.copied().filter(|p| p.is_finite()).collect();
         let at = known.len() / share;
         match known.is_empty() {
@@ -156,9 +157,9 @@ impl BeamMap {
         spikes.into_iter().for_each(|i| self.power[i] = f64::NAN);
     }
 
-    /// The number of blanks.
-    pub fn blanks(&self) -> usize {
-        self.power.iter().filter(|p| p.is_nan()).count()
+    /// How many samples are not blank.
+    pub fn known(&self) -> usize {
+        self.power.iter().filter(|p| !p.is_nan()).count()
     }
 }
 
@@ -261,7 +262,7 @@ mod tests {
         let sharp = |i: usize| beam(i).powf(8.0 * 4.0 * std::f64::consts::LN_2 / 2.4f64.powi(2));
         let mut narrow = BeamMap { power: (0..441).map(sharp).collect(), ..map.clone() };
         narrow.blank_spikes();
-        assert_eq!(narrow.blanks(), 0);
+        assert_eq!(narrow.known(), narrow.power.len());
         map.power[30] = 7.0;
         map.power[222] = -3.0;
         map.power[400] = f64::NAN;

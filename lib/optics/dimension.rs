@@ -35,32 +35,26 @@ fn quantity<'de, D: Deserializer<'de>>(d: D, kind: Quantity) -> std::result::Res
     d.deserialize_any(WithUnit(kind))
 }
 
-/// Metres.
-#[derive(Clone, Copy)]
-pub(super) struct Length(pub f64);
+/// A quantity in SI.
+macro_rules! dimension {
+    ($(#[doc = $unit:literal] $name:ident),*) => {$(
+        #[doc = $unit]
+        #[derive(Clone, Copy)]
+        pub(super) struct $name(pub f64);
 
-/// Radians.
-#[derive(Clone, Copy)]
-pub(super) struct Angle(pub f64);
-
-/// Hertz.
-#[derive(Clone, Copy)]
-pub(super) struct Frequency(pub f64);
-
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Length).map(Length)
-    }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+                quantity(d, Quantity::$name).map($name)
+            }
+        }
+    )*};
 }
 
-impl<'de> Deserialize<'de> for Angle {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Angle).map(Angle)
-    }
-}
-
-impl<'de> Deserialize<'de> for Frequency {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        quantity(d, Quantity::Frequency).map(Frequency)
-    }
-}
+dimension!(
+    /// Metres.
+    Length,
+    /// Radians.
+    Angle,
+    /// Hertz.
+    Frequency
+);

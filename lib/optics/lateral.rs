@@ -110,8 +110,7 @@ impl Lateral {
 
     /// Path difference per unit displacement along x, and along y, at `(x, y)` metres on the dish.
     pub fn per_metre(&self, x: f64, y: f64) -> [f64; 2] {
-        // `of` has asked the path before.
-        let path = self.path.lateral_per_metre(x, y).unwrap_or_default();
+        let path = self.path.lateral_per_metre(x, y).expect("a path that `of` has asked before");
         std::array::from_fn(|i| path[i] - self.slopes[i][0] * x - self.slopes[i][1] * y)
     }
 }

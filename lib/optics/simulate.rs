@@ -41,6 +41,28 @@ pub struct SimulateOptions {
     pub backend: Backend,
 }
 
+impl SimulateOptions {
+    /// Maps of a perfect `telescope` as it is used: its wavelength, focus settings, grid and noise, one beam of a point.
+    pub fn of(telescope: &Telescope) -> Self {
+        SimulateOptions {
+            wavelength: telescope.wavelength,
+            defocus: telescope.defocus.clone(),
+            grid: telescope.aperture,
+            order: 5,
+            parameters: Vec::new(),
+            rms: None,
+            seed: 0,
+            noise: telescope.noise,
+            precision: Precision::F64,
+            shift: Vec::new(),
+            chop: None,
+            blur: Blur::default(),
+            samplings: Vec::new(),
+            backend: Backend::default(),
+        }
+    }
+}
+
 /// The maps of a simulation before it has been run: all that is known of them but their samples.
 pub fn without_samples(telescope: &Telescope, options: &SimulateOptions) -> MapSet {
     let axis = options.grid.sky_axis(telescope.radius, options.wavelength);

@@ -97,7 +97,7 @@ impl Sky {
             Sampling::Raster { u, v } => (u, v),
             Sampling::Scattered { u, v } => {
                 return Sky::scattered(
-                    sampling.clone(),
+                    sampling,
                     (u, v),
                     aperture,
                     pixels,

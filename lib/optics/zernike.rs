@@ -65,12 +65,8 @@ pub fn count(order: u32) -> usize {
 /// All polynomials up to `order` at `points` `(x, y)` in dish radii; shape `(count(order), points)`,
 /// row `j` holds polynomial `j`.
 pub fn table(order: u32, points: &[(f64, f64)]) -> Array2<f64> {
-    let mut rows = Array2::zeros((count(order), points.len()));
-    let stride = points.len();
-    // The array was just made: standard layout, so it is one slice.
-    let Some(values) = rows.as_slice_mut() else {
-        return rows;
-    };
+    let (polynomials, stride) = (count(order), points.len());
+    let mut values = vec![0.0; polynomials * stride];
     // A block of points stays in the L1 cache while all polynomials run over it.
     const BLOCK: usize = 512;
     let (mut cos, mut sin) = ([0.0; BLOCK], [0.0; BLOCK]);
@@ -113,7 +109,7 @@ pub fn table(order: u32, points: &[(f64, f64)]) -> Array2<f64> {
             }
         }
     }
-    rows
+    Array2::from_shape_vec((polynomials, stride), values).expect("a value for each")
 }
 
 /// `a, b, c` of `P_k = (a t + b) P_{k-1} - c P_{k-2}` for the Jacobi polynomials with `alpha = 0`,

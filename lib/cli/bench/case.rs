@@ -3,7 +3,7 @@
 
 use super::table::CaseKind;
 use crate::cli::maps::maps_of_cube;
-use crate::device::{Backend, Precision};
+use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::fit::FitOptions;
 use crate::fit::options::{Nuisance, ParameterEdits};
@@ -81,20 +81,10 @@ impl Loaded {
         let mut truth: Vec<(String, f64)> = names.map(|n| (n, ABERRATION * normal())).collect();
         truth.extend([("x0", 0.0), ("y0", 0.0), ("amp", 1.0)].map(|(n, v)| (n.to_string(), v)));
         let options = SimulateOptions {
-            wavelength: telescope.wavelength,
-            defocus: telescope.defocus.clone(),
-            grid: telescope.aperture,
             order,
             parameters: truth.clone(),
-            rms: None,
             seed,
-            noise: telescope.noise,
-            precision: Precision::F64,
-            chop: None,
-            blur: Default::default(),
-            samplings: Vec::new(),
-            shift: Vec::new(),
-            backend: Backend::Cpu,
+            ..SimulateOptions::of(&telescope)
         };
         let maps = simulate(&telescope, &options)?;
         let width = maps.truth.iter().find(|p| p.0 == "sigma");

@@ -151,12 +151,11 @@ impl Sheet {
 
 /// `rows` as CSV.
 pub fn table<R: Serialize>(rows: impl IntoIterator<Item = R>, header: bool) -> Result<Vec<u8>> {
-    let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
     for row in rows {
-        writer.serialize(row).map_err(|e| failed(e.to_string()))?;
+        writer.serialize(row).map_err(Error::unbuilt)?;
     }
-    writer.into_inner().map_err(|e| failed(e.to_string()))
+    writer.into_inner().map_err(Error::unbuilt)
 }
 
 #[cfg(test)]

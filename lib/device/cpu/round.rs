@@ -52,15 +52,14 @@ fn read(region: &Region) -> HashSet<Place> {
         Operand::Scalar(id) => Some(Place::Scalar(id)),
     };
     let of_code = region.code.iter().flat_map(|code| match code {
-        Code::Map { a, b, .. } => [*a, *b].into_iter().filter_map(place).collect(),
         Code::LoadField { field, .. } => vec![Place::Field(*field)],
-        Code::LoadStream { .. } => Vec::new(),
+        Code::Map { .. } | Code::LoadStream { .. } => Vec::new(),
         Code::Combine { coefficients, .. } => {
             coefficients.iter().map(|&id| Place::Scalar(id)).collect()
         }
     });
     let fields = region.forward.iter().map(|stream| Place::Field(stream.field));
-    of_code.chain(fields).chain(region.results().filter_map(place)).collect()
+    of_code.chain(fields).chain(region.operands().filter_map(place)).collect()
 }
 
 fn written(region: &Region) -> HashSet<Place> {

@@ -1,8 +1,8 @@
 //! Threads that go through a run together, or through many.
 //!
 //! A run is many short jobs, each of which waits for the one before it. A thread that falls asleep in between
-//! takes longer to wake up than small maps take, so those of a team look out for the next job from
-//! beginning to end. Nobody waits for a thread that has not come: it may have other work.
+//! takes longer to wake up than small maps take, so those of a team look out for the next job, until
+//! none has come for a while. Nobody waits for a thread that has not come: it may have other work.
 
 use std::cell::{Cell, UnsafeCell};
 use std::hint::spin_loop;
@@ -99,7 +99,7 @@ impl Team {
     }
 
     /// Calls `work`, and meanwhile has those threads of this pool look out for jobs that have nothing else to
-    /// do; who has come stays to the end. Allocates nothing. A thread that leads a team already goes on with
+    /// do; who has come stays until nothing has happened for [`IDLE`]. Allocates nothing. A thread that leads a team already goes on with
     /// that one.
     pub fn lead<R: Send>(&mut self, work: impl FnOnce() -> R + Send) -> R {
         let helpers = self.shares.len().min(rayon::current_num_threads()).saturating_sub(1);

@@ -100,18 +100,13 @@ fn regions(program: &Program) -> impl Iterator<Item = (usize, &Region)> {
 
 /// The arrays and fields that a region has an element of for each of its own.
 fn used(region: &Region) -> (Vec<usize>, Vec<usize>) {
-    let mut operands: Vec<Operand> = Vec::new();
-    let mut fields: Vec<usize> = region.field_stores.iter().map(|store| store.2).collect();
-    for code in &region.code {
-        match code {
-            Code::Map { a, b, .. } => operands.extend([*a, *b]),
-            Code::LoadField { field, .. } => fields.push(*field),
-            Code::LoadStream { .. } | Code::Combine { .. } => {}
-        }
-    }
-    operands.extend(region.results());
-    let read = operands.iter().filter_map(|operand| match operand {
-        Operand::Array(array) => Some(*array),
+    let loaded = region.code.iter().filter_map(|code| match code {
+        Code::LoadField { field, .. } => Some(*field),
+        Code::Map { .. } | Code::LoadStream { .. } | Code::Combine { .. } => None,
+    });
+    let fields = region.field_stores.iter().map(|store| store.2).chain(loaded).collect();
+    let read = region.operands().filter_map(|operand| match operand {
+        Operand::Array(array) => Some(array),
         Operand::Slot(_) | Operand::Scalar(_) => None,
     });
     (read.chain(region.stores.iter().map(|store| store.1)).collect(), fields)

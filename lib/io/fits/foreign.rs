@@ -28,7 +28,7 @@ pub fn check_layout(maps: &MapSet, layout: Layout) -> Result<()> {
     let lost = [
         (!maps.shift.is_empty(), "a sub-reflector that is moved sideways"),
         (maps.blur().bandwidth > 0.0, "a bandwidth"),
-        (maps.maps.iter().any(|m| m.blanks() > 0), "blanks"),
+        (maps.maps.iter().any(|m| m.known() < m.power.len()), "blanks"),
         (pyoof && maps.chop.is_some(), "a second beam"),
         (pyoof && maps.blur().radius > 0.0, "a source that is a disc"),
     ];

@@ -63,49 +63,8 @@ impl Header {
         } else {
             text_value(cards.at(0, "XTENSION")?)
         };
-        let bits = cards.integer_at(1, "BITPIX")?;
-        if ![8, 16, 32, 64, -32, -64].contains(&bits) {
-            return wrong(format!("BITPIX is {bits}, expected 8, 16, 32, 64, -32 or -64"));
-        }
-        let naxis = cards.integer_at(2, "NAXIS")?;
-        if !(0..=MOST_AXES as i64).contains(&naxis) {
-            return wrong(format!("NAXIS is {naxis}, expected 0 to {MOST_AXES}"));
-        }
-        let mut axes = Vec::new();
-        for i in 1..=naxis as usize {
-            let key = format!("NAXIS{i}");
-            let length = cards.integer_at(2 + i, &key)?;
-            match usize::try_from(length) {
-                Ok(length) => axes.push(length),
-                Err(_) => return wrong(format!("{key} is {length}, expected a length")),
-            }
-        }
-        let (mut extra, mut groups) = (0, 1);
-        if !first {
-            extra = cards.integer_at(3 + axes.len(), "PCOUNT")?;
-            groups = cards.integer_at(4 + axes.len(), "GCOUNT")?;
-        } else if cards.find("PCOUNT")?.is_some_and(|v| v != "0")
-            || cards.find("GCOUNT")?.is_some_and(|v| v != "1")
-            || cards.find("GROUPS")?.is_some_and(|v| v == "T")
-        {
-            return wrong("random groups are not maps; expected an image or a table".into());
-        }
-        let data_length = data_length(&axes, bits, extra, groups)
-            .ok_or_else(|| Error::input(place, too_large(&axes, bits, extra, groups)))?;
-        for key in ["BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "XTENSION"] {
-            cards.find(key)?; // a key that is there twice is two different claims
-        }
-        for i in 1..=MOST_AXES {
-            let key = format!("NAXIS{i}");
-            if cards.find(&key)?.is_some() && i > axes.len() {
-                return wrong(format!("{key} is there, but NAXIS is {naxis}"));
-            }
-        }
-        if cards.find("ZIMAGE")?.is_some() || cards.find("ZTABLE")?.is_some() {
-            return wrong(
-                "tile-compressed data are not read; run funpack on the file first".into(),
-            );
-        }
+        let Sizes { axes, bits, data_length } = sizes(&cards, first, place)?;
+        check_claims(&cards, axes.len(), place)?;
         let content = match kind.as_str() {
             "IMAGE" if axes.is_empty() => Content::Empty,
             // CFITSIO takes NAXIS1 = 0 for the mark of random groups and would look for the next
@@ -129,6 +88,67 @@ impl Header {
             has_defocus: cards.find("DZ")?.is_some(),
         })
     }
+}
+
+/// What a header says of the size of its data.
+struct Sizes {
+    axes: Vec<usize>,
+    /// `BITPIX`
+    bits: i64,
+    /// Bytes.
+    data_length: usize,
+}
+
+fn sizes(cards: &Cards, first: bool, place: &str) -> Result<Sizes> {
+    let wrong = |what: String| Err(Error::input(place, what));
+    let bits = cards.integer_at(1, "BITPIX")?;
+    if ![8, 16, 32, 64, -32, -64].contains(&bits) {
+        return wrong(format!("BITPIX is {bits}, expected 8, 16, 32, 64, -32 or -64"));
+    }
+    let naxis = cards.integer_at(2, "NAXIS")?;
+    if !(0..=MOST_AXES as i64).contains(&naxis) {
+        return wrong(format!("NAXIS is {naxis}, expected 0 to {MOST_AXES}"));
+    }
+    let mut axes = Vec::new();
+    for i in 1..=naxis as usize {
+        let key = format!("NAXIS{i}");
+        let length = cards.integer_at(2 + i, &key)?;
+        match usize::try_from(length) {
+            Ok(length) => axes.push(length),
+            Err(_) => return wrong(format!("{key} is {length}, expected a length")),
+        }
+    }
+    let (mut extra, mut groups) = (0, 1);
+    if !first {
+        extra = cards.integer_at(3 + axes.len(), "PCOUNT")?;
+        groups = cards.integer_at(4 + axes.len(), "GCOUNT")?;
+    } else if cards.find("PCOUNT")?.is_some_and(|v| v != "0")
+        || cards.find("GCOUNT")?.is_some_and(|v| v != "1")
+        || cards.find("GROUPS")?.is_some_and(|v| v == "T")
+    {
+        return wrong("random groups are not maps; expected an image or a table".into());
+    }
+    let data_length = data_length(&axes, bits, extra, groups)
+        .ok_or_else(|| Error::input(place, too_large(&axes, bits, extra, groups)))?;
+    Ok(Sizes { axes, bits, data_length })
+}
+
+/// Refuses keys that are there twice, which are two different claims, or beyond what there is, and compressed data.
+fn check_claims(cards: &Cards, axes: usize, place: &str) -> Result<()> {
+    for key in ["BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "XTENSION"] {
+        cards.find(key)?;
+    }
+    for i in 1..=MOST_AXES {
+        let key = format!("NAXIS{i}");
+        if cards.find(&key)?.is_some() && i > axes {
+            return Err(Error::input(place, format!("{key} is there, but NAXIS is {axes}")));
+        }
+    }
+    if cards.find("ZIMAGE")?.is_some() || cards.find("ZTABLE")?.is_some() {
+        let what = "tile-compressed data are not read; run funpack on the file first";
+        return Err(Error::input(place, what));
+    }
+    Ok(())
 }
 
 /// Bytes of a data unit (FITS 4.0, equation 2); `None` where the numbers make no sense.

@@ -76,13 +76,7 @@ pub fn write_maps(maps: &MapSet, provenance: &[String], precision: Precision) ->
 
 fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
     writer.text("OOFTYPE", "MAPS", "what this file holds")?;
-    write_observation(writer, maps.telescope.as_deref(), maps.wavelength)?;
-    if let Some(object) = &maps.object {
-        writer.text("OBJECT", object, "source")?;
-    }
-    if let Some(elevation) = maps.elevation {
-        writer.number("MEANEL", elevation.to_degrees(), "[deg] mean elevation")?;
-    }
+    write_observation(writer, maps, maps.telescope.as_deref(), maps.wavelength)?;
     if let Some(chop) = maps.chop {
         writer.number("CHOP", chop, "[rad] second, negative beam at u + CHOP")?;
     }
@@ -130,6 +124,7 @@ fn write_primary(writer: &mut Writer, maps: &MapSet) -> Result<()> {
 /// The cards that maps and results have in common.
 pub(in crate::io) fn write_observation(
     writer: &mut Writer,
+    maps: &MapSet,
     telescope: Option<&str>,
     wavelength: Option<f64>,
 ) -> Result<()> {
@@ -141,6 +136,12 @@ pub(in crate::io) fn write_observation(
     if let Some(wavelength) = wavelength {
         writer.number("WAVELEN", wavelength, "[m]")?;
         writer.number("FREQ", SPEED_OF_LIGHT / wavelength, "[Hz]")?;
+    }
+    if let Some(object) = &maps.object {
+        writer.text("OBJECT", object, "source")?;
+    }
+    if let Some(elevation) = maps.elevation {
+        writer.number("MEANEL", elevation.to_degrees(), "[deg] mean elevation")?;
     }
     Ok(())
 }

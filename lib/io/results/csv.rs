@@ -10,15 +10,14 @@ use crate::fit::result::FitResult;
 /// A number that is not finite, by its key.
 pub fn write_csv(result: &FitResult) -> Result<Vec<u8>> {
     check_finite(result)?;
-    let failed = |e: String| Error::failed(format!("cannot build the CSV output: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let header = ["name", "n", "l", "value", "sigma", "unit", "free"];
-    writer.write_record(header).map_err(|e| failed(e.to_string()))?;
+    writer.write_record(header).map_err(Error::unbuilt)?;
     for p in &result.parameters {
         let row = (&p.name, p.n, p.l, p.value, p.sigma, &p.unit, p.free);
-        writer.serialize(row).map_err(|e| failed(e.to_string()))?;
+        writer.serialize(row).map_err(Error::unbuilt)?;
     }
-    writer.into_inner().map_err(|e| failed(e.to_string()))
+    writer.into_inner().map_err(Error::unbuilt)
 }
 
 #[cfg(test)]

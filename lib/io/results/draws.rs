@@ -10,16 +10,15 @@ use ndarray_npy::WriteNpyExt;
 /// # Errors
 /// A table that cannot be built.
 pub fn write_draws_csv(posterior: &Posterior) -> Result<Vec<u8>> {
-    let failed = |e: String| Error::failed(format!("cannot build the table of draws: {e}"));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = std::iter::once("chain").chain(posterior.names());
-    writer.write_record(names).map_err(|e| failed(e.to_string()))?;
+    writer.write_record(names).map_err(Error::unbuilt)?;
     for (i, row) in posterior.values.outer_iter().enumerate() {
-        writer.write_field(posterior.chain_of(i).to_string()).map_err(|e| failed(e.to_string()))?;
+        writer.write_field(posterior.chain_of(i).to_string()).map_err(Error::unbuilt)?;
         let values = row.iter().map(|value| value.to_string());
-        writer.write_record(values).map_err(|e| failed(e.to_string()))?;
+        writer.write_record(values).map_err(Error::unbuilt)?;
     }
-    writer.into_inner().map_err(|e| failed(e.to_string()))
+    writer.into_inner().map_err(Error::unbuilt)
 }
 
 /// The same columns but for the chain, as an array `(draw, quantity)`, chain after chain.
@@ -28,8 +27,7 @@ pub fn write_draws_csv(posterior: &Posterior) -> Result<Vec<u8>> {
 /// An array that cannot be built.
 pub fn write_draws_npy(posterior: &Posterior) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let failed = |e| Error::failed(format!("cannot build the array of draws: {e}"));
-    posterior.values.write_npy(&mut bytes).map_err(failed)?;
+    posterior.values.write_npy(&mut bytes).map_err(Error::unbuilt)?;
     Ok(bytes)
 }
 

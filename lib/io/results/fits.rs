@@ -66,14 +66,8 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
 
 fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Result<()> {
     writer.text("OOFTYPE", "FIT", "what this file holds")?;
-    write_observation(writer, Some(&result.telescope), Some(result.wavelength_m))?;
+    write_observation(writer, maps, Some(&result.telescope), Some(result.wavelength_m))?;
     write_blur(writer, Blur { radius: result.source_radius_rad, bandwidth: result.bandwidth_hz })?;
-    if let Some(object) = &maps.object {
-        writer.text("OBJECT", object, "source")?;
-    }
-    if let Some(elevation) = maps.elevation {
-        writer.number("MEANEL", elevation.to_degrees(), "[deg] mean elevation")?;
-    }
     writer.text("TOOL", &result.tool, "")?;
     writer.text("VERSION", &result.version, "of the tool")?;
     writer.text("ILLUM", &result.illumination, "kind of illumination")?;

@@ -109,39 +109,12 @@ fn on_dish(
     Ok((image, 0.5 * step * columns as f64))
 }
 
-/// Columns of numbers and of texts.
-type Columns<const N: usize, const T: usize> = ([Vec<f64>; N], [Vec<String>; T]);
-
-/// A table's columns, by name.
-fn columns<const N: usize, const T: usize>(
-    reader: &mut Reader,
-    units: &[Unit],
-    table: &str,
-    place: &str,
-    numbers: [&str; N],
-    texts: [&str; T],
-) -> Result<Columns<N, T>> {
-    let unit = unit(units, table, place)?.number;
-    let column = |reader: &Reader, name: &str| {
-        let missing = || Error::input(reader.place(unit), format!("no column {name}"));
-        reader.find_column(unit, &[name]).ok_or_else(missing)
-    };
-    let mut read = (std::array::from_fn(|_| Vec::new()), std::array::from_fn(|_| Vec::new()));
-    for (values, name) in read.0.iter_mut().zip(numbers) {
-        let column = column(reader, name)?;
-        *values = reader.column(unit, column)?;
-    }
-    for (values, name) in read.1.iter_mut().zip(texts) {
-        let column = column(reader, name)?;
-        *values = reader.text_column(unit, column)?;
-    }
-    Ok(read)
-}
-
 fn parameters(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<ParameterSummary>> {
-    let numbers = ["N", "L", "VALUE", "SIGMA", "FREE"];
-    let ([n, l, value, sigma, free], [names, unit]) =
-        columns(reader, units, "PARAMETERS", place, numbers, ["NAME", "UNIT"])?;
+    let table = unit(units, "PARAMETERS", place)?.number;
+    let mut column = |name| reader.numbers(table, name);
+    let (n, l, value) = (column("N")?, column("L")?, column("VALUE")?);
+    let (sigma, free) = (column("SIGMA")?, column("FREE")?);
+    let (names, unit) = (reader.texts(table, "NAME")?, reader.texts(table, "UNIT")?);
     let one = |(i, name): (usize, String)| ParameterSummary {
         name,
         // -1 is no Zernike coefficient.
@@ -157,9 +130,11 @@ fn parameters(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Pa
 }
 
 fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<MapSummary>> {
-    let numbers = ["DEFOCUS", "SAMPLES", "BLANKS", "PEAK", "RESRMS", "RESRMSPK"];
-    let ([defocus, samples, blanks, peak, rms, over_peak], [names]) =
-        columns(reader, units, "MAPS", place, numbers, ["NAME"])?;
+    let table = unit(units, "MAPS", place)?.number;
+    let mut column = |name| reader.numbers(table, name);
+    let (defocus, samples, blanks) = (column("DEFOCUS")?, column("SAMPLES")?, column("BLANKS")?);
+    let (peak, rms, over_peak) = (column("PEAK")?, column("RESRMS")?, column("RESRMSPK")?);
+    let names = reader.texts(table, "NAME")?;
     let one = |(i, name): (usize, String)| MapSummary {
         name,
         defocus_m: defocus[i],

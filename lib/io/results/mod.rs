@@ -44,6 +44,6 @@ pub use csv::write_csv;
 pub use draws::{write_draws_csv, write_draws_npy};
 pub use fits::write_fits;
 pub use fitted::read_fit;
-pub use json::write_json;
+pub use json::{pretty, write_json};
 pub use parameters::{FitFile, FittedMap, read_parameters};
 pub use zernikes::{read_zernikes, write_zernikes};

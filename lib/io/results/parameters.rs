@@ -3,9 +3,11 @@
 use crate::error::{Error, Result};
 use crate::io::fits::memory::Reader;
 use crate::io::fits::{Content, read_named_values, read_positive, read_radius, read_wavelength};
+use crate::io::source;
 use crate::optics::beam_map::{BeamMap, Blur};
 use crate::optics::zernike::HIGHEST_ORDER;
 use serde::Deserialize;
+use std::path::Path;
 
 /// What another program needs of a fit: its parameters and what they belong to.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +46,7 @@ impl FittedMap {
     pub fn is(&self, map: &BeamMap) -> bool {
         self.name == map.name
             && self.defocus_m == map.defocus
-            && self.samples == map.power.len() - map.blanks()
+            && self.samples == map.known()
             && self.peak == map.peak()
     }
 }
@@ -69,6 +71,13 @@ struct Json {
 struct JsonParameter {
     name: String,
     value: f64,
+}
+
+impl FitFile {
+    /// Reads the file at `path`, as [`read_parameters`].
+    pub fn open(path: &Path) -> Result<Self> {
+        read_parameters(&source::read(path)?, &source::name(path))
+    }
 }
 
 /// The parameters in `bytes`, a fit's result as JSON or FITS. `place` is the file's name.
@@ -181,19 +190,14 @@ fn read_fitted_maps(reader: &mut Reader) -> Result<Vec<FittedMap>> {
     let Some(table) = units.iter().find(|unit| unit.name == "MAPS").map(|unit| unit.number) else {
         return Ok(Vec::new());
     };
-    let find = |reader: &Reader, name: &str| {
-        let missing = || Error::input(reader.place(table), format!("there is no column {name}"));
-        reader.find_column(table, &[name]).ok_or_else(missing)
-    };
     let shifted = reader.find_column(table, &["SHIFTX"]).is_some();
-    let mut column = |name: &str| find(reader, name).and_then(|at| reader.column(table, at));
+    let mut column = |name: &str| reader.numbers(table, name);
     let (defocus, samples, peaks) = (column("DEFOCUS")?, column("SAMPLES")?, column("PEAK")?);
     let shift = match shifted {
         true => Some((column("SHIFTX")?, column("SHIFTY")?)),
         false => None,
     };
-    let names = find(reader, "NAME")?;
-    let names = reader.text_column(table, names)?.into_iter().enumerate();
+    let names = reader.texts(table, "NAME")?.into_iter().enumerate();
     let one = |(i, name)| FittedMap {
         name,
         defocus_m: defocus[i],

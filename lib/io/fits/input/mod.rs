@@ -80,13 +80,8 @@ pub(in crate::io) fn read_named_values(
     reader: &mut Reader,
     unit: usize,
 ) -> Result<Vec<(String, f64)>> {
-    let columns = reader.find_column(unit, &["NAME"]).zip(reader.find_column(unit, &["VALUE"]));
-    let Some((name, value)) = columns else {
-        return Err(Error::input(reader.place(unit), "expected the columns NAME and VALUE"));
-    };
-    let names = reader.text_column(unit, name)?;
-    let values = reader.column(unit, value)?;
-    Ok(names.into_iter().zip(values).collect())
+    let names = reader.texts(unit, "NAME")?;
+    Ok(names.into_iter().zip(reader.numbers(unit, "VALUE")?).collect())
 }
 
 /// What images and tables have in common: name, defocus and one noise for all samples.

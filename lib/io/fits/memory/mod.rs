@@ -149,6 +149,10 @@ mod tests {
         }
         bytes.resize(5760, 0);
         let pixels = Reader::open(&bytes, "x").unwrap().image(0).unwrap();
+        let scale = bytes.windows(6).position(|key| key == b"BSCALE").unwrap();
+        bytes[scale + 29] = b'x';
+        let message = Reader::open(&bytes, "x").unwrap().image(0).unwrap_err().to_string();
+        assert!(message.contains("BSCALE is not a number"), "{message}");
         assert!(pixels[1].is_nan(), "{pixels:?}");
         assert_eq!([pixels[0], pixels[2], pixels[3]], [10.5, 8.5, 10.0]);
     }

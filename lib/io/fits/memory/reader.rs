@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         let Some(Content::Image { axes, floating }) = content else {
             return Err(Error::input(self.place(unit), "expected an image"));
         };
-        self.go_to(unit)?;
+        self.scaling(unit, ["BSCALE".into(), "BZERO".into()])?;
         // The guard has found the product to fit in memory, with at least a byte a pixel.
         let mut pixels = blank(axes.iter().product(), &self.place(unit))?;
         let mut status = 0;
@@ -179,6 +179,11 @@ impl<'a> Reader<'a> {
         Ok(pixels)
     }
 
+    /// Goes to a unit whose keys of scaling are numbers; one that is none CFITSIO would leave out.
+    fn scaling(&mut self, unit: usize, keys: [String; 2]) -> Result<()> {
+        keys.iter().try_for_each(|key| self.number(unit, key).map(|_| ()))
+    }
+
     /// The number of the column called one of `names` (in capitals; case does not matter).
     pub fn find_column(&self, unit: usize, names: &[&str]) -> Option<usize> {
         match &self.units.get(unit)?.content {
@@ -188,6 +193,22 @@ impl<'a> Reader<'a> {
             }),
             _ => None,
         }
+    }
+
+    /// The number of the column called `name`, which has to be there.
+    fn named(&self, unit: usize, name: &str) -> Result<usize> {
+        let missing = || Error::input(self.place(unit), format!("there is no column {name}"));
+        self.find_column(unit, &[name]).ok_or_else(missing)
+    }
+
+    /// The values of the column of numbers called `name`.
+    pub fn numbers(&mut self, unit: usize, name: &str) -> Result<Vec<f64>> {
+        self.column(unit, self.named(unit, name)?)
+    }
+
+    /// The values of the column of texts called `name`.
+    pub fn texts(&mut self, unit: usize, name: &str) -> Result<Vec<String>> {
+        self.text_column(unit, self.named(unit, name)?)
     }
 
     /// The values of a column of numbers, one a row; blanks are NaN.
@@ -204,7 +225,7 @@ impl<'a> Reader<'a> {
                 ),
             ));
         }
-        self.go_to(unit)?;
+        self.scaling(unit, ["TSCAL", "TZERO"].map(|key| format!("{key}{}", column + 1)))?;
         let mut values = blank(rows, &self.place(unit))?;
         let mut status = 0;
         if rows > 0 {
