@@ -32,6 +32,10 @@ const ALLOWANCE: f64 = 0.1;
 /// its own, the noise is all there is.)
 const SIMULATED: f64 = 0.02;
 
+/// How far a model on the aperture of few samples is off, rms, as a part of a map's peak: up to half of this for the
+/// telescopes that are built in.
+const COARSE: f64 = 0.01;
+
 /// Samples that one thread looks at together.
 const BLOCK: usize = 1 << 16;
 
@@ -201,6 +205,16 @@ pub fn explains(problem: &Problem, at: &[f64]) -> bool {
             &misfits,
             ALLOWANCE,
         ) <= PATTERN
+}
+
+/// Whether it may be the coarse aperture's fault that the model at `at` leaves more.
+pub fn is_near(problem: &Problem, at: &[f64]) -> bool {
+    let misfits = misfits(problem, at, false).0;
+    misfits.iter().zip(&problem.maps.maps).all(|(misfit, map)| {
+        let (samples, chi2) = (misfit.samples as f64, misfit.chi2.unwrap_or(f64::INFINITY));
+        let beyond_noise = misfit.square * (1.0 - samples / chi2);
+        beyond_noise <= samples * (COARSE * map.peak()).powi(2)
+    })
 }
 
 /// By how many standard deviations what is left of bright samples is larger than noise, and alike from sample to sample:
