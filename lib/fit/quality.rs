@@ -1,8 +1,9 @@
 //! Whether an optimum explains the maps.
 
+use super::pattern::{self, Pattern, Sum};
 use super::problem::Problem;
 use crate::device::Precision;
-use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
 use crate::optics::neighbours::Neighbours;
 use rayon::prelude::*;
 
@@ -14,16 +15,12 @@ const CERTAIN: f64 = 25.0;
 const BY_CHANCE: f64 = 2.87e-7;
 /// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
 /// density `phi` and its tail `Q`.
-const CLIPPED_MEAN: f64 = 0.995_007;
+pub const CLIPPED_MEAN: f64 = 0.995_007;
 /// The variance of the same: `E r^4` inside the clip and its square outside, less the square of the mean.
-const CLIPPED_VARIANCE: f64 = 1.901_5;
-/// The [`pattern`] of what is left, in standard deviations, from which on an optimum is not trusted.
+pub const CLIPPED_VARIANCE: f64 = 1.901_5;
+/// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
 const PATTERN: f64 = 4.5;
-/// A parameter takes as much as this off the products of what is left of neighbours, in variances, for what it takes off
-/// the squares: a smooth function's products at two neighbours.
-const TAKEN: f64 = 1.5;
-/// Parameters do so for one in this many bright samples at most.
-const FEWEST: f64 = 8.0;
+const DOUBTFUL: f64 = 1.5;
 /// How far the clipped mean of a map may lie above 1 for imperfections of the model, besides five standard
 /// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
 /// five times as far.
@@ -63,8 +60,8 @@ pub struct Misfit {
     /// the noise: an empty sky around it, which any model explains, must not hide what is left there.
     whole: Sum,
     bright: Sum,
-    /// The sum of the products of what is left of bright neighbours, in standard deviations, and how many.
-    alike: Sum,
+    /// What is left of the beam.
+    pattern: Pattern,
     /// How many samples are bright for certain, and how many of those the model misses.
     certain: f64,
     missed: f64,
@@ -83,14 +80,17 @@ impl Misfit {
         // Blocks, added in their order.
         let blocks = model.par_chunks(BLOCK).enumerate();
         let fractions = noise.unwrap_or_default();
-        let blocks = blocks.map(|(k, model)| {
-            let alike = products_of_neighbours(map, fractions, k * BLOCK, model);
-            Misfit { alike, ..Misfit::of_block(map, fractions, k * BLOCK, model) }
-        });
+        let blocks = blocks.map(|(k, model)| Misfit::of_block(map, fractions, k * BLOCK, model));
         let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::nothing(), Misfit::and);
         // Where the noise is all there is, nobody asks.
-        let even = (noise.is_some() && sum.chi2.is_some()) || is_even(map, model);
-        Misfit { even, ..sum }
+        if noise.is_some() && sum.chi2.is_some() {
+            return Misfit { even: true, pattern: Pattern::of(map, noise, 0.0, model), ..sum };
+        }
+        let peak = model.iter().copied().fold(0.0, f64::max);
+        let beside = left_beside(map, model, peak);
+        let seen = beside * beside + (IMPERFECT * peak).powi(2);
+        let pattern = Pattern::of(map, None, seen, model);
+        Misfit { even: is_even(map, model, peak, beside), pattern, ..sum }
     }
 
     /// Of the samples from `first` on. Free of branches on noisy comparisons, which a processor cannot predict over
@@ -131,55 +131,11 @@ impl Misfit {
             chi2: self.chi2.zip(more.chi2).map(|(a, b)| a + b),
             whole: self.whole.and(more.whole),
             bright: self.bright.and(more.bright),
-            alike: self.alike.and(more.alike),
+            pattern: self.pattern,
             certain: self.certain + more.certain,
             missed: self.missed + more.missed,
             even: self.even,
         }
-    }
-}
-
-/// The products of what is left of bright neighbours, along a row or the track, and from row to row: of the samples from
-/// `first` on.
-fn products_of_neighbours(map: &BeamMap, noise: Noise, first: usize, model: &[f64]) -> Sum {
-    let left = |i: usize| {
-        let &model = model.get(i)?;
-        let power = map.power[first + i];
-        let variance = variance(map, noise, first + i, model)?;
-        let bright = model * model > CLIP * variance && !power.is_nan();
-        let most = f64::sqrt(CLIP);
-        bright.then(|| ((power - model) / variance.sqrt()).clamp(-most, most))
-    };
-    let width = match &map.sampling {
-        Sampling::Raster { u, .. } => u.len(),
-        Sampling::Scattered { .. } => usize::MAX,
-    };
-    let mut alike = Sum::default();
-    for i in 0..model.len() {
-        let Some(here) = left(i) else { continue };
-        let beside = ((first + i + 1) % width != 0).then_some(i + 1);
-        let neighbours = [beside, i.checked_add(width)].into_iter().flatten();
-        neighbours.filter_map(left).for_each(|there| alike.add(1.0, here * there));
-    }
-    alike
-}
-
-/// A sum, and of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Sum {
-    total: f64,
-    count: f64,
-}
-
-impl Sum {
-    /// Adds a value once or not at all: `times` is 1 or 0.
-    fn add(&mut self, times: f64, value: f64) {
-        self.total += times * value;
-        self.count += times;
-    }
-
-    fn and(self, other: Sum) -> Sum {
-        Sum { total: self.total + other.total, count: self.count + other.count }
     }
 }
 
@@ -199,12 +155,7 @@ pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<V
 pub fn explains(problem: &Problem, at: &[f64]) -> bool {
     let misfits = misfits(problem, at, false).0;
     explained(&misfits, problem.maps.noise, ALLOWANCE) == Some(true)
-        && pattern(
-            problem.maps,
-            problem.free_up_to(problem.options.order).len(),
-            &misfits,
-            ALLOWANCE,
-        ) <= PATTERN
+        && strength(problem, &misfits, ALLOWANCE) <= PATTERN
 }
 
 /// Whether it may be the coarse aperture's fault that the model at `at` leaves more.
@@ -217,26 +168,10 @@ pub fn is_near(problem: &Problem, at: &[f64]) -> bool {
     })
 }
 
-/// By how many standard deviations what is left of bright samples is larger than noise, and alike from sample to sample:
-/// smooth models that are wrong leave both, noise neither. 0 where the noise is not known.
-fn pattern(maps: &MapSet, parameters: usize, misfits: &[Misfit], imperfect: f64) -> f64 {
-    let Some(noise) = maps.noise else { return 0.0 };
-    let sum = |of: fn(&Misfit) -> Sum| misfits.iter().map(of).fold(Sum::default(), Sum::and);
-    let bright = sum(|map| map.bright);
-    let taken = (parameters as f64).min(bright.count / FEWEST);
-    // Samples anywhere that follow each other need not be near.
-    let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
-    let of_products = if maps.maps.iter().all(raster) { TAKEN * taken } else { 0.0 };
-    let above = |sum: Sum, mean: f64, taken: f64, variance: f64| {
-        let excess = sum.total + taken - (mean + 5.0 * imperfect) * sum.count;
-        if sum.count > 0.0 { excess / (variance * sum.count).sqrt() } else { 0.0 }
-    };
-    // Outliers that are known of count for the clip each.
-    let clipped = CLIP * noise.outliers;
-    let larger = above(bright, CLIPPED_MEAN + clipped, taken, CLIPPED_VARIANCE + CLIP * clipped);
-    let mean = CLIP * noise.outliers.powi(2);
-    let alike = above(sum(|map| map.alike), mean, of_products, (1.0 + clipped).powi(2));
-    (larger + alike) / f64::sqrt(2.0)
+fn strength(problem: &Problem, misfits: &[Misfit], imperfect: f64) -> f64 {
+    let parameters = problem.free_up_to(problem.options.order).len();
+    let patterns: Vec<Pattern> = misfits.iter().map(|misfit| misfit.pattern).collect();
+    pattern::strength(problem.maps, parameters, &patterns, imperfect)
 }
 
 /// Whether no more than the noise is left; `None` where that is not known.
@@ -265,13 +200,11 @@ fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bo
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trust {
     None,
-    /// No more than the noise is left, but in a pattern that noise seldom has: there may be a better one.
+    /// No more than the noise is left, but in a pattern that noise seldom has, or of a beam that hardly stands above it:
+    /// there may be a better one.
     Doubtful,
     Full,
 }
-
-/// From this [`pattern`] on an optimum is doubtful.
-const DOUBTFUL: f64 = 1.5;
 
 /// Whether an optimum that leaves this can be trusted. The noise of a simulation is all there is; what a
 /// telescope's file has for sigma is its receiver's alone, and leaves room for errors of pointing and gain.
@@ -283,10 +216,13 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
         (true, false) => SIMULATED,
         (false, _) => ALLOWANCE,
     };
-    match pattern(maps, problem.free_up_to(problem.options.order).len(), misfits, imperfect) {
+    // Where the noise is only seen, imperfections are part of it.
+    let beyond = if maps.noise.is_some() { imperfect } else { 0.0 };
+    match strength(problem, misfits, beyond) {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
-        pattern if pattern > PATTERN => Trust::None,
-        pattern if pattern > DOUBTFUL => Trust::Doubtful,
+        strength if strength > PATTERN => Trust::None,
+        strength if strength > DOUBTFUL => Trust::Doubtful,
+        _ if misfits.iter().any(|misfit| misfit.pattern.faint) => Trust::Doubtful,
         _ => Trust::Full,
     }
 }
@@ -310,24 +246,19 @@ pub fn robust_sigma(residuals: impl Iterator<Item = f64>) -> Option<f64> {
     median.map(|median| median / 0.6745)
 }
 
+/// What a model of a measured map may leave of its beam, as a part of the peak.
+const IMPERFECT: f64 = 0.08;
+
 /// A sample that is higher than this part of the model's peak, either way, belongs to a beam.
 const HIGH: f64 = 0.25;
 
 /// Where chi-square does not tell: whether the residuals where the beam is bright stay near those where it is
 /// faint, which are the noise, or at least within some per cent of the peak, which are the model's
 /// imperfections; and whether the model has the beams that the map has.
-fn is_even(map: &BeamMap, model: &[f64]) -> bool {
-    let peak = model.iter().copied().fold(0.0, f64::max);
+fn is_even(map: &BeamMap, model: &[f64], peak: f64, noise: f64) -> bool {
     if peak <= 0.0 {
         return false;
     }
-    // Half of the residuals are below the median, whatever the glitches.
-    let median = |bright: bool| {
-        let pairs = map.power.iter().zip(model);
-        let chosen = pairs.filter(|(p, m)| !p.is_nan() && (m.abs() > 0.1 * peak) == bright);
-        robust_sigma(chosen.map(|(p, m)| p - m)).unwrap_or(0.0)
-    };
-    let noise = median(false);
     // What the model has not got at all is faint there: a second beam, or a beam elsewhere. (A glitch is alone.)
     let (mut high, mut missed) = (0.0, 0.0);
     let (limit, neighbours) = (f64::max(HIGH * peak, 6.0 * noise), Neighbours::of(map));
@@ -337,7 +268,20 @@ fn is_even(map: &BeamMap, model: &[f64]) -> bool {
             missed += if (p - m).abs() > 0.5 * p.abs() { 1.0 } else { 0.0 };
         }
     }
-    median(true) <= 2.0 * noise + 0.08 * peak && missed <= 0.1 * high + 3.0
+    median_left(map, model, |m| m.abs() > 0.1 * peak) <= 2.0 * noise + IMPERFECT * peak
+        && missed <= 0.1 * high + 3.0
+}
+
+/// What is typically left of the samples whose model is `chosen`, as the sigma of a normal distribution: half of them
+/// are below the median, whatever the glitches.
+fn median_left(map: &BeamMap, model: &[f64], chosen: impl Fn(f64) -> bool) -> f64 {
+    let pairs = map.power.iter().zip(model).filter(|(p, m)| !p.is_nan() && chosen(**m));
+    robust_sigma(pairs.map(|(p, m)| p - m)).unwrap_or(0.0)
+}
+
+/// What is typically left beside the beam: the noise.
+fn left_beside(map: &BeamMap, model: &[f64], peak: f64) -> f64 {
+    median_left(map, model, |m| m.abs() <= 0.1 * peak)
 }
 
 #[cfg(test)]
