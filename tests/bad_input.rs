@@ -207,6 +207,15 @@ fn an_unknown_telescope_is_answered_with_those_that_are_known() {
     refused(&[], &fits(&foreign), "KOSMA 3m");
     foreign.telescope = None;
     refused(&[], &fits(&foreign), "--telescope");
+    // One of the same name but for its capitals would be taken for that which is built in.
+    let folder = tempfile::tempdir().unwrap();
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("lib/optics/telescopes/srt.toml");
+    let own = std::fs::read_to_string(built_in).unwrap();
+    let own = own.replace("name = \"srt\"", "name = \"SRT\"").replace("32.004m", "33.0m");
+    assert!(own.contains("SRT") && own.contains("33.0m"), "{own}");
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let output = run("oof-simulate", &["--telescope", "./own.toml"], b"", folder.path());
+    assert_refused(&output, 2, "oof-simulate", "is another SRT than", "own.toml");
     let output = run("oof-simulate", &["--telescope", "glt"], b"", Path::new("."));
     assert_refused(&output, 2, "oof-simulate", "nikolic2018", "glt");
 }

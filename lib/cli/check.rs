@@ -13,8 +13,8 @@ const FEWEST_ACROSS: f64 = 4.0;
 /// Focus settings that differ by less than this part of a wavelength are one.
 const SAME_FOCUS: f64 = 1e-3;
 
-/// Maps whose nearest sample is farther than so many times their size from the origin are not about it.
-const FAR: f64 = 2.0;
+/// Maps whose nearest sample is farther than so much of their size from the origin are not about it.
+const FAR: f64 = 0.5;
 
 /// Sums of squares of larger samples are infinite.
 const LARGEST: f64 = 1e140;

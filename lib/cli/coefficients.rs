@@ -40,30 +40,30 @@ pub fn open(path: &Path, wavelength: f64) -> Result<Vec<(String, f64)>> {
 /// As [`open`].
 pub fn start_values(path: &Path, wavelength: f64, maps: &[BeamMap]) -> Result<Vec<(String, f64)>> {
     let (all, fitted) = read(path, wavelength)?;
-    let mut found = Vec::new();
-    for (name, value) in all {
-        match split(&name) {
-            (stem, Some(i)) if OF_A_MAP.contains(&stem) => {
-                let own =
-                    fitted.get(i).map(|fitted| maps.iter().enumerate().filter(|m| fitted.is(m.1)));
-                let own = own.into_iter().flatten();
-                found.extend(own.map(|(k, _)| (format!("{stem}[{k}]"), value)));
-            }
-            _ if known(&name).is_ok() && !OF_A_MAP.contains(&name.as_str()) => {
-                found.push((name, value))
-            }
-            _ => {}
-        }
-    }
+    let mut found = of_maps(all, &fitted, maps);
+    found.retain(|(name, _)| known(name).is_ok() && !OF_A_MAP.contains(&name.as_str()));
     match found.is_empty() {
         true => Err(Error::input(source::name(path), EXPECTED)),
         false => Ok(found),
     }
 }
 
+/// The same values, those of the `fitted` maps for whichever of `maps` these are.
+pub fn of_maps(all: Named, fitted: &[FittedMap], maps: &[BeamMap]) -> Named {
+    let of = |(name, value): (String, f64)| match split(&name) {
+        (stem, Some(i)) if OF_A_MAP.contains(&stem) => {
+            let same = |k: &usize| fitted.get(i).is_some_and(|fitted| fitted.is(&maps[*k]));
+            let own = (0..maps.len()).filter(same);
+            own.map(|k| (format!("{stem}[{k}]"), value)).collect()
+        }
+        _ => vec![(name, value)],
+    };
+    all.into_iter().flat_map(of).collect()
+}
+
 const EXPECTED: &str = "no Zernike coefficients: expected CSV with the columns name and value and names such as z3, a table in GBT's or pyoof's order, or the JSON of oof-fit";
 
-type Named = Vec<(String, f64)>;
+pub type Named = Vec<(String, f64)>;
 
 /// The parameters of a fit, with the phase of the same surface at `wavelength` metres.
 pub fn at_wavelength(fit: &FitFile, wavelength: f64) -> Named {

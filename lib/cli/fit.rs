@@ -58,8 +58,8 @@ pub struct FitArgs {
           help_heading = "Output")]
     pub clip: Option<f64>,
     /// Draw N times from the posterior of the free parameters, by a gradient sampler of four chains (N is
-    /// rounded up to a multiple of 4). Gaussian residuals of known noise, or a fitted --scale, make it the
-    /// posterior proper; cauchy at a given scale is made as wide as the errors
+    /// rounded up to a multiple of 4). Gaussian residuals of known noise, or of a fitted --scale, make it
+    /// the posterior proper; cauchy at a given scale is made as wide as the errors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=1_000_000),
           conflicts_with = "no_errors", help_heading = "Posterior")]
     pub sample: Option<u32>,
@@ -254,7 +254,7 @@ pub fn run(args: FitArgs, history: &[String]) -> Result<()> {
             && !args.input.machine.quiet
         {
             let text = format!(
-                "the draws are from the likelihood to the power of {power:.2}, as wide as the errors: {} at a given scale is no density of the noise; see --scale fit",
+                "the draws are from the likelihood to the power of {power:.2}, as wide as the errors: {} at a given scale is no density of noise; see --likelihood gaussian",
                 result.likelihood.kind
             );
             say("oof-fit", &text);

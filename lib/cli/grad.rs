@@ -126,7 +126,12 @@ fn work(
     }
     if let Some(earlier) = earlier {
         let kept = |name: &str| input.options.fit_scale || name != LN_SCALE;
-        let parameters = coefficients::at_wavelength(earlier, input.wavelength);
+        let mut parameters = coefficients::at_wavelength(earlier, input.wavelength);
+        // By their order where these are none of the maps that it fitted.
+        let maps = &input.maps.maps;
+        if earlier.maps.iter().any(|fitted| maps.iter().any(|map| fitted.is(map))) {
+            parameters = coefficients::of_maps(parameters, &earlier.maps, maps);
+        }
         for (name, _) in parameters.iter().filter(|p| p.0 != LN_SCALE) {
             check_in_fit(name, &input.options, &input.maps, input.telescope.illumination)?;
         }

@@ -120,6 +120,13 @@ impl InputArgs {
         if let Some(noise) = self.noise.or(bare) {
             set_noise(&mut maps, noise);
         }
+        let unknown = maps.maps.iter().filter(|map| map.sigma == Sigma::Unknown).count();
+        if unknown > 0 && unknown < maps.maps.len() {
+            notes.push(format!(
+                "{unknown} of {} maps have no noise of their own, so that of all is estimated from what is left",
+                maps.maps.len()
+            ));
+        }
         if let Some(shift) = &self.observation.shift {
             maps.shift = shift.clone();
         }

@@ -136,7 +136,8 @@ pub fn open_telescope(name: &str) -> Result<Telescope> {
     let telescope = Telescope::from_toml(text, name)?;
     // Its maps would be taken for those of the other.
     let own = &telescope.name;
-    if Telescope::named(own).is_ok_and(|other| other != telescope) {
+    let known = Telescope::names().into_iter().find(|known| same_name(own, known));
+    if known.is_some_and(|known| Telescope::named(known).is_ok_and(|other| other != telescope)) {
         let what = format!("is another {own} than the one that is built in; give it another name");
         return Err(Error::input(name, what));
     }

@@ -4,16 +4,17 @@
 //! |---|---|
 //! | `edge-excursion` | the error near the rim exceeds 1.5 rad of phase and three times the largest farther in |
 //! | `rim-pattern` | one angular frequency from 4 up makes more than 0.6 of the variance round the rim, over 0.3 rad |
-//! | `focus-jump`, `coma-jump` | between the chosen order and a neighbour, by more than 0.3 rad and 5 sigma |
+//! | `focus-jump`, `coma-jump` | between the chosen order and a neighbour that converged too, by more than 0.3 rad and 5 sigma |
 //! | `reduced-chi2` | above 2, or below 0.5 |
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
+//! | `mostly-errors` | the rms is less than twice what the errors of the coefficients would make of a perfect surface |
 //! | `at-bound` | a free parameter could go no farther: the maps would have it beyond, and its error says nothing |
 //! | `known-together` | errors correlate by more than 0.999: the maps hardly tell parameters apart |
 //! | `order-limit` | `--order auto` chose its limit |
 //! | `chains-apart`, `few-draws`, `divergences`, `posterior-width` | draws are not to be trusted, or spread otherwise than the errors ([`super::sampling`]) |
 
 use super::degenerate;
-use super::result::{FitResult, OrderSummary};
+use super::result::{FitResult, OrderSummary, SurfaceSummary};
 use super::surface::Surface;
 use crate::optics::zernike::Mode;
 use serde::Serialize;
@@ -51,6 +52,7 @@ pub fn flags(result: &FitResult) -> Vec<Flag> {
         }),
         chi2(result.reduced_chi2),
         rms(result.surface.surface_rms_m, result.wavelength_m),
+        errors(&result.surface),
         bound(result),
         together(result),
         limit(&result.orders, result.order),
@@ -107,7 +109,9 @@ fn jump(
     of: fn(&OrderSummary) -> Coefficients,
 ) -> Found {
     let chosen = orders.iter().find(|o| o.order == order)?;
-    for other in orders.iter().filter(|o| o.order.abs_diff(order) == 1) {
+    // An order that is too low to explain the maps has what it cannot explain in its coefficients.
+    let converged = orders.iter().filter(|o| o.status == "converged");
+    for other in converged.filter(|o| o.order.abs_diff(order) == 1) {
         for ((a, sa), (b, sb)) in of(chosen).into_iter().zip(of(other)) {
             let (Some(a), Some(b)) = (a, b) else { continue };
             let sigma = sa.unwrap_or(0.0).hypot(sb.unwrap_or(0.0));
@@ -142,6 +146,14 @@ fn rms(surface: f64, wavelength: f64) -> Found {
                 most * um
             ),
         )
+    })
+}
+
+fn errors(surface: &SurfaceSummary) -> Found {
+    let alone = surface.surface_rms_of_errors_m?;
+    (surface.surface_rms_m < 2.0 * alone).then(|| {
+        let [rms, alone] = [surface.surface_rms_m, alone].map(|metres| 1e6 * metres);
+        ("mostly-errors", format!("surface rms {rms:.1} um, of which the errors of the coefficients alone make {alone:.1} um: there may be nothing to correct"))
     })
 }
 
@@ -224,6 +236,7 @@ mod tests {
     fn a_coefficient_that_changes_from_order_to_order_is_a_jump() {
         let row = |order, z4| OrderSummary {
             order,
+            status: "converged".into(),
             z4_rad: Some(z4),
             z4_sigma_rad: Some(0.02),
             ..OrderSummary::default()
@@ -236,6 +249,21 @@ mod tests {
             jumped(&orders, 3).unwrap().1.contains("0.90 rad at order 3 and 0.00 rad at order 2")
         );
         assert!(jumped(&orders, 4).is_none());
+        let too_low = OrderSummary { status: "suspect".into(), ..row(2, 0.0) };
+        assert!(jumped(&[too_low, row(3, 0.9)], 3).is_none());
+    }
+
+    #[test]
+    fn an_rms_that_the_errors_alone_would_make_is_told() {
+        let surface = |surface_rms_m, alone| SurfaceSummary {
+            surface_rms_m,
+            surface_rms_of_errors_m: alone,
+            ..SurfaceSummary::default()
+        };
+        let (name, reason) = errors(&surface(50e-6, Some(40e-6))).unwrap();
+        assert!(name == "mostly-errors" && reason.contains("50.0 um"), "{reason}");
+        assert!(errors(&surface(90e-6, Some(40e-6))).is_none());
+        assert!(errors(&surface(50e-6, None)).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! posteriori.
 //!
 //! A prior adds `((x - mean)/sigma)^2 / 2` to the negative log-likelihood. A robust likelihood is less
-//! steep than the noise's own: at its scale of four sigma cauchy is an eighth as steep, and least squares
+//! steep than the noise's own: at its scale of four sigma cauchy is a ninth as steep, and least squares
 //! on the way to the optimum are at a scale of their own. The prior is made so much less steep as the
 //! likelihood is, so that their proportion is that of the maps' noise. A likelihood whose scale is fitted is
 //! the noise's own, and so is the steepness of its priors.
@@ -57,6 +57,10 @@ pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
     names.filter_map(one).collect()
 }
 
+/// The mean of the second derivative of `ln(1 + (r / c)^2)` times `c^2` over normal noise of a sigma of `c` over
+/// [`CAUCHY_SIGMAS`].
+const CAUCHY_CURVATURE: f64 = 1.708_5;
+
 /// How steep a likelihood is at an optimum, in the noise's own steepness.
 fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64 {
     if problem.scale_among(which).is_some() {
@@ -69,7 +73,7 @@ fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64
     };
     let slope = match likelihood.kind {
         LikelihoodKind::Gaussian => 1.0,
-        LikelihoodKind::Cauchy => 2.0,
+        LikelihoodKind::Cauchy => CAUCHY_CURVATURE,
     };
     let pairs = own.scales.iter().zip(&likelihood.scales);
     let ratios = pairs.map(|(own, scale)| (sigma * own / scale).powi(2));

@@ -10,7 +10,7 @@ use super::setup::Setup;
 use crate::autodiff::{Function, Tape, Var};
 use crate::device::{Precision, Values};
 use crate::error::{Error, Result};
-use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::model::{LATERAL, Model, Parameter};
 use crate::optics::telescope::Telescope;
 use crate::optics::zernike;
@@ -234,6 +234,12 @@ impl<'a> Problem<'a> {
             for (&i, length) in indices.iter().zip(lengths) {
                 self.lengths[i] = length.max(f64::MIN_POSITIVE);
             }
+            let (Sampling::Raster { u, v } | Sampling::Scattered { u, v }) = &map.sampling;
+            for (&i, axis) in indices.iter().zip([u, v]) {
+                // A discrete far field has the same beam again and again.
+                let (low, high) = range(axis);
+                self.bounds[i] = (low - dish, high + dish);
+            }
             if self.options.nuisance.offset {
                 (self.start[indices[0]], self.start[indices[1]]) = (sum_u, sum_v);
             }
@@ -258,13 +264,17 @@ impl<'a> Problem<'a> {
                 self.start[i] = prior.mean;
             }
         }
+        for name in &edits.free {
+            self.named(name)?.into_iter().for_each(|i| self.free[i] = true);
+        }
+        for name in &edits.fix {
+            for i in self.named(name)? {
+                // What was guessed of the maps is where a search begins, not what anybody knows.
+                (self.free[i], self.start[i]) = (false, self.parameters[i].default);
+            }
+        }
         for (name, value) in &edits.start {
             self.named(name)?.into_iter().for_each(|i| self.start[i] = *value);
-        }
-        for (names, free) in [(&edits.free, true), (&edits.fix, false)] {
-            for name in names {
-                self.named(name)?.into_iter().for_each(|i| self.free[i] = free);
-            }
         }
         for (name, low, high) in &edits.bound {
             let mut named = self.named(name)?;

@@ -1,6 +1,6 @@
 //! Whether an optimum explains the maps.
 
-use super::pattern::{self, Pattern, Sum};
+use super::pattern::{self, Pattern, Seen, Sum};
 use super::problem::Problem;
 use crate::device::Precision;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
@@ -61,7 +61,7 @@ pub struct Misfit {
     whole: Sum,
     bright: Sum,
     /// What is left of the beam.
-    pattern: Pattern,
+    pub pattern: Pattern,
     /// How many samples are bright for certain, and how many of those the model misses.
     certain: f64,
     missed: f64,
@@ -75,6 +75,14 @@ impl Misfit {
         Misfit { chi2: Some(0.0), ..Misfit::default() }
     }
 
+    /// Chi-square; where a part of the samples are known to be `outliers`, what it would be of the others alone.
+    pub fn chi2_beside(&self, outliers: f64) -> Option<f64> {
+        match outliers > 0.0 {
+            true => self.chi2.map(|_| self.whole.total / (CLIPPED_MEAN + CLIP * outliers)),
+            false => self.chi2,
+        }
+    }
+
     /// Of a map with this `model`, in a set with this `noise`.
     pub fn of(map: &BeamMap, noise: Option<Noise>, model: &[f64]) -> Self {
         // Blocks, added in their order.
@@ -84,11 +92,15 @@ impl Misfit {
         let sum = blocks.collect::<Vec<_>>().into_iter().fold(Misfit::nothing(), Misfit::and);
         // Where the noise is all there is, nobody asks.
         if noise.is_some() && sum.chi2.is_some() {
-            return Misfit { even: true, pattern: Pattern::of(map, noise, 0.0, model), ..sum };
+            return Misfit {
+                even: true,
+                pattern: Pattern::of(map, noise, Seen::default(), model),
+                ..sum
+            };
         }
         let peak = model.iter().copied().fold(0.0, f64::max);
-        let beside = left_beside(map, model, peak);
-        let seen = beside * beside + (IMPERFECT * peak).powi(2);
+        let beside = left_beside(map, model);
+        let seen = Seen { noise: beside * beside, imperfect: (IMPERFECT * peak).powi(2) };
         let pattern = Pattern::of(map, None, seen, model);
         Misfit { even: is_even(map, model, peak, beside), pattern, ..sum }
     }
@@ -216,13 +228,11 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
         (true, false) => SIMULATED,
         (false, _) => ALLOWANCE,
     };
-    // Where the noise is only seen, imperfections are part of it.
-    let beyond = if maps.noise.is_some() { imperfect } else { 0.0 };
-    match strength(problem, misfits, beyond) {
+    match strength(problem, misfits, imperfect) {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
         strength if strength > PATTERN => Trust::None,
         strength if strength > DOUBTFUL => Trust::Doubtful,
-        _ if misfits.iter().any(|misfit| misfit.pattern.faint) => Trust::Doubtful,
+        _ if misfits.iter().any(|misfit| misfit.pattern.is_faint()) => Trust::Doubtful,
         _ => Trust::Full,
     }
 }
@@ -280,13 +290,15 @@ fn median_left(map: &BeamMap, model: &[f64], chosen: impl Fn(f64) -> bool) -> f6
 }
 
 /// What is typically left beside the beam: the noise.
-fn left_beside(map: &BeamMap, model: &[f64], peak: f64) -> f64 {
+pub fn left_beside(map: &BeamMap, model: &[f64]) -> f64 {
+    let peak = model.iter().copied().fold(0.0, f64::max);
     median_left(map, model, |m| m.abs() <= 0.1 * peak)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optics::beam_map::Sampling;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
@@ -329,17 +341,17 @@ mod tests {
     #[test]
     fn a_model_without_the_second_beam_is_not_even() {
         let (mut map, model) = beam(1.0, Sigma::Unknown);
-        assert!(is_even(&map, &model));
+        assert!(Misfit::of(&map, None, &model).even);
         // Glitches are none, one in a hundred samples here.
         (0..17).for_each(|k| map.power[7 + 99 * k] = 20.0);
-        assert!(is_even(&map, &model));
+        assert!(Misfit::of(&map, None, &model).even);
         for i in 12..model.len() {
             map.power[i] -= 0.9 * model[i - 12];
         }
         let two: Vec<f64> = (0..model.len())
             .map(|i| model[i] - if i < 12 { 0.0 } else { 0.9 * model[i - 12] })
             .collect();
-        assert!(is_even(&map, &two) && !is_even(&map, &model));
+        assert!(Misfit::of(&map, None, &two).even && !Misfit::of(&map, None, &model).even);
     }
 
     #[test]
@@ -385,7 +397,7 @@ mod tests {
                 }
                 let misfit = Misfit::of(&map, noise, &model);
                 let maps = MapSet { maps: vec![map], noise, seed: Some(1), ..MapSet::default() };
-                let found = pattern(&maps, 0, &[misfit], 0.0);
+                let found = pattern::strength(&maps, 0, &[misfit.pattern], 0.0);
                 assert_eq!(found > PATTERN, wrong, "{times} {scattered}: {found}");
                 assert!(wrong || found < DOUBTFUL, "{found}");
                 assert!(is_trusted(&maps, &[misfit], SIMULATED), "chi-square does not tell");

@@ -57,7 +57,8 @@ pub struct FitResult {
 pub struct LikelihoodSummary {
     /// `gaussian` or `cauchy`.
     pub kind: String,
-    /// The scale of the residuals as a fraction of each map's peak, glitches aside: what `--scale` takes.
+    /// The scale of the residuals of the first map as a fraction of its peak, glitches aside. With `--scale` all maps
+    /// have this fraction, otherwise each has a scale of its own (see [`MapSummary::scale`]).
     pub scale: f64,
     /// Whether it was fitted with the parameters, as `ln_scale`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -114,6 +115,8 @@ pub struct MapSummary {
     pub peak: f64,
     pub residual_rms: f64,
     pub residual_rms_over_peak: f64,
+    /// What the likelihood divided residuals by; in the map's own unit as the peak and the rms are.
+    pub scale: f64,
 }
 
 /// The surface, with piston, tilt taken out; weighted by the illumination. A `sigma` is one standard
@@ -124,6 +127,8 @@ pub struct SurfaceSummary {
     /// Half path: `phase * wavelength / 4 pi`.
     pub surface_rms_m: f64,
     pub surface_rms_sigma_m: Option<f64>,
+    /// What the errors of the coefficients alone would make of a perfect surface: it is in `surface_rms_m`, squared.
+    pub surface_rms_of_errors_m: Option<f64>,
     /// The whole path, twice the half.
     pub wavefront_rms_m: f64,
     /// `exp(-phase_rms^2)` (Ruze 1966).

@@ -292,37 +292,46 @@ fn fresh_curvature(
     Ok(inverse.map(|inverse| inverse.iter().map(|v| v * share).collect()))
 }
 
-/// Where the noise is not known, the scale comes from what the least-squares fit left: the same
-/// fraction of the peak for every map.
+/// Where the noise is not known, the scales come from what the least-squares fit left: the noise of each map, as it is
+/// beside the beam, and imperfections of the model, the same part of the peak for every map.
 fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     if !problem.adapts() {
         return;
     }
-    let maps = &problem.maps.maps;
-    let peaks: Vec<f64> = maps.iter().map(BeamMap::robust_peak).collect();
-    let residuals = problem.predictions(at, |k, model| {
-        let pairs = maps[k].power.iter().zip(model).filter(|(p, _)| !p.is_nan());
-        pairs.map(|(p, m)| (p - m).abs() / peaks[k]).collect::<Vec<f64>>()
-    });
-    let residuals = residuals.concat();
-    let fraction = match problem.likelihood.kind {
-        LikelihoodKind::Gaussian => {
-            (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len().max(1) as f64).sqrt()
-        }
-        LikelihoodKind::Cauchy => {
-            CAUCHY_SIGMAS * quality::robust_sigma(residuals.into_iter()).unwrap_or(0.0)
-        }
-    };
     // Maps without noise have no scale but that of the arithmetic, a sum over thousands of pixels.
-    let least = match problem.options.precision {
+    let least: f64 = match problem.options.precision {
         Precision::F64 => 1e-9,
         Precision::F32 => 1e-5,
     };
-    let fraction = fraction.max(least);
-    for (scale, peak) in problem.likelihood.scales.iter_mut().zip(peaks) {
-        *scale = fraction * peak;
-    }
+    let (maps, kind) = (&problem.maps.maps, problem.likelihood.kind);
+    // Variances: of the noise, and of all that is left.
+    let left = problem.predictions(at, |k, model| {
+        let map = &maps[k];
+        let residuals = map.power.iter().zip(&model).map(|(p, m)| p - m).filter(|r| !r.is_nan());
+        let all = match kind {
+            LikelihoodKind::Gaussian => {
+                residuals.map(|r| r * r).sum::<f64>() / map.known().max(1) as f64
+            }
+            LikelihoodKind::Cauchy => quality::robust_sigma(residuals).unwrap_or(0.0).powi(2),
+        };
+        (all.min(quality::left_beside(map, &model).powi(2)), all)
+    });
+    let peaks: Vec<f64> = maps.iter().map(BeamMap::robust_peak).collect();
+    let part =
+        |((noise, all), peak): (&(f64, f64), &f64)| (all - CHANCE * noise).max(0.0) / peak.powi(2);
+    let imperfect = left.iter().zip(&peaks).map(part).sum::<f64>() / maps.len() as f64;
+    let sigmas = match kind {
+        LikelihoodKind::Gaussian => 1.0,
+        LikelihoodKind::Cauchy => CAUCHY_SIGMAS,
+    };
+    let scale = |((noise, _), peak): (&(f64, f64), &f64)| {
+        sigmas * (noise + imperfect * peak.powi(2)).sqrt().max(least * peak)
+    };
+    problem.likelihood.scales = left.iter().zip(&peaks).map(scale).collect();
 }
+
+/// As many times the noise's variance may be what is left of a map of some thousand samples by chance.
+const CHANCE: f64 = 1.1;
 
 #[cfg(test)]
 mod tests {

@@ -27,9 +27,11 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         false => (None, Vec::new()),
     };
     let samples = misfits.iter().map(|left| left.samples).sum::<usize>();
-    let chi2 = misfits.iter().map(|left| left.chi2).sum::<Option<f64>>();
+    let outliers = problem.maps.noise.unwrap_or_default().outliers;
+    let chi2 = misfits.iter().map(|left| left.chi2_beside(outliers)).sum::<Option<f64>>();
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = chi2.map(|chi2| chi2 / degrees).filter(|c| c.is_finite());
+    let factor = problem.scale_factor(which, at);
     let (status, message) = status(&found, covariance.as_ref(), &flat);
     let (surface, mut images) = surface::measure(problem, which, at, covariance.as_ref());
     images.model = models;
@@ -47,8 +49,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         illumination: problem.telescope.illumination.name().into(),
         likelihood: LikelihoodSummary {
             kind: options.likelihood.name().into(),
-            scale: problem.likelihood.scales[0] * problem.scale_factor(which, at)
-                / maps[0].robust_peak(),
+            scale: factor * problem.likelihood.scales[0] / maps[0].robust_peak(),
             fitted: problem.scale_among(which).is_some(),
         },
         status: status.into(),
@@ -58,7 +59,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         evaluations: *evaluations,
         seconds: None,
         parameters: parameters(problem, which, at, covariance.as_ref()),
-        maps: map_summaries(problem, misfits),
+        maps: map_summaries(problem, misfits, factor),
         surface,
         flags: Vec::new(),
         orders: Vec::new(),
@@ -70,8 +71,9 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
 }
 
 /// What is left of every map.
-fn map_summaries(problem: &Problem, misfits: &[Misfit]) -> Vec<MapSummary> {
+fn map_summaries(problem: &Problem, misfits: &[Misfit], factor: f64) -> Vec<MapSummary> {
     let one = |(k, (map, left)): (usize, (&BeamMap, &Misfit))| {
+        let scale = problem.likelihood.scales[k] * factor;
         let (rms, peak) = ((left.square / left.samples.max(1) as f64).sqrt(), map.peak());
         MapSummary {
             name: map.name.clone(),
@@ -82,6 +84,7 @@ fn map_summaries(problem: &Problem, misfits: &[Misfit]) -> Vec<MapSummary> {
             peak,
             residual_rms: rms,
             residual_rms_over_peak: rms / peak,
+            scale,
         }
     };
     problem.maps.maps.iter().zip(misfits).enumerate().map(one).collect()

@@ -6,6 +6,7 @@
 
 use super::problem::Problem;
 use super::result::{Images, SurfaceSummary};
+use crate::optics::aperture::{Aperture, ApertureGrid, ApertureKind};
 use crate::optics::zernike;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -81,7 +82,17 @@ pub struct Weighed {
 impl Weighed {
     /// The dish of a problem at the values `at` of all parameters.
     pub fn new(problem: &Problem, at: &[f64]) -> Weighed {
-        let aperture = &problem.model.aperture;
+        let own = Weighed::on(&problem.model.aperture, problem, at);
+        match finer(problem) {
+            Some(finer) => {
+                let Weighed { means, products, .. } = Weighed::on(&finer, problem, at);
+                Weighed { means, products, ..own }
+            }
+            None => own,
+        }
+    }
+
+    fn on(aperture: &Aperture, problem: &Problem, at: &[f64]) -> Weighed {
         let count = zernike::count(problem.options.order);
         let points = aperture.points();
         let lit = problem.telescope.illumination;
@@ -126,6 +137,18 @@ impl Weighed {
     }
 }
 
+/// A smooth dish of fewer pixels across has means that the pixels of its rim put off by some per cent.
+const ACROSS: f64 = 128.0;
+
+/// The same dish with enough pixels for its means, where it has not.
+fn finer(problem: &Problem) -> Option<Aperture> {
+    let Aperture { grid, radius, step, .. } = problem.model.aperture;
+    let times = (ACROSS * step / (2.0 * radius)).ceil() as usize;
+    let finer = ApertureGrid { points: times * grid.points, ..grid };
+    let wanted = grid.kind == ApertureKind::Smooth && times > 1;
+    wanted.then(|| Aperture::new(problem.telescope, finer).ok()).flatten()
+}
+
 /// The efficiency that a phase error of so many radians rms leaves (J. Ruze, Proc. IEEE 54, 1966).
 pub fn ruze(rms: f64) -> f64 {
     (-rms * rms).exp()
@@ -164,12 +187,16 @@ pub fn measure(
     let slope = products.dot(&ArrayView1::from(&coefficients)) / phase_rms;
     let sigma = of_zernikes.as_ref().map(|c| slope.dot(&c.dot(&slope)).max(0.0).sqrt());
     let sigma = sigma.filter(|s| s.is_finite());
+    // <(sum e_j (Z_j - <Z_j>))^2> of errors e.
+    let of_errors = of_zernikes.as_ref().map(|c| (products * c).sum().max(0.0).sqrt());
+    let of_errors = of_errors.filter(|rms| rms.is_finite());
     let half_path = problem.wavelength / (4.0 * PI);
     let without = weighed.rms_without_focus(&coefficients);
     let summary = SurfaceSummary {
         phase_rms_rad: phase_rms,
         surface_rms_m: phase_rms * half_path,
         surface_rms_sigma_m: sigma.map(|s| s * half_path),
+        surface_rms_of_errors_m: of_errors.map(|rms| rms * half_path),
         wavefront_rms_m: 2.0 * phase_rms * half_path,
         ruze_efficiency: ruze(phase_rms),
         ruze_efficiency_sigma: sigma.map(|s| 2.0 * phase_rms * ruze(phase_rms) * s),
@@ -241,5 +268,32 @@ impl Side {
             }
         }
         picture
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::tests::simulated;
+    use crate::fit::{FitOptions, Setup};
+    use crate::optics::telescope::Telescope;
+
+    #[test]
+    fn the_rms_does_not_depend_on_how_coarse_the_aperture_is() {
+        let telescope = Telescope::named("gbt").unwrap();
+        let (_, maps, _) = simulated(32);
+        let rms = |points: usize, coefficient: usize| {
+            let grid = ApertureGrid { kind: ApertureKind::Smooth, points, extent: 4.0 };
+            let options = FitOptions { order: 7, aperture: Some(grid), ..FitOptions::default() };
+            let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
+            let mut z = vec![0.0; zernike::count(7)];
+            z[coefficient] = 1.0;
+            Weighed::new(&problem, &problem.start).rms(&z)
+        };
+        // R_7^7 has most of itself at the rim.
+        for coefficient in [4, 12, 35] {
+            let (coarse, fine) = (rms(64, coefficient), rms(2048, coefficient));
+            assert!((coarse / fine - 1.0).abs() < 0.01, "z{coefficient}: {coarse} {fine}");
+        }
     }
 }

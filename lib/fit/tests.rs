@@ -10,7 +10,7 @@ use crate::device::cuda::host::{
 use crate::device::{Backend, Precision};
 use crate::error::Error;
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
-use crate::optics::beam_map::{MapSet, Noise, Sampling};
+use crate::optics::beam_map::{MapSet, Noise, Sampling, Sigma};
 use crate::optics::simulate::{SimulateOptions, simulate};
 use crate::optics::telescope::Telescope;
 
@@ -249,4 +249,61 @@ fn blanks_are_no_samples() {
     let error = fit(Setup::new(&telescope, &maps, &options), &mut |_: &Progress| Ok(())).err();
     let message = error.expect("too few samples").to_string();
     assert!(message.starts_with("30 samples cannot tell "), "{message}");
+}
+
+#[test]
+fn what_is_fixed_is_what_it_is_by_default_and_not_what_the_maps_suggest() {
+    let (telescope, maps, _) = simulated(32);
+    let mut options = FitOptions::default();
+    options.edits.fix = ["gain", "background", "dx"].map(String::from).to_vec();
+    options.edits.start = vec![("dx[1]".into(), 1e-5)];
+    let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
+    for (parameter, start) in problem.parameters.iter().zip(&problem.start) {
+        match &*parameter.name {
+            "dx[1]" => assert_eq!(*start, 1e-5),
+            name if options.edits.fix.iter().any(|fixed| name.starts_with(fixed)) => {
+                assert_eq!(*start, parameter.default, "{name}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_beam_is_looked_for_where_its_map_is() {
+    let (telescope, maps, _) = simulated(32);
+    let options = FitOptions::default();
+    let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
+    let Sampling::Raster { u, .. } = &maps.maps[1].sampling else { unreachable!() };
+    let (low, high) = problem.bounds[problem.model.place_in_map(0, 1)];
+    // The next beam of the discrete far field is a map's width away.
+    assert!(low < u[0] && high > u[31] && high - low < 2.0 * (u[31] - u[0]), "{low} {high}");
+}
+
+/// Where nobody says the noise, each map shows its own.
+#[test]
+fn beams_that_hardly_show_are_suspect() {
+    for (additive, doubted) in [(0.02, false), (0.15, true)] {
+        for known in [true, false] {
+            let telescope = Telescope::named("nikolic2018").unwrap();
+            let mut grid = telescope.aperture;
+            grid.points = 64;
+            let noise = Noise { additive, ..Noise::default() };
+            let options = SimulateOptions { order: 3, noise, ..options(&telescope, grid) };
+            let mut maps = simulate(&telescope, &options).unwrap();
+            let fitted = FitOptions { order: 3, aperture: maps.aperture, ..FitOptions::default() };
+            if !known {
+                maps.noise = None;
+                maps.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
+            }
+            let result = fit(Setup::new(&telescope, &maps, &fitted), &mut |_| Ok(())).unwrap();
+            let said = result.message.contains("hardly shows");
+            assert_eq!(said, doubted, "{additive} {known}: {}", result.message);
+            let sigma = additive * maps.maps.iter().map(|map| map.peak()).fold(0.0, f64::max);
+            for map in &result.maps {
+                // Cauchy's scale is four sigma, and the peak has some noise.
+                assert!((map.scale / (4.0 * sigma) - 1.0).abs() < 0.3, "{known}: {}", map.scale);
+            }
+        }
+    }
 }

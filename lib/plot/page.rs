@@ -266,6 +266,7 @@ pub(super) mod tests {
             peak: 2.0,
             residual_rms: 0.02,
             residual_rms_over_peak: 0.01,
+            scale: 0.01,
         };
         FitResult {
             telescope: "srt".into(),

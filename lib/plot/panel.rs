@@ -4,7 +4,7 @@ use super::canvas::{Canvas, GREY, INK, Rgb, WHITE};
 use super::colour::{ColourScale, extremes};
 use super::picture::Picture;
 use super::text::Face;
-use super::ticks::{labels, ticks};
+use super::ticks::{ends, labels, ticks};
 use crate::units::ARC_SECOND;
 
 /// The longest side of a picture, pixels.
@@ -218,8 +218,8 @@ fn roomy(
     length: i64,
     need: impl Fn(&[String]) -> i64,
 ) -> (Vec<f64>, Vec<String>) {
-    for most in (1..=7).rev() {
-        let places = ticks(low, high, most);
+    let rounds = (2..=7).rev().map(|most| ticks(low, high, most)).filter(|ticks| ticks.len() > 1);
+    for places in rounds.chain([ends(low, high), ticks(low, high, 1)]) {
         let words = labels(&places);
         let apart = match places[..] {
             [a, b, ..] => (b - a) / (high - low) * length as f64,

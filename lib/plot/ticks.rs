@@ -15,6 +15,17 @@ pub fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
         .unwrap_or_default()
 }
 
+/// The outermost numbers of one digit in the range, for where no more of them have room: one alone, 0 say, is no scale.
+pub fn ends(low: f64, high: f64) -> Vec<f64> {
+    let largest = low.abs().max(high.abs());
+    let exponent = (largest.log10() + 1e-9).floor() as i32;
+    let found = multiples(low, high, 1, exponent, 19).unwrap_or_default();
+    match found[..] {
+        [first, .., last] => vec![first, last],
+        _ => Vec::new(),
+    }
+}
+
 /// The multiples of `digit * 10^exponent` in the range, if there are no more than `most`.
 fn multiples(low: f64, high: f64, digit: i32, exponent: i32, most: usize) -> Option<Vec<f64>> {
     // Dividing by a power of ten is exact to the last bit more often than multiplying by 0.1^n.
@@ -78,6 +89,16 @@ mod tests {
         assert_eq!(ticks(-0.03, 0.03, 5), [-0.02, 0.0, 0.02]);
         assert_eq!(ticks(-32.0, 32.0, 7), [-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0]);
         assert_eq!(ticks(9700.0, 10400.0, 4), [9800.0, 10000.0, 10200.0, 10400.0]);
+    }
+
+    #[test]
+    fn ends_are_two_numbers_of_one_digit() {
+        assert_eq!(ends(-4.3, 4.3), [-4.0, 4.0]);
+        assert_eq!(ends(-0.5, 15.0), [0.0, 10.0]);
+        assert_eq!(ends(-9.2e-4, 1e-4), [-9e-4, 1e-4]);
+        for (low, high) in [(0.0, 0.0), (1.2, 1.3), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            assert!(ends(low, high).is_empty(), "{low} {high}");
+        }
     }
 
     #[test]

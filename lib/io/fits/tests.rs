@@ -346,6 +346,17 @@ fn an_image_with_a_world_coordinate_system_is_read() {
     );
     let turned = [&keys[..], &[("CROTA2", 45.0)]].concat();
     assert!(refusal(&image(&turned, &[])).contains("CROTA2 is not 0"));
+    // The same steps said twice are no contradiction.
+    let twice = [&keys[..], &[("PC1_1", 1.0), ("CD2_2", 2.0)]].concat();
+    let units = [("CUNIT1", "arcsec"), ("CUNIT2", "arcmin")];
+    assert_eq!(
+        read_maps(&image(&twice, &units), "x").unwrap().maps[0].sampling,
+        set.maps[0].sampling
+    );
+    for other in [("PC1_1", -1.0), ("CD1_1", 2.0)] {
+        let mirrored = [&keys[..], &[other]].concat();
+        assert!(refusal(&image(&mirrored, &[])).contains(&format!("{} is {}", other.0, other.1)));
+    }
     assert!(refusal(&image(&keys, &[("CUNIT2", "K")])).contains("CUNIT2"));
     assert!(refusal(&image(&keys[..2], &[])).contains("neither DU [rad] nor CDELT1"));
     assert!(refusal(&image(&keys[1..], &[])).contains("no key DZ"));

@@ -77,7 +77,7 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
     writer.integer("THREADS", count(result.threads), "")?;
     writer.text("LIKELIHD", &result.likelihood.kind, "kind of likelihood")?;
     let scale = result.likelihood.scale;
-    writer.number("LIKESCAL", scale, "scale of residuals, fraction of peak")?;
+    writer.number("LIKESCAL", scale, "scale of residuals, map 0, over its peak")?;
     writer.text("STATUS", &result.status, "")?;
     writer.text("MESSAGE", &result.message, "")?;
     let surface = &result.surface;
@@ -87,6 +87,7 @@ fn write_primary(writer: &mut Writer, result: &FitResult, maps: &MapSet) -> Resu
         ("PHASERMS", Some(surface.phase_rms_rad), "[rad] weighted rms"),
         ("SURFRMS", Some(surface.surface_rms_m), "[m] half path"),
         ("SURFSIG", surface.surface_rms_sigma_m, "[m] sigma of SURFRMS"),
+        ("SURFERR", surface.surface_rms_of_errors_m, "[m] rms that errors alone would make"),
         ("WAVERMS", Some(surface.wavefront_rms_m), "[m] whole path"),
         ("RUZE", Some(surface.ruze_efficiency), "Ruze efficiency"),
         ("RUZESIG", surface.ruze_efficiency_sigma, "sigma of RUZE"),
@@ -163,6 +164,7 @@ fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
     let peaks = numbers(|m| m.peak);
     let rms = numbers(|m| m.residual_rms);
     let rms_over_peak = numbers(|m| m.residual_rms_over_peak);
+    let scale = numbers(|m| m.scale);
     let shift = [0, 1].map(|i| -> Vec<f64> {
         maps.iter().map(|m| m.shift_m.map_or(0.0, |shift| shift[i])).collect()
     });
@@ -174,6 +176,7 @@ fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
         ("PEAK", "", Values::Numbers(&peaks)),
         ("RESRMS", "", Values::Numbers(&rms)),
         ("RESRMSPK", "", Values::Numbers(&rms_over_peak)),
+        ("SCALE", "", Values::Numbers(&scale)),
     ];
     if maps.iter().any(|m| m.shift_m.is_some()) {
         let keys = ["SHIFTX", "SHIFTY"].iter().zip(&shift);

@@ -73,6 +73,7 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
             surface_rms_m: known("SURFRMS")?,
             ruze_efficiency: known("RUZE")?,
             surface_rms_sigma_m: number("SURFSIG")?,
+            surface_rms_of_errors_m: number("SURFERR")?,
             ..SurfaceSummary::default()
         },
         reduced_chi2: number("REDCHI2")?,
@@ -134,6 +135,11 @@ fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Map
     let mut column = |name| reader.numbers(table, name);
     let (defocus, samples, blanks) = (column("DEFOCUS")?, column("SAMPLES")?, column("BLANKS")?);
     let (peak, rms, over_peak) = (column("PEAK")?, column("RESRMS")?, column("RESRMSPK")?);
+    // Older files have none.
+    let scale = match reader.find_column(table, &["SCALE"]) {
+        Some(column) => reader.column(table, column)?,
+        None => vec![f64::NAN; peak.len()],
+    };
     let names = reader.texts(table, "NAME")?;
     let one = |(i, name): (usize, String)| MapSummary {
         name,
@@ -144,6 +150,7 @@ fn summaries(reader: &mut Reader, units: &[Unit], place: &str) -> Result<Vec<Map
         peak: peak[i],
         residual_rms: rms[i],
         residual_rms_over_peak: over_peak[i],
+        scale: scale[i],
     };
     Ok(names.into_iter().enumerate().map(one).collect())
 }

@@ -63,6 +63,7 @@ pub fn result() -> FitResult {
         peak: 1.0,
         residual_rms: 0.01,
         residual_rms_over_peak: 0.01,
+        scale: 0.04,
     };
     FitResult {
         tool: "oof-fit".into(),
@@ -92,6 +93,7 @@ pub fn result() -> FitResult {
             phase_rms_rad: 0.3,
             surface_rms_m: 2e-5,
             surface_rms_sigma_m: Some(1e-6),
+            surface_rms_of_errors_m: Some(2e-6),
             ruze_efficiency: 0.9,
             ..SurfaceSummary::default()
         },

@@ -45,6 +45,17 @@ fn check_axes(reader: &mut Reader, unit: usize) -> Result<()> {
             return Err(Error::input(place, what));
         }
     }
+    for (key, step) in
+        [("PC1_1", None), ("PC2_2", None), ("CD1_1", Some("CDELT1")), ("CD2_2", Some("CDELT2"))]
+    {
+        let expected = step.map_or(Ok(Some(1.0)), |step| reader.number(unit, step))?;
+        if let Some(found) = reader.number(unit, key)?.filter(|found| Some(*found) != expected) {
+            let what = format!(
+                "{key} is {found}: steps are read from CDELT1 and CDELT2 alone; multiply them by it and take it out"
+            );
+            return Err(Error::input(place, what));
+        }
+    }
     Ok(())
 }
 
