@@ -63,9 +63,10 @@ struct End {
 
 /// How far an exploration has come.
 pub struct Exploration {
-    /// The next start's number, and how many there may be.
+    /// The next start's number, how many there may be, and which is the first that is not to be gone from.
     next: u64,
     starts: u64,
+    end: u64,
     /// The least value reached, and the parameters there.
     best: Option<End>,
     /// Of the ways that counted.
@@ -76,7 +77,8 @@ impl Exploration {
     /// The beginning of one.
     pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
         let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
-        Exploration { next: 0, starts: starts.max(1), best: None, evaluations: 0 }
+        let starts = starts.max(1);
+        Exploration { next: 0, starts, end: starts, best: None, evaluations: 0 }
     }
 
     /// One that has found `at`, which nobody should be content with.
@@ -96,14 +98,16 @@ impl Exploration {
         self.best.as_ref().is_some_and(|best| best.explains)
     }
 
-    /// Leaves no more than a few starts.
-    pub fn end_soon(&mut self) {
-        self.starts = self.starts.min(self.next + FEW_MORE);
+    /// Leaves no more than a few starts where the best optimum so far is good enough unless there is a better one,
+    /// else all.
+    pub fn end_soon(&mut self, good_enough: bool) {
+        let few = if good_enough { self.next + FEW_MORE } else { self.starts };
+        self.end = self.starts.min(few);
     }
 
     /// Whether there are starts left.
     pub fn goes_on(&self) -> bool {
-        self.next < self.starts
+        self.next < self.end
     }
 
     /// Goes from one start after the other until there is an optimum to go on from. When it is called again,
@@ -128,7 +132,7 @@ impl Exploration {
         // What was found before and is not good enough.
         let refused = self.best.as_ref().map(|best| best.value);
         while self.goes_on() {
-            let last = self.starts.min(self.next + self.at_once(problem));
+            let last = self.end.min(self.next + self.at_once(problem));
             let starts: Vec<u64> = (self.next..last).collect();
             let shared = Mutex::new(&mut *report);
             // The first start whose end is good enough: those after it need not go on.
@@ -375,6 +379,21 @@ mod tests {
         // Not an optimum, but in sight of one.
         assert!(judged.value > optimum.value);
         assert!(judged.value < (1.0 + 10.0 * IN_SIGHT) * optimum.value);
+    }
+
+    #[test]
+    fn an_optimum_that_may_do_leaves_a_few_starts_and_one_that_does_not_leaves_all() {
+        let (_, maps, _) = simulated(32);
+        let options = FitOptions::default();
+        let mut exploration = Exploration { next: 3, ..Exploration::new(&maps, &options) };
+        let all = exploration.end;
+        exploration.end_soon(true);
+        assert_eq!((exploration.end, all > 3 + FEW_MORE), (3 + FEW_MORE, true));
+        exploration.end_soon(false);
+        assert_eq!(exploration.end, all);
+        exploration.next = all - 1;
+        exploration.end_soon(true);
+        assert_eq!(exploration.end, all);
     }
 
     #[test]

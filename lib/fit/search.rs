@@ -111,10 +111,8 @@ pub fn search<'a>(
         let found = route.settle(&mut whole, near)?;
         let found_density = found.negative_log_density();
         let done = found.minimum.converged && found.trust == Trust::Full;
-        if found.minimum.converged && found.trust == Trust::Doubtful {
-            exploration.end_soon();
-        }
         if best.as_ref().is_none_or(|best| found_density <= best.negative_log_density()) {
+            exploration.end_soon(found.minimum.converged && found.trust == Trust::Doubtful);
             best = Some(found);
         }
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
