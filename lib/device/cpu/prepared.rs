@@ -4,12 +4,12 @@ use super::chain::Chains;
 use super::fourier::Transforms;
 use super::layout::Layout;
 use super::real::Real;
-use crate::device::program::{Array, ArrayId, Operand, Program, Region};
+use crate::device::program::{Array, ArrayId, Code, Operand, Program, Region};
 
 /// A region as this device runs it.
 pub struct Prepared {
     pub chains: Chains,
-    /// The data that it reads.
+    /// The data that the code reads.
     pub reads: Vec<ArrayId>,
     pub layout: Layout,
     /// Where its spectra and its sums are among those of its round.
@@ -23,7 +23,11 @@ impl Prepared {
             Operand::Array(id) => matches!(program.arrays[id], Array::Data(_)).then_some(id),
             _ => None,
         };
-        let mut reads: Vec<ArrayId> = region.operands().filter_map(data).collect();
+        let operands = region.code.iter().flat_map(|code| match code {
+            Code::Map { a, b, .. } => vec![*a, *b],
+            _ => Vec::new(),
+        });
+        let mut reads: Vec<ArrayId> = operands.filter_map(data).collect();
         reads.sort_unstable();
         reads.dedup();
         let layout = Layout::new(region, transforms);
