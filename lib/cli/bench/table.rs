@@ -143,8 +143,8 @@ impl TableArgs {
         Ok(groups)
     }
 
-    /// Ours before the baselines, and repeats far apart: a slow minute of the machine is not to hit
-    /// all of one kind.
+    /// Repeats of ours first to last, and the baselines, whose repeats are of one process, evenly between them: a slow
+    /// minute of the machine is not to hit all of one kind.
     fn keys(
         &self,
         case: CaseKind,
@@ -161,26 +161,28 @@ impl TableArgs {
             let precisions = self.precision.iter();
             precisions.map(move |&p| ("oof", backend.name(), p.name()))
         };
-        let ours = backends.iter().flat_map(on);
-        let theirs = baselines.iter().map(|name| (name.as_str(), "cpu", "f64"));
-        let both = [ours.collect::<Vec<_>>(), theirs.collect()];
+        let ours: Vec<_> = backends.iter().flat_map(on).collect();
+        let repeats = usize::from(self.repeat);
         let mut keys = Vec::new();
-        for (kinds, repeat) in
-            both.iter().flat_map(|kinds| (1..=self.repeat).map(move |r| (kinds, r)))
-        {
-            for &(implementation, backend, precision) in kinds {
-                keys.extend(threads.iter().map(|&threads| Key {
-                    implementation: implementation.into(),
-                    backend: backend.into(),
-                    precision: precision.into(),
-                    threads,
-                    case,
-                    grid,
-                    order,
-                    // Without piston, and with x0, y0 and amp.
-                    parameters: zernike::count(order) - 1 + 3,
-                    repeat: repeat.into(),
-                }));
+        let mut add = |(implementation, backend, precision): (&str, &str, &str), repeat: usize| {
+            keys.extend(threads.iter().map(|&threads| Key {
+                implementation: implementation.into(),
+                backend: backend.into(),
+                precision: precision.into(),
+                threads,
+                case,
+                grid,
+                order,
+                // Without piston, and with x0, y0 and amp.
+                parameters: zernike::count(order) - 1 + 3,
+                repeat,
+            }));
+        };
+        for turn in 1..=repeats {
+            ours.iter().for_each(|&kind| add(kind, turn));
+            let turns = (1..).map(|i| (i * repeats).div_ceil(baselines.len() + 1));
+            for (name, _) in baselines.iter().zip(turns).filter(|(_, theirs)| *theirs == turn) {
+                (1..=repeats).for_each(|repeat| add((name, "cpu", "f64"), repeat));
             }
         }
         keys
@@ -220,6 +222,28 @@ mod tests {
         // 3 grids, 2 orders, 2 cases, 2 threads, 3 repeats; two precisions of ours, one of torch.
         assert_eq!(count, 3 * 2 * 2 * 2 * 3 * (2 + 1));
         assert_eq!(keys(groups).len(), count);
+    }
+
+    #[test]
+    fn baselines_lie_between_repeats_of_ours() {
+        let options = "x --grid 32 --order 3 -j 1 --repeat 5";
+        let args = crate::cli::bench::BenchArgs::try_parse_from(options.split(' ')).unwrap();
+        let order = |baselines: &[&str]| -> Vec<String> {
+            let baselines: Vec<String> = baselines.iter().map(|name| name.to_string()).collect();
+            let groups = args.table.groups(&baselines).unwrap();
+            let mut names: Vec<String> =
+                groups[0].iter().map(|key| key.implementation.clone()).collect();
+            names.dedup();
+            assert_eq!(groups[0].len(), 5 * (1 + baselines.len()));
+            names
+        };
+        assert_eq!(order(&[]), ["oof"]);
+        assert_eq!(order(&["torch", "jax"]), ["oof", "torch", "oof", "jax", "oof"]);
+        let all = ["numpy", "numpy-dish", "torch", "jax", "jax-dish", "more"];
+        let between = order(&all);
+        // Six in five places: two are next to each other.
+        assert_eq!(between.iter().filter(|name| *name == "oof").count(), 5);
+        assert_eq!(between[0], "oof");
     }
 
     #[test]
