@@ -164,3 +164,70 @@ pub fn strength(maps: &MapSet, parameters: usize, patterns: &[Pattern], imperfec
     let alike = above(alike, mean, of_products, (1.0 + clipped).powi(2));
     (larger + alike) / f64::sqrt(2.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
+
+    /// A wide beam `high` above a noise of 1, and its model, on a raster 64 samples wide and `rows` high.
+    fn beam(high: f64, rows: usize) -> (BeamMap, Vec<f64>) {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let axis = |n: usize| (0..n).map(|i| i as f64 - 0.5 * n as f64).collect::<Vec<f64>>();
+        let (u, v) = (axis(64), axis(rows));
+        let at = |u: f64, v: f64| high * (-(u * u + v * v) / 100.0).exp();
+        let model: Vec<f64> = v.iter().flat_map(|&v| u.iter().map(move |&u| at(u, v))).collect();
+        let noise = |m: &f64| m + random.sample::<f64, _>(StandardNormal);
+        let power = model.iter().map(noise).collect();
+        let (name, sigma) = ("beam".to_string(), Sigma::Constant(1.0));
+        let sampling = Sampling::Raster { u, v };
+        (BeamMap { name, defocus: 0.0, sampling, power, sigma }, model)
+    }
+
+    #[test]
+    fn a_faint_beam_that_a_model_has_not_is_seen_in_the_map() {
+        let noise = Some(Noise::default());
+        let (map, model) = beam(2.5, 64);
+        let maps = MapSet { maps: vec![map.clone()], noise, ..MapSet::default() };
+        let found = |model: &[f64]| {
+            let pattern = Pattern::of(&map, noise, Seen::default(), model);
+            (strength(&maps, 0, &[pattern], 0.0), pattern.signal())
+        };
+        // No sample of either is three standard deviations high; the squares' sum is 2.5^2 pi 50.
+        let (right, signal) = found(&model);
+        assert!(right < 1.5 && (signal - 31.3).abs() < 0.1, "{right} {signal}");
+        let (wrong, signal) = found(&vec![0.0; model.len()]);
+        assert!(wrong > 10.0 && signal == 0.0, "{wrong} {signal}");
+    }
+
+    /// Blanks are no part of a beam, and no model above no noise is faint.
+    #[test]
+    fn a_signal_is_of_what_was_observed() {
+        let (mut map, model) = beam(2.5, 64);
+        let signal = |map: &BeamMap, noise, seen| Pattern::of(map, noise, seen, &model).signal();
+        let whole = signal(&map, Some(Noise::default()), Seen::default());
+        map.power[..32 * 64].fill(f64::NAN);
+        let half = signal(&map, Some(Noise::default()), Seen::default());
+        assert!((half * half / whole / whole - 0.5).abs() < 0.1, "{half} {whole}");
+        let seen = Seen { noise: 4.0, imperfect: 1.0 };
+        assert!((signal(&map, None, seen) / half - 0.5).abs() < 1e-12);
+        assert_eq!(signal(&map, None, Seen::default()), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_last_sample_of_a_row_is_no_neighbour_of_the_next_rows_first() {
+        // One bright column at each edge, of opposite signs: only samples above each other are alike.
+        let (mut map, mut model) = beam(0.0, 8);
+        for row in 0..8 {
+            for (column, left) in [(0, 1.0), (63, -1.0)] {
+                model[64 * row + column] = 20.0;
+                map.power[64 * row + column] = 20.0 + left;
+            }
+        }
+        let pattern = Pattern::of(&map, Some(Noise::default()), Seen::default(), &model);
+        // Seven pairs in each of two columns.
+        assert_eq!((pattern.alike.total, pattern.alike.count), (14.0, 14.0));
+    }
+}
