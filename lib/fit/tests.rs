@@ -307,3 +307,18 @@ fn beams_that_hardly_show_are_suspect() {
         }
     }
 }
+
+/// On the coarse apertures of its levels no optimum explains maps with so little noise.
+#[test]
+fn strong_signals_do_not_cost_all_starts() {
+    let telescope = Telescope::named("nikolic2018").unwrap();
+    let mut grid = telescope.aperture;
+    grid.points = 64;
+    let noise = Noise { additive: 1e-3, ..Noise::default() };
+    let options = SimulateOptions { noise, ..options(&telescope, grid) };
+    let maps = simulate(&telescope, &options).unwrap();
+    let fitted = FitOptions { order: 5, aperture: maps.aperture, ..FitOptions::default() };
+    let result = fit(Setup::new(&telescope, &maps, &fitted), &mut |_| Ok(())).unwrap();
+    assert_eq!(result.status, "converged", "{}", result.message);
+    assert!(result.evaluations.coarse < 1000, "{}", result.evaluations.coarse);
+}
