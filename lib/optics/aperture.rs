@@ -40,7 +40,7 @@ const PIXELS_AT_ONCE: usize = 8192;
 
 impl ApertureGrid {
     /// A grid across a dish of `radius` metres, fine enough that the far field repeats only well outside
-    /// the samples: twice their extent and at least 64 points, but no more than [`ENOUGH_POINTS`].
+    /// the samples: twice their extent and at least 64 points, but no more than 1024.
     pub fn suitable<'s>(
         radius: f64,
         wavelength: f64,
