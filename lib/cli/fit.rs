@@ -64,7 +64,8 @@ pub struct FitArgs {
           conflicts_with = "no_errors", help_heading = "Posterior")]
     pub sample: Option<u32>,
     /// Seed of the draws: the same seed gives the same draws [default: 0]
-    #[arg(long, value_name = "N", requires = "sample", help_heading = "Posterior")]
+    #[arg(long, value_name = "N", requires = "sample", help_heading = "Posterior",
+          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// Where the draws go, a row each: .csv, or .npy without names; the result as .fits has them too
     #[arg(long, value_name = "FILE", requires = "sample", help_heading = "Posterior")]

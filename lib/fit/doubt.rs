@@ -35,9 +35,10 @@ const HIDDEN: f64 = 20.0;
 
 fn hidden(found: &Found) -> Option<String> {
     let maps = found.problem.maps.maps.iter().zip(&found.optimum.misfits);
-    let mut maps = maps.map(|(map, misfit)| (&map.name, misfit.pattern.signal()));
-    maps.find(|(_, signal)| *signal < HIDDEN).map(|(name, signal)| {
-        format!("the beam of {name} hardly shows: {signal:.0} standard deviations of the noise in all, of which it takes {HIDDEN} to tell one optimum from another; observe longer, or nearer the focus")
+    let maps = maps.map(|(map, misfit)| (&map.name, misfit.pattern.signal()));
+    let faintest = maps.min_by(|a, b| a.1.total_cmp(&b.1));
+    faintest.filter(|(_, signal)| *signal < HIDDEN).map(|(name, signal)| {
+        format!("the beam of {name} hardly shows: {signal:.1} standard deviations of the noise in all, of which it takes {HIDDEN} to tell one optimum from another; observe longer, or nearer the focus")
     })
 }
 

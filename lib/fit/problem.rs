@@ -261,7 +261,7 @@ impl<'a> Problem<'a> {
         for prior in &self.options.priors {
             for i in self.named(&prior.name)? {
                 self.free[i] = true;
-                self.start[i] = prior.mean;
+                self.begin(i, prior.mean);
             }
         }
         for name in &edits.free {
@@ -274,7 +274,7 @@ impl<'a> Problem<'a> {
             }
         }
         for (name, value) in &edits.start {
-            self.named(name)?.into_iter().for_each(|i| self.start[i] = *value);
+            self.named(name)?.into_iter().for_each(|i| self.begin(i, *value));
         }
         for (name, low, high) in &edits.bound {
             let mut named = self.named(name)?;
@@ -306,6 +306,16 @@ impl<'a> Problem<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Has parameter `i` start at a value that was asked for. A pointing offset may be beyond the map, of which this may
+    /// be a part.
+    fn begin(&mut self, i: usize, value: f64) {
+        self.start[i] = value;
+        if matches!(self.parameters[i].name.split('[').next(), Some("dx" | "dy")) {
+            let (low, high) = self.bounds[i];
+            self.bounds[i] = (low.min(value), high.max(value));
+        }
     }
 
     /// The parameters of this name: one, or one of every map.

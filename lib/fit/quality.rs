@@ -75,10 +75,12 @@ impl Misfit {
         Misfit { chi2: Some(0.0), ..Misfit::default() }
     }
 
-    /// Chi-square; where a part of the samples are known to be `outliers`, what it would be of the others alone.
+    /// Chi-square; where a part of the samples are known to be `outliers`, no sample counts for more than [`CLIP`], and
+    /// all are compared with what such samples give.
     pub fn chi2_beside(&self, outliers: f64) -> Option<f64> {
+        let expected = CLIPPED_MEAN * (1.0 - outliers) + CLIP * outliers;
         match outliers > 0.0 {
-            true => self.chi2.map(|_| self.whole.total / (CLIPPED_MEAN + CLIP * outliers)),
+            true => self.chi2.map(|_| self.whole.total / expected),
             false => self.chi2,
         }
     }
@@ -175,7 +177,7 @@ pub fn is_near(problem: &Problem, at: &[f64]) -> bool {
     let misfits = misfits(problem, at, false).0;
     misfits.iter().zip(&problem.maps.maps).all(|(misfit, map)| {
         let (samples, chi2) = (misfit.samples as f64, misfit.chi2.unwrap_or(f64::INFINITY));
-        let beyond_noise = misfit.square * (1.0 - samples / chi2);
+        let beyond_noise = misfit.square * (1.0 - samples / chi2).max(0.0);
         beyond_noise <= samples * (COARSE * map.peak()).powi(2)
     })
 }

@@ -109,10 +109,17 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
-        let found_density = found.negative_log_density();
+        let worth = |optimum: &Optimum| match optimum.negative_log_density() {
+            density if density.is_nan() => f64::INFINITY,
+            density => density,
+        };
+        let gain = best.as_ref().map_or(f64::INFINITY, |best| worth(best) - worth(&found));
         let done = found.minimum.converged && found.trust == Trust::Full;
-        if best.as_ref().is_none_or(|best| found_density <= best.negative_log_density()) {
+        // The same optimum once more is no reason for more starts.
+        if gain > CLEARLY {
             exploration.end_soon(found.minimum.converged && found.trust == Trust::Doubtful);
+        }
+        if gain >= 0.0 {
             best = Some(found);
         }
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
@@ -327,6 +334,9 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     };
     problem.likelihood.scales = left.iter().zip(&peaks).map(scale).collect();
 }
+
+/// Optima that differ by less in log-likelihood are one.
+const CLEARLY: f64 = 0.1;
 
 /// As many times the noise's variance may be what is left of a map of some thousand samples by chance.
 const CHANCE: f64 = 1.1;

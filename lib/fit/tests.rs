@@ -322,3 +322,14 @@ fn strong_signals_do_not_cost_all_starts() {
     assert_eq!(result.status, "converged", "{}", result.message);
     assert!(result.evaluations.coarse < 1000, "{}", result.evaluations.coarse);
 }
+
+/// A level has a part of the maps only.
+#[test]
+fn an_offset_that_is_asked_for_may_be_beyond_a_part_of_its_map() {
+    let (telescope, maps, _) = simulated(32);
+    let mut options = FitOptions::default();
+    options.edits.start = vec![("dx[1]".into(), 1.0)];
+    let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
+    let i = problem.model.place_in_map(0, 1);
+    assert_eq!((problem.start[i], problem.bounds[i].1), (1.0, 1.0));
+}

@@ -180,7 +180,7 @@ impl TableArgs {
         };
         for turn in 1..=repeats {
             ours.iter().for_each(|&kind| add(kind, turn));
-            let turns = (1..).map(|i| (i * repeats).div_ceil(baselines.len() + 1));
+            let turns = (1..).map(|i| (i * (repeats - 1)).div_ceil(baselines.len() + 1).max(1));
             for (name, _) in baselines.iter().zip(turns).filter(|(_, theirs)| *theirs == turn) {
                 (1..=repeats).for_each(|repeat| add((name, "cpu", "f64"), repeat));
             }
@@ -241,9 +241,9 @@ mod tests {
         assert_eq!(order(&["torch", "jax"]), ["oof", "torch", "oof", "jax", "oof"]);
         let all = ["numpy", "numpy-dish", "torch", "jax", "jax-dish", "more"];
         let between = order(&all);
-        // Six in five places: two are next to each other.
+        // Six in four places: some are next to each other.
         assert_eq!(between.iter().filter(|name| *name == "oof").count(), 5);
-        assert_eq!(between[0], "oof");
+        assert!(between[0] == "oof" && between[10] == "oof", "{between:?}");
     }
 
     #[test]

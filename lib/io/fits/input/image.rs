@@ -49,10 +49,14 @@ fn check_axes(reader: &mut Reader, unit: usize) -> Result<()> {
         [("PC1_1", None), ("PC2_2", None), ("CD1_1", Some("CDELT1")), ("CD2_2", Some("CDELT2"))]
     {
         let expected = step.map_or(Ok(Some(1.0)), |step| reader.number(unit, step))?;
-        if let Some(found) = reader.number(unit, key)?.filter(|found| Some(*found) != expected) {
-            let what = format!(
-                "{key} is {found}: steps are read from CDELT1 and CDELT2 alone; multiply them by it and take it out"
-            );
+        let same = |found: &f64| expected.is_some_and(|e| (found - e).abs() <= 1e-6 * e.abs());
+        if let Some(found) = reader.number(unit, key)?.filter(|found| !same(found)) {
+            let instead = match step {
+                Some(step) => format!("give {step} instead"),
+                None => format!("multiply CDELT{} by it and take it out", &key[2..3]),
+            };
+            let what =
+                format!("{key} is {found}: steps are read from CDELT1 and CDELT2 alone; {instead}");
             return Err(Error::input(place, what));
         }
     }
