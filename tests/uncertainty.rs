@@ -196,3 +196,22 @@ fn a_direction_that_changes_nothing_is_named() {
         assert!(result.parameters.iter().all(|p| p.sigma.is_none()));
     }
 }
+
+/// What is fitted to a perfect surface is its errors and nothing else.
+#[test]
+fn the_errors_alone_make_the_rms_of_a_perfect_surface() {
+    const FITS: u64 = 100;
+    let ratios: Vec<f64> = (1..=FITS)
+        .into_par_iter()
+        .map(|seed| {
+            let mut case = Case::new("nikolic2018", 32, 3, 0.0, 0.01);
+            (case.options.rms, case.options.seed) = (None, seed);
+            let surface = case.fit(&case.maps(), &gaussian()).surface;
+            (surface.surface_rms_m / surface.surface_rms_of_errors_m.unwrap()).powi(2)
+        })
+        .collect();
+    let mean = ratios.iter().sum::<f64>() / FITS as f64;
+    // Of seven coefficients, of which few make most of it: a square of the mean scatters by less than its root 2.
+    let most = 4.0 * f64::sqrt(2.0 / FITS as f64);
+    assert!((mean - 1.0).abs() < most, "{mean}");
+}

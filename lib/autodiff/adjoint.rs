@@ -208,7 +208,10 @@ impl Expressions<'_> {
     fn powi(&mut self, g: Id, a: Id, n: i32) -> Id {
         let count = self.0.constant(n.into());
         let g = self.mul(count, g);
-        let power = self.0.map(Op::Powi(n - 1), a, a);
+        let power = match n {
+            0 | 1 => self.0.constant(1.0),
+            _ => self.0.map(Op::Powi(n - 1), a, a),
+        };
         self.mul(g, power)
     }
     /// `-g y / b`

@@ -22,8 +22,9 @@ const LARGEST: f64 = 1e140;
 /// Checks that the maps can tell the surface.
 ///
 /// # Errors
-/// A wavelength longer than the dish, one map only, no two focus settings, maps without a beam, samples that lie farther apart than a beam is wide (those come from a
-/// wrong wavelength, telescope or unit), and samples far from the origin.
+/// A wavelength longer than the dish's radius, one map only, no two focus settings, maps without a beam, samples that
+/// lie farther apart than a beam is wide (those come from a wrong wavelength, telescope or unit), and samples far from
+/// the origin.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
     let Some(first) = maps.maps.first() else {

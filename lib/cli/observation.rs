@@ -136,8 +136,7 @@ pub fn open_telescope(name: &str) -> Result<Telescope> {
     let telescope = Telescope::from_toml(text, name)?;
     // Its maps would be taken for those of the other.
     let own = &telescope.name;
-    let known = Telescope::names().into_iter().find(|known| same_name(own, known));
-    if known.is_some_and(|known| Telescope::named(known).is_ok_and(|other| other != telescope)) {
+    if built_in(own).is_some_and(|other| other != telescope) {
         let what = format!("is another {own} than the one that is built in; give it another name");
         return Err(Error::input(name, what));
     }
@@ -158,17 +157,19 @@ pub fn named_in_a_file(name: Option<&str>, place: &str) -> Result<Telescope> {
             names.join(", ")
         )));
     };
-    match names.iter().find(|known| same_name(name, known)) {
-        Some(known) => Telescope::named(known),
-        None => Err(Error::input(
+    built_in(name).ok_or_else(|| {
+        let (name, names) = (name.escape_debug(), names.join(", "));
+        let what = "give --telescope NAME or FILE.toml";
+        Error::input(
             place,
-            format!(
-                "is of the telescope '{}', which is none of {}; give --telescope NAME or FILE.toml",
-                name.escape_debug(),
-                names.join(", ")
-            ),
-        )),
-    }
+            format!("is of the telescope '{name}', which is none of {names}; {what}"),
+        )
+    })
+}
+
+fn built_in(name: &str) -> Option<Telescope> {
+    let known = Telescope::names().into_iter().find(|known| same_name(name, known))?;
+    Telescope::named(known).ok()
 }
 
 pub fn length(text: &str) -> Result<f64> {

@@ -126,13 +126,18 @@ impl Region {
         self.forward.len().max(self.adjoint.len())
     }
 
-    /// What its code and its results read.
-    pub fn operands(&self) -> impl Iterator<Item = Operand> {
-        let of_code = self.code.iter().filter_map(|code| match code {
+    /// What its code reads.
+    pub fn operands_of_code(&self) -> impl Iterator<Item = Operand> {
+        let operands = self.code.iter().filter_map(|code| match code {
             Code::Map { a, b, .. } => Some([*a, *b]),
             Code::LoadField { .. } | Code::LoadStream { .. } | Code::Combine { .. } => None,
         });
-        of_code.flatten().chain(self.results())
+        operands.flatten()
+    }
+
+    /// What its code and its results read.
+    pub fn operands(&self) -> impl Iterator<Item = Operand> {
+        self.operands_of_code().chain(self.results())
     }
 
     /// Whether a region reads an array or a field that it also writes.

@@ -4,7 +4,8 @@
 //! [`predictions`] (the function to minimise), [`mod@gradient`] (its value and slopes, checked), [`mod@minimise`] and
 //! [`stage`] (how, from a point), [`level`], [`exploration`], [`course`] and [`search`] (how, from nothing),
 //! [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
-//! (the same by drawing), [`prior`] (what was known before), [`mod@pattern`], [`quality`] and [`mod@doubt`] (whether to believe it),
+//! (the same by drawing), [`prior`] (what was known before), [`mod@pattern`], [`quality`] and [`mod@doubt`]
+//! (whether to believe it),
 //! [`flags`] (what to look at), [`mod@order`] (which order), [`surface`] (what the dish is like), [`result`] and
 //! [`summary`] (what comes out).
 

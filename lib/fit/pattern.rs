@@ -3,7 +3,7 @@
 //! Chi-square hardly sees a wrong optimum in weak signals: what that leaves is a small part of the noise of all samples.
 //! But it lies where a beam is, of the model or of the map, and neighbours are alike in it.
 
-use super::quality::{CLIP, CLIPPED_MEAN, CLIPPED_VARIANCE, variance};
+use super::quality::{BLOCK, CLIP, CLIPPED_MEAN, CLIPPED_VARIANCE, variance};
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -18,8 +18,6 @@ const FAINT: f64 = 50.0;
 /// In a map of a faint beam the beam is also where the mean of the sixteen samples around stands above the noise by so
 /// many of its standard deviations, which noise hardly ever does.
 const SHINES: f64 = 4.0;
-/// Samples that one thread looks at together.
-const BLOCK: usize = 1 << 16;
 
 /// A sum, and of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -34,7 +34,7 @@ const SIMULATED: f64 = 0.02;
 const COARSE: f64 = 0.01;
 
 /// Samples that one thread looks at together.
-const BLOCK: usize = 1 << 16;
+pub const BLOCK: usize = 1 << 16;
 
 /// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
 /// known.
@@ -167,14 +167,21 @@ pub fn misfits(problem: &Problem, at: &[f64], keep: bool) -> (Vec<Misfit>, Vec<V
 /// Whether the noise is known and the model at `at` leaves no more of any map. Few samples on a coarse aperture
 /// need the larger room, so this is milder on simulations than [`trust`], which judges the whole maps.
 pub fn explains(problem: &Problem, at: &[f64]) -> bool {
-    let misfits = misfits(problem, at, false).0;
-    explained(&misfits, problem.maps.noise, ALLOWANCE) == Some(true)
-        && strength(problem, &misfits, ALLOWANCE) <= PATTERN
+    is_explained(problem, &misfits(problem, at, false).0)
 }
 
-/// Whether it may be the coarse aperture's fault that the model at `at` leaves more.
-pub fn is_near(problem: &Problem, at: &[f64]) -> bool {
+/// The same, or whether it may be the coarse aperture's fault that it leaves more.
+pub fn nearly_explains(problem: &Problem, at: &[f64]) -> bool {
     let misfits = misfits(problem, at, false).0;
+    is_explained(problem, &misfits) || is_near(problem, &misfits)
+}
+
+fn is_explained(problem: &Problem, misfits: &[Misfit]) -> bool {
+    explained(misfits, problem.maps.noise, ALLOWANCE) == Some(true)
+        && strength(problem, misfits, ALLOWANCE) <= PATTERN
+}
+
+fn is_near(problem: &Problem, misfits: &[Misfit]) -> bool {
     misfits.iter().zip(&problem.maps.maps).all(|(misfit, map)| {
         let (samples, chi2) = (misfit.samples as f64, misfit.chi2.unwrap_or(f64::INFINITY));
         let beyond_noise = misfit.square * (1.0 - samples / chi2).max(0.0);

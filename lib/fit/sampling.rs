@@ -4,7 +4,7 @@
 //! priors and all, within the bounds. Where the likelihood is the density of the noise this is the posterior:
 //! gaussian with a known noise (or with the one that the residuals show, taken as known), or any whose scale
 //! is fitted with the rest. Cauchy at a given scale is no noise's density: it is a way to weigh residuals, at
-//! four sigma an eighth as steep as the noise's own, and the draws would be some 2.8 times too wide. They are
+//! four sigma a ninth as steep as the noise's own, and the draws would be some three times too wide. They are
 //! from `exp(-power L)` then, a generalised posterior (Bissiri et al. 2016), whose `power` makes it as wide as
 //! the errors of the parameters, which hold whatever the noise: the mean curvature over the directions that
 //! the covariance whitens is 1. What the sampler is given is whitened by the curvature, or by the covariance

@@ -176,8 +176,7 @@ impl Route<'_, '_> {
         let mut best: Option<Waypoint> = None;
         loop {
             let near = self.descend(legs, exploration.place(first))?;
-            let explains = |leg: &Leg| quality::explains(&leg.problem, &near.at);
-            let refused = |leg: &Leg| !explains(leg) && !quality::is_near(&leg.problem, &near.at);
+            let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
             let hopeless = self.maps.noise.is_some()
                 && !exploration.explains()
                 && legs.last().is_some_and(refused);

@@ -4,7 +4,7 @@ use super::chain::Chains;
 use super::fourier::Transforms;
 use super::layout::Layout;
 use super::real::Real;
-use crate::device::program::{Array, ArrayId, Code, Operand, Program, Region};
+use crate::device::program::{Array, ArrayId, Operand, Program, Region};
 
 /// A region as this device runs it.
 pub struct Prepared {
@@ -23,11 +23,7 @@ impl Prepared {
             Operand::Array(id) => matches!(program.arrays[id], Array::Data(_)).then_some(id),
             _ => None,
         };
-        let operands = region.code.iter().flat_map(|code| match code {
-            Code::Map { a, b, .. } => vec![*a, *b],
-            _ => Vec::new(),
-        });
-        let mut reads: Vec<ArrayId> = operands.filter_map(data).collect();
+        let mut reads: Vec<ArrayId> = region.operands_of_code().filter_map(data).collect();
         reads.sort_unstable();
         reads.dedup();
         let layout = Layout::new(region, transforms);

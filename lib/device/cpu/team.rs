@@ -99,8 +99,8 @@ impl Team {
     }
 
     /// Calls `work`, and meanwhile has those threads of this pool look out for jobs that have nothing else to
-    /// do; who has come stays until nothing has happened for a tenth of a second. Allocates nothing. A thread that leads a team already goes on with
-    /// that one.
+    /// do; who has come stays until nothing has happened for a tenth of a second. Allocates nothing. A thread that
+    /// leads a team already goes on with that one.
     pub fn lead<R: Send>(&mut self, work: impl FnOnce() -> R + Send) -> R {
         let helpers = self.shares.len().min(rayon::current_num_threads()).saturating_sub(1);
         if helpers == 0 || !LED_TEAM.get().is_null() {

@@ -63,7 +63,7 @@ impl Header {
         } else {
             text_value(cards.at(0, "XTENSION")?)
         };
-        let Sizes { axes, bits, data_length } = sizes(&cards, first, place)?;
+        let (axes, bits, data_length) = sizes(&cards, first, place)?;
         check_claims(&cards, axes.len(), place)?;
         let content = match kind.as_str() {
             "IMAGE" if axes.is_empty() => Content::Empty,
@@ -90,16 +90,8 @@ impl Header {
     }
 }
 
-/// What a header says of the size of its data.
-struct Sizes {
-    axes: Vec<usize>,
-    /// `BITPIX`
-    bits: i64,
-    /// Bytes.
-    data_length: usize,
-}
-
-fn sizes(cards: &Cards, first: bool, place: &str) -> Result<Sizes> {
+/// The axes, `BITPIX`, and the length of the data, bytes.
+fn sizes(cards: &Cards, first: bool, place: &str) -> Result<(Vec<usize>, i64, usize)> {
     let wrong = |what: String| Err(Error::input(place, what));
     let bits = cards.integer_at(1, "BITPIX")?;
     if ![8, 16, 32, 64, -32, -64].contains(&bits) {
@@ -130,7 +122,7 @@ fn sizes(cards: &Cards, first: bool, place: &str) -> Result<Sizes> {
     }
     let data_length = data_length(&axes, bits, extra, groups)
         .ok_or_else(|| Error::input(place, too_large(&axes, bits, extra, groups)))?;
-    Ok(Sizes { axes, bits, data_length })
+    Ok((axes, bits, data_length))
 }
 
 /// Refuses keys that are there twice, which are two different claims, or beyond what there is, and compressed data.
