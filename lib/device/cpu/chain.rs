@@ -78,8 +78,9 @@ pub struct Chains {
 /// The most links of a chain: if all are saved, their results take 8 KiB.
 const LINKS: usize = 16;
 
-/// The most vectors that a chain takes at a time: the last result and that put aside fill half of AVX-512's registers.
-const VECTORS: usize = 8;
+/// The most lines of 64 bytes that a chain takes at a time: the last result and that put aside fill half of AVX-512's
+/// registers.
+const LINES: usize = 8;
 
 /// Whether an instruction can be a link.
 fn links(code: &Code) -> bool {

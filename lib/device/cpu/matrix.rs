@@ -2,7 +2,7 @@
 
 use super::Real;
 use super::isa::{Machine, vectorised};
-use super::vector::{Batch, Complexes};
+use super::vector::{Batch, Complexes, Vector};
 use ndarray::ArrayView2;
 use num_complex::Complex64;
 
@@ -49,8 +49,10 @@ fn times_inline<T: Real, M: Machine>(
 ) {
     let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS).skip(first / OUTPUTS);
     for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
-        let sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
-        product::<T, M>(rows, input, sums, out);
+        for part in 0..T::Vector::<M>::PARTS {
+            let sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
+            product::<T, M>(rows, input, part, sums, out);
+        }
     }
 }
 
@@ -63,29 +65,32 @@ fn add_times_inline<T: Real, M: Machine>(
 ) {
     let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS);
     for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
-        let mut sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
-        for (sum, out) in sums.iter_mut().zip(&*out) {
-            *sum = Complexes::load(out);
+        for part in 0..T::Vector::<M>::PARTS {
+            let mut sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
+            for (sum, out) in sums.iter_mut().zip(&*out) {
+                *sum = Complexes::load(out, part);
+            }
+            product::<T, M>(&rows[first * OUTPUTS..], input, part, sums, out);
         }
-        product::<T, M>(&rows[first * OUTPUTS..], input, sums, out);
     }
 }
 
-/// A few rows times the input, added to `sums`.
+/// A part of a few rows times the input, added to `sums`.
 #[inline(always)]
 fn product<T: Real, M: Machine>(
     rows: &[(T, T)],
     input: &[Batch<T>],
+    part: usize,
     mut sums: [Complexes<T::Vector<M>>; OUTPUTS],
     out: &mut [Batch<T>],
 ) {
     for (value, w) in input.iter().zip(rows.chunks_exact(OUTPUTS)) {
-        let value = Complexes::load(value);
+        let value = Complexes::load(value, part);
         for (sum, &w) in sums.iter_mut().zip(w) {
             *sum = sum.add_times(value, w);
         }
     }
     for (out, sum) in out.iter_mut().zip(sums) {
-        sum.store(out);
+        sum.store(out, part);
     }
 }

@@ -12,7 +12,7 @@ use super::Real;
 use super::butterfly::{any, butterflies_of, eight, four, root, two};
 use super::isa::{Machine, vectorised};
 use super::pass::Places;
-use super::vector::{Batch, Complexes};
+use super::vector::{Batch, Complexes, Vector};
 use std::ops::Range;
 
 /// The first step for inputs in `used`.
@@ -82,24 +82,26 @@ fn forward_inline<T: Real, M: Machine>(
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every output"));
             for (n2, column) in places.all() {
-                let first = narrow.place(n2);
-                // What the butterflies of all `b` have in common.
-                let mut values = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for i in 0..$radix {
-                    if let Some(value) = input.get(first + i * inner) {
-                        values[i] = Complexes::load(value);
-                    }
-                }
-                for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
-                    let mut x = values;
-                    if b > 0 {
-                        for i in 1..$radix {
-                            x[i] = x[i].times(twiddles[i - 1]);
+                for part in 0..T::Vector::<M>::PARTS {
+                    let first = narrow.place(n2);
+                    // What the butterflies of all `b` have in common.
+                    let mut values = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    for i in 0..$radix {
+                        if let Some(value) = input.get(first + i * inner) {
+                            values[i] = Complexes::load(value, part);
                         }
                     }
-                    let y = $butterfly(x, &narrow.roots);
-                    for a in 0..$radix {
-                        y[a].store(&mut rows[a][b * pitch + column]);
+                    for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
+                        let mut x = values;
+                        if b > 0 {
+                            for i in 1..$radix {
+                                x[i] = x[i].times(twiddles[i - 1]);
+                            }
+                        }
+                        let y = $butterfly(x, &narrow.roots);
+                        for a in 0..$radix {
+                            y[a].store(&mut rows[a][b * pitch + column], part);
+                        }
                     }
                 }
             }
@@ -123,26 +125,28 @@ fn adjoint_inline<T: Real, M: Machine>(
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every input"));
             for (n2, column) in places.all() {
-                let mut sums = [Complexes::<T::Vector<M>>::zero(); $radix];
-                for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
-                    let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
-                    for a in 0..$radix {
-                        x[a] = Complexes::load(&rows[a][b * pitch + column]);
+                for part in 0..T::Vector::<M>::PARTS {
+                    let mut sums = [Complexes::<T::Vector<M>>::zero(); $radix];
+                    for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
+                        let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
+                        for a in 0..$radix {
+                            x[a] = Complexes::load(&rows[a][b * pitch + column], part);
+                        }
+                        let y = $butterfly(x, &narrow.roots);
+                        if b == 0 {
+                            sums = y;
+                            continue;
+                        }
+                        sums[0] = sums[0].add(y[0]);
+                        for i in 1..$radix {
+                            sums[i] = sums[i].add_times(y[i], twiddles[i - 1]);
+                        }
                     }
-                    let y = $butterfly(x, &narrow.roots);
-                    if b == 0 {
-                        sums = y;
-                        continue;
-                    }
-                    sums[0] = sums[0].add(y[0]);
-                    for i in 1..$radix {
-                        sums[i] = sums[i].add_times(y[i], twiddles[i - 1]);
-                    }
-                }
-                let first = narrow.place(n2);
-                for i in 0..$radix {
-                    if let Some(out) = out.get_mut(first + i * inner) {
-                        sums[i].store(out);
+                    let first = narrow.place(n2);
+                    for i in 0..$radix {
+                        if let Some(out) = out.get_mut(first + i * inner) {
+                            sums[i].store(out, part);
+                        }
                     }
                 }
             }

@@ -16,20 +16,11 @@ const MOST: usize = 16;
 #[inline(always)]
 fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
     if T::Vector::<M>::SWAPS && from.len() == T::LANES && to.len() == T::LANES {
-        let (mut re, mut im) =
-            ([T::Vector::<M>::splat(T::zero()); MOST], [T::Vector::<M>::splat(T::zero()); MOST]);
-        for l in 0..T::LANES {
-            re[l] = Vector::load(&from[l].re);
-            im[l] = Vector::load(&from[l].im);
-        }
-        transpose_square::<T, M>(&mut re);
-        transpose_square::<T, M>(&mut im);
-        if exchange {
-            std::mem::swap(&mut re, &mut im);
-        }
-        for k in 0..T::LANES {
-            re[k].store(&mut to[k].re);
-            im[k].store(&mut to[k].im);
+        // Square by square, of as many rows as a vector has lanes.
+        for (row, from) in from.chunks_exact(T::Vector::<M>::LANES).enumerate() {
+            for (part, to) in to.chunks_exact_mut(T::Vector::<M>::LANES).enumerate() {
+                transpose_square::<T, M>(from, part, exchange, to, row);
+            }
         }
         return;
     }
@@ -42,13 +33,39 @@ fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: 
     }
 }
 
-/// Transposes a square in log2(LANES) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
+/// Exchanges rows and lanes of one part of some rows, to the part `row` of as many others.
 #[inline(always)]
-fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
+fn transpose_square<T: Real, M: Machine>(
+    from: &[Batch<T>],
+    part: usize,
+    exchange: bool,
+    to: &mut [Batch<T>],
+    row: usize,
+) {
+    let zero = T::Vector::<M>::splat(T::zero());
+    let (mut re, mut im) = ([zero; MOST], [zero; MOST]);
+    for (l, from) in from.iter().enumerate() {
+        re[l] = Vector::load(&from.re, part);
+        im[l] = Vector::load(&from.im, part);
+    }
+    swap_blocks::<T, M>(&mut re);
+    swap_blocks::<T, M>(&mut im);
+    if exchange {
+        std::mem::swap(&mut re, &mut im);
+    }
+    for (k, to) in to.iter_mut().enumerate() {
+        re[k].store(&mut to.re, row);
+        im[k].store(&mut to.im, row);
+    }
+}
+
+/// Transposes a square in log2(lanes) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
+#[inline(always)]
+fn swap_blocks<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
     macro_rules! step {
         ($distance:literal) => {
-            if $distance < T::LANES {
-                for l in 0..T::LANES {
+            if $distance < T::Vector::<M>::LANES {
+                for l in 0..T::Vector::<M>::LANES {
                     if l & $distance == 0 {
                         let (low, high) = (rows[l], rows[l + $distance]);
                         (rows[l], rows[l + $distance]) = low.swap(high, $distance);

@@ -1,5 +1,9 @@
-//! Vectors of 64 bytes, 8 `f64` or 16 `f32`, for Fourier transforms, chains and windows: what the compiler does not
-//! find by itself there, and what makes transforms three times as fast.
+//! Vectors for Fourier transforms, chains and windows: what the compiler does not find by itself there, and what makes
+//! transforms three times as fast.
+//!
+//! In memory all numbers lie as they do for the widest registers, 64 bytes together: 8 `f64` or 16 `f32`. A vector is
+//! one register of the machine, and where that is narrower it is one of several *parts* of them, which are worked on
+//! one after the other: all numbers of a butterfly would not fit the registers otherwise.
 
 use super::Real;
 use bytemuck::Zeroable;
@@ -46,22 +50,26 @@ pub fn prefetch<T>(values: &[T]) {
     let _ = values;
 }
 
-/// The numbers of a vector, as an array.
+/// The numbers of 64 bytes, as an array.
 type LanesOf<V> = <<V as Vector>::Number as Real>::Lanes;
 
-/// A vector in registers.
+/// A vector in a register.
 pub trait Vector: Copy {
     /// What a lane holds.
     type Number: Real;
+    /// The number of lanes.
+    const LANES: usize;
+    /// The vectors of 64 bytes: one or two.
+    const PARTS: usize = Self::Number::LANES / Self::LANES;
     #[inline(always)]
-    fn load(from: &LanesOf<Self>) -> Self {
-        // SAFETY: `LanesOf<Self>` is an array of as many numbers as a vector has.
-        unsafe { Self::read((&raw const *from).cast()) }
+    fn load(from: &LanesOf<Self>, part: usize) -> Self {
+        // SAFETY: `LanesOf<Self>` is an array, and the slice has the numbers of a vector.
+        unsafe { Self::read(from.as_ref()[part * Self::LANES..][..Self::LANES].as_ptr()) }
     }
     #[inline(always)]
-    fn store(self, to: &mut LanesOf<Self>) {
+    fn store(self, to: &mut LanesOf<Self>, part: usize) {
         // SAFETY: as above.
-        unsafe { self.write((&raw mut *to).cast()) }
+        unsafe { self.write(to.as_mut()[part * Self::LANES..][..Self::LANES].as_mut_ptr()) }
     }
     /// From memory.
     ///
@@ -79,12 +87,12 @@ pub trait Vector: Copy {
     /// There are half as many numbers as a vector has at either place.
     unsafe fn read_halves(low: *const Self::Number, high: *const Self::Number) -> Self {
         let mut lanes = LanesOf::<Self>::default();
-        let half = Self::Number::LANES / 2;
-        for (i, lane) in lanes.as_mut().iter_mut().enumerate() {
+        let half = Self::LANES / 2;
+        for (i, lane) in lanes.as_mut()[..2 * half].iter_mut().enumerate() {
             // SAFETY: by the caller's promise.
             *lane = unsafe { if i < half { *low.add(i) } else { *high.add(i - half) } };
         }
-        Self::load(&lanes)
+        Self::load(&lanes, 0)
     }
     /// To two halves.
     ///
@@ -92,9 +100,9 @@ pub trait Vector: Copy {
     /// There is room for half as many numbers as a vector has at either place.
     unsafe fn write_halves(self, low: *mut Self::Number, high: *mut Self::Number) {
         let mut lanes = LanesOf::<Self>::default();
-        self.store(&mut lanes);
-        let half = Self::Number::LANES / 2;
-        for (i, &lane) in lanes.as_ref().iter().enumerate() {
+        self.store(&mut lanes, 0);
+        let half = Self::LANES / 2;
+        for (i, &lane) in lanes.as_ref()[..2 * half].iter().enumerate() {
             // SAFETY: by the caller's promise.
             unsafe { *(if i < half { low.add(i) } else { high.add(i - half) }) = lane };
         }
@@ -136,6 +144,7 @@ impl<T: Real> PortableVector<T> {
 
 impl<T: Real> Vector for PortableVector<T> {
     type Number = T;
+    const LANES: usize = T::LANES;
     #[inline(always)]
     unsafe fn read(from: *const T) -> Self {
         // SAFETY: by the caller's promise; a vector is an array of numbers.
@@ -187,48 +196,45 @@ mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// Vectors of `$parts` registers. The name is that of the registers' instructions.
+    /// The name is that of the registers' instructions.
     macro_rules! vector {
         (
-            $name:ident, $type:ident, $register:ident x $parts:literal,
+            $name:ident, $type:ident, $register:ident,
             $load:ident $store:ident $splat:ident,
-            $($of_two:ident $two:ident)+, $($of_three:ident $three:ident)+ $(; $($more:item)*)?
+            $($of_two:ident $two:ident)+, $($of_three:ident $three:ident)+; $($more:item)*
         ) => {
             /// Lives only inside functions that are compiled, and called, for its instruction set.
             #[derive(Clone, Copy)]
-            pub struct $name([$register; $parts]);
+            pub struct $name($register);
 
             // SAFETY, for every block below: the instruction set is there, because `isa::vectorised`
             // picks the machine that names this type only after finding it; loads and stores are
-            // unaligned ones inside an array of 64 bytes, which `$parts` registers fill.
+            // unaligned ones of as many numbers as the caller promises.
             impl Vector for $name {
                 type Number = $type;
+                const LANES: usize = size_of::<$register>() / size_of::<$type>();
                 #[inline(always)]
                 unsafe fn read(from: *const $type) -> Self {
-                    const LANES: usize = size_of::<$register>() / size_of::<$type>();
-                    $name(std::array::from_fn(|i| unsafe { $load(from.add(i * LANES)) }))
+                    $name(unsafe { $load(from) })
                 }
                 #[inline(always)]
                 unsafe fn write(self, to: *mut $type) {
-                    const LANES: usize = size_of::<$register>() / size_of::<$type>();
-                    for (i, part) in self.0.into_iter().enumerate() {
-                        unsafe { $store(to.add(i * LANES), part) }
-                    }
+                    unsafe { $store(to, self.0) }
                 }
                 #[inline(always)]
                 fn splat(value: $type) -> Self {
-                    $name([unsafe { $splat(value) }; $parts])
+                    $name(unsafe { $splat(value) })
                 }
                 $(#[inline(always)]
                 fn $of_two(self, b: Self) -> Self {
-                    $name(std::array::from_fn(|i| unsafe { $two(self.0[i], b.0[i]) }))
+                    $name(unsafe { $two(self.0, b.0) })
                 })+
                 $(#[inline(always)]
                 fn $of_three(self, a: Self, b: Self) -> Self {
-                    let part = |i| unsafe { $three(self.0[i], a.0[i], b.0[i]) };
-                    $name(std::array::from_fn(part))
+                    $name(unsafe { $three(self.0, a.0, b.0) })
                 })+
-                $($($more)*)?
+                const SWAPS: bool = true;
+                $($more)*
             }
         };
     }
@@ -236,7 +242,6 @@ mod x86 {
     /// Numbers of two vectors exchanged by a permutation of `$lanes` lanes, counted in `$index`.
     macro_rules! swap {
         ($name:ident, $index:ident, $lanes:literal, $permute:ident) => {
-            const SWAPS: bool = true;
             #[inline(always)]
             fn swap(self, high: Self, distance: usize) -> (Self, Self) {
                 // Lanes of the second operand have numbers after those of the first.
@@ -250,7 +255,7 @@ mod x86 {
                     [std::array::from_fn(low), std::array::from_fn(high_lane)];
                 let pick = |places: &[$index; $lanes]| unsafe {
                     let places = _mm512_loadu_si512(places.as_ptr().cast());
-                    $name([$permute(self.0[0], places, high.0[0])])
+                    $name($permute(self.0, places, high.0))
                 };
                 (pick(&places[0]), pick(&places[1]))
             }
@@ -258,13 +263,13 @@ mod x86 {
     }
 
     vector!(
-        Avx512F64, f64, __m512d x 1, _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd,
+        Avx512F64, f64, __m512d, _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd,
         add _mm512_add_pd sub _mm512_sub_pd mul _mm512_mul_pd div _mm512_div_pd,
         mul_add _mm512_fmadd_pd mul_sub _mm512_fmsub_pd sub_mul _mm512_fnmadd_pd;
         swap!(Avx512F64, i64, 8, _mm512_permutex2var_pd);
     );
     vector!(
-        Avx512F32, f32, __m512 x 1, _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps,
+        Avx512F32, f32, __m512, _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps,
         add _mm512_add_ps sub _mm512_sub_ps mul _mm512_mul_ps div _mm512_div_ps,
         mul_add _mm512_fmadd_ps mul_sub _mm512_fmsub_ps sub_mul _mm512_fnmadd_ps;
         swap!(Avx512F32, i32, 16, _mm512_permutex2var_ps);
@@ -272,36 +277,54 @@ mod x86 {
         unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
             unsafe {
                 let low = _mm512_castps256_ps512(_mm256_loadu_ps(low));
-                Avx512F32([_mm512_insertf32x8::<1>(low, _mm256_loadu_ps(high))])
+                Avx512F32(_mm512_insertf32x8::<1>(low, _mm256_loadu_ps(high)))
             }
         }
         #[inline(always)]
         unsafe fn write_halves(self, low: *mut f32, high: *mut f32) {
             unsafe {
-                _mm256_storeu_ps(low, _mm512_castps512_ps256(self.0[0]));
-                _mm256_storeu_ps(high, _mm512_extractf32x8_ps::<1>(self.0[0]));
+                _mm256_storeu_ps(low, _mm512_castps512_ps256(self.0));
+                _mm256_storeu_ps(high, _mm512_extractf32x8_ps::<1>(self.0));
             }
         }
     );
     vector!(
-        Avx2F64, f64, __m256d x 2, _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd,
+        Avx2F64, f64, __m256d, _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd,
         add _mm256_add_pd sub _mm256_sub_pd mul _mm256_mul_pd div _mm256_div_pd,
-        mul_add _mm256_fmadd_pd mul_sub _mm256_fmsub_pd sub_mul _mm256_fnmadd_pd
+        mul_add _mm256_fmadd_pd mul_sub _mm256_fmsub_pd sub_mul _mm256_fnmadd_pd;
+        #[inline(always)]
+        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+            let (a, b) = (self.0, high.0);
+            let (low, high) = unsafe {
+                match distance {
+                    1 => (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
+                    _ => (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
+                }
+            };
+            (Avx2F64(low), Avx2F64(high))
+        }
     );
     vector!(
-        Avx2F32, f32, __m256 x 2, _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps,
+        Avx2F32, f32, __m256, _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps,
         add _mm256_add_ps sub _mm256_sub_ps mul _mm256_mul_ps div _mm256_div_ps,
         mul_add _mm256_fmadd_ps mul_sub _mm256_fmsub_ps sub_mul _mm256_fnmadd_ps;
         #[inline(always)]
-        unsafe fn read_halves(low: *const f32, high: *const f32) -> Self {
-            unsafe { Avx2F32([_mm256_loadu_ps(low), _mm256_loadu_ps(high)]) }
-        }
-        #[inline(always)]
-        unsafe fn write_halves(self, low: *mut f32, high: *mut f32) {
-            unsafe {
-                _mm256_storeu_ps(low, self.0[0]);
-                _mm256_storeu_ps(high, self.0[1]);
-            }
+        fn swap(self, high: Self, distance: usize) -> (Self, Self) {
+            let (a, b) = (self.0, high.0);
+            let (low, high) = unsafe {
+                match distance {
+                    1 => (
+                        _mm256_blend_ps::<0xAA>(a, _mm256_moveldup_ps(b)),
+                        _mm256_blend_ps::<0xAA>(_mm256_movehdup_ps(a), b),
+                    ),
+                    2 => (
+                        _mm256_shuffle_ps::<0b01_00_01_00>(a, b),
+                        _mm256_shuffle_ps::<0b11_10_11_10>(a, b),
+                    ),
+                    _ => (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+                }
+            };
+            (Avx2F32(low), Avx2F32(high))
         }
     );
 }
@@ -318,13 +341,13 @@ pub struct Complexes<V> {
 
 impl<T: Real, V: Vector<Number = T>> Complexes<V> {
     #[inline(always)]
-    pub fn load(from: &Batch<T>) -> Self {
-        Complexes { re: V::load(&from.re), im: V::load(&from.im) }
+    pub fn load(from: &Batch<T>, part: usize) -> Self {
+        Complexes { re: V::load(&from.re, part), im: V::load(&from.im, part) }
     }
     #[inline(always)]
-    pub fn store(self, to: &mut Batch<T>) {
-        self.re.store(&mut to.re);
-        self.im.store(&mut to.im);
+    pub fn store(self, to: &mut Batch<T>, part: usize) {
+        self.re.store(&mut to.re, part);
+        self.im.store(&mut to.im, part);
     }
     #[inline(always)]
     pub fn zero() -> Self {

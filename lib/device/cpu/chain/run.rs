@@ -1,6 +1,6 @@
 //! The running of a chain: its links are bound to the numbers of a tile, and taken a few vectors at a time.
 
-use super::{Input, LINKS, Link, Part, VECTORS};
+use super::{Input, LINES, LINKS, Link, Part};
 use crate::device::Op;
 use crate::device::cpu::Real;
 use crate::device::cpu::isa::{Machine, vectorised};
@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 
 /// Room for the results of links that are for later ones.
 pub fn saved<T: Real>() -> Register<T> {
-    Register::of(LINKS * VECTORS)
+    Register::of(LINKS * LINES)
 }
 
 /// What a chain reads and writes of a thread's own.
@@ -53,22 +53,30 @@ fn run_inline<T: Real, M: Machine>(
     let mut from = 0;
     // SAFETY, of all blocks: they are vectors of the tile, which the links are bound to; what is written is
     // borrowed by `places` for the whole call, and what is read besides is never written by a region.
-    macro_rules! blocks {
-        ($vectors:expr) => {
-            for _ in 0..(whole - from) / $vectors {
-                ask(soon, sources, from * T::LANES, $vectors * T::LANES);
-                unsafe { block::<T, M, { $vectors }>(bound, from) };
-                from += $vectors;
+    macro_rules! block {
+        ($lines:expr) => {
+            match T::Vector::<M>::PARTS {
+                1 => unsafe { block::<T, M, { $lines }>(bound, from) },
+                _ => unsafe { block::<T, M, { 2 * $lines }>(bound, from) },
             }
         };
     }
-    blocks!(VECTORS);
+    macro_rules! blocks {
+        ($lines:expr) => {
+            for _ in 0..(whole - from) / $lines {
+                ask(soon, sources, from * T::LANES, $lines * T::LANES);
+                block!($lines);
+                from += $lines;
+            }
+        };
+    }
+    blocks!(LINES);
     ask(soon, sources, from * T::LANES, tile.len);
     blocks!(1);
     if from * T::LANES < tile.len {
         let mut ends = [[T::Lanes::default(); 2]; LINKS];
         end(chain, sources, tile, from * T::LANES, &mut ends, bound);
-        unsafe { block::<T, M, 1>(bound, from) };
+        block!(1);
     }
 }
 
@@ -94,8 +102,7 @@ enum Kind {
     One,
     /// Vectors next to each other.
     Flat,
-    /// The rows of one part of a slab: a vector each, or two to a vector, half a row each, where a vector is
-    /// twice as wide as a tile.
+    /// The rows of one part of a slab.
     Slab,
 }
 
@@ -104,9 +111,9 @@ enum Kind {
 struct BoundInput<T> {
     kind: Kind,
     one: T,
-    /// The first vector of a tile.
+    /// The first number of a tile.
     start: *const T,
-    /// How many numbers it is from there to those of the block that begins a vector later.
+    /// How many numbers it is from there to those of the block that begins a line later.
     advance: usize,
 }
 
@@ -125,9 +132,16 @@ struct BoundLink<T> {
     slab: *mut T,
 }
 
-/// From the rows of one vector to those of the next in a slab.
+/// From the rows of one line to those of the next in a slab.
 const fn stride<T: Real>() -> usize {
     T::LANES / GROUP * 2 * T::LANES
+}
+
+/// Where vector `i` of the rows of a slab begins. (It may fill a part of a row, or two rows.)
+#[inline(always)]
+fn in_slab<T: Real, M: Machine>(i: usize) -> usize {
+    let number = i * T::Vector::<M>::LANES;
+    number / GROUP * 2 * T::LANES + number % GROUP
 }
 
 /// Finds the numbers of links.
@@ -152,8 +166,8 @@ impl<T: Real> Binder<'_, '_, T> {
 
     #[inline(always)]
     fn saved(&self, link: usize) -> *mut T {
-        assert!(self.places.saved.len() >= LINKS * VECTORS * T::LANES, "results fit their places");
-        self.places.saved.start().wrapping_add(link * VECTORS * T::LANES)
+        assert!(self.places.saved.len() >= LINKS * LINES * T::LANES, "results fit their places");
+        self.places.saved.start().wrapping_add(link * LINES * T::LANES)
     }
 
     #[inline(always)]
@@ -248,14 +262,14 @@ fn end<T: Real>(
     }
 }
 
-/// All links on the `N` vectors from `from` on.
+/// All links on the `N` vectors from line `from` on.
 ///
 /// # Safety
 /// The links are bound to a tile that has these vectors, with nothing else in use of what they are bound to,
 /// and the machine is there.
 #[inline(always)]
 unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], from: usize) {
-    let lanes = T::LANES;
+    let lanes = T::Vector::<M>::LANES;
     let mut last = [T::Vector::<M>::splat(T::zero()); N];
     let mut aside = last;
     for link in links {
@@ -278,10 +292,10 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             (Slab, $operand:ident, $start:ident, $i:ident) => {
                 // SAFETY: as above.
                 unsafe {
-                    let row = $start.add($i * stride::<T>());
-                    match lanes == GROUP {
+                    let row = $start.add(in_slab::<T, M>($i));
+                    match lanes <= GROUP {
                         true => T::Vector::<M>::read(row),
-                        false => T::Vector::<M>::read_halves(row, row.add(2 * lanes)),
+                        false => T::Vector::<M>::read_halves(row, row.add(2 * T::LANES)),
                     }
                 }
             };
@@ -353,7 +367,7 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
             };
         }
         if !link.kept.is_null() {
-            let start = link.kept.wrapping_add(from * lanes);
+            let start = link.kept.wrapping_add(from * T::LANES);
             write!(|value, i| value.write(start.wrapping_add(i * lanes)));
         }
         if !link.saved.is_null() {
@@ -361,12 +375,12 @@ unsafe fn block<T: Real, M: Machine, const N: usize>(links: &[BoundLink<T>], fro
         }
         if !link.slab.is_null() {
             let start = link.slab.wrapping_add(from * stride::<T>());
-            let row = |i: usize| start.wrapping_add(i * stride::<T>());
-            match lanes == GROUP {
+            let row = |i: usize| start.wrapping_add(in_slab::<T, M>(i));
+            match lanes <= GROUP {
                 true => write!(|value, i| value.write(row(i))),
                 // `row` and the next one are in the slab.
                 false => {
-                    write!(|value, i| value.write_halves(row(i), row(i).wrapping_add(2 * lanes)))
+                    write!(|value, i| value.write_halves(row(i), row(i).wrapping_add(2 * T::LANES)))
                 }
             }
         }

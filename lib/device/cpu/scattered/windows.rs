@@ -11,11 +11,12 @@ impl<T: Real> NonUniform<T> {
     /// The weights of a sample: those along x in vectors, those along y.
     #[inline(always)]
     fn weights<M: Machine, const N: usize>(&self, i: usize) -> ([T::Vector<M>; N], &[T]) {
-        let along_x = &self.along_x[i * N * T::LANES..][..N * T::LANES];
+        let lanes = T::Vector::<M>::LANES;
+        let along_x = &self.along_x[i * N * lanes..][..N * lanes];
         let mut vectors = [T::Vector::<M>::splat(T::zero()); N];
         for (n, vector) in vectors.iter_mut().enumerate() {
             // SAFETY: `N` vectors fill the slice.
-            *vector = unsafe { T::Vector::<M>::read(along_x.as_ptr().add(n * T::LANES)) };
+            *vector = unsafe { T::Vector::<M>::read(along_x.as_ptr().add(n * lanes)) };
         }
         (vectors, &self.along_y[i * self.plan.width..][..self.plan.width])
     }
@@ -30,12 +31,13 @@ vectorised!(
     pub fn spread(transform: &NonUniform<T>, cotangent: &[Complex<T>], samples: Range<usize>, rows: Range<usize>, grid: &mut [T]) = spread_inline
 );
 
-/// Calls a function for windows of one vector along x, or of two.
+/// Calls a function for windows of 64 bytes along x, or of twice as many, in vectors.
 macro_rules! of_width {
     ($transform:ident, $function:ident, $($argument:expr),*) => {
-        match $transform.plan.width <= T::LANES {
-            true => $function::<T, M, 1>($transform, $($argument),*),
-            false => $function::<T, M, 2>($transform, $($argument),*),
+        match ($transform.plan.width <= T::LANES, T::Vector::<M>::PARTS) {
+            (true, 1) => $function::<T, M, 1>($transform, $($argument),*),
+            (true, _) | (false, 1) => $function::<T, M, 2>($transform, $($argument),*),
+            (false, _) => $function::<T, M, 4>($transform, $($argument),*),
         }
     };
 }
@@ -58,17 +60,18 @@ fn gather_of<T: Real, M: Machine, const N: usize>(
     out: &mut [Complex<T>],
 ) {
     let (stride, half) = (transform.stride(), transform.stride() / 2);
+    let lanes = T::Vector::<M>::LANES;
     let zero = T::Vector::<M>::splat(T::zero());
     for (i, out) in (first..).zip(out) {
         let (row, column) = transform.plan.starts[i];
         let (along_x, along_y) = transform.weights::<M, N>(i);
         let (mut re, mut im) = ([zero; N], [zero; N]);
         let at = row as usize * stride + column as usize;
-        let lines = &grid[at..][..(along_y.len() - 1) * stride + half + N * T::LANES];
+        let lines = &grid[at..][..(along_y.len() - 1) * stride + half + N * lanes];
         for (k, &weight) in along_y.iter().enumerate() {
             let weight = T::Vector::<M>::splat(weight);
             for n in 0..N {
-                let at = k * stride + n * T::LANES;
+                let at = k * stride + n * lanes;
                 // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
                 let (line_re, line_im) = unsafe {
                     let line = lines.as_ptr().add(at);
@@ -93,9 +96,9 @@ fn gather_of<T: Real, M: Machine, const N: usize>(
 #[inline(always)]
 fn total<T: Real, M: Machine>(vector: T::Vector<M>) -> T {
     let mut lanes = T::Lanes::default();
-    vector.store(&mut lanes);
+    vector.store(&mut lanes, 0);
     let lanes = lanes.as_mut();
-    let mut len = T::LANES;
+    let mut len = T::Vector::<M>::LANES;
     while len > 1 {
         len /= 2;
         for j in 0..len {
@@ -125,6 +128,7 @@ fn spread_of<T: Real, M: Machine, const N: usize>(
     grid: &mut [T],
 ) {
     let (stride, half) = (transform.stride(), transform.stride() / 2);
+    let lanes = T::Vector::<M>::LANES;
     for i in samples {
         let (row, column) = transform.plan.starts[i];
         let z = cotangent[i];
@@ -145,11 +149,11 @@ fn spread_of<T: Real, M: Machine, const N: usize>(
             continue;
         }
         let at = (from - rows.start) * stride + column as usize;
-        let lines = &mut grid[at..][..(to - from - 1) * stride + half + N * T::LANES];
+        let lines = &mut grid[at..][..(to - from - 1) * stride + half + N * lanes];
         for (k, &weight) in along_y[from - start..to - start].iter().enumerate() {
             let weight = T::Vector::<M>::splat(weight);
             for n in 0..N {
-                let at = k * stride + n * T::LANES;
+                let at = k * stride + n * lanes;
                 // SAFETY: the vectors of line `k`, of both parts, end at most where `lines` does.
                 unsafe {
                     let (to_re, to_im) =
