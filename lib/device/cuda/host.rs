@@ -20,10 +20,17 @@ const SHIM: &str = include_str!("shim.h");
 /// A kernel on this many blocks, with the addresses of its arguments.
 type Kernel = unsafe extern "C" fn(c_int, *const *const c_void);
 
-/// A loaded library: kernels by name.
-type Library = HashMap<String, Kernel>;
+/// A loaded library.
+struct Library {
+    kernels: HashMap<String, Kernel>,
+    /// Whether threads and blocks run from the last to the first.
+    backwards: *mut c_int,
+}
 
-/// Kernels keep their shared memory in static variables, so one runs at a time.
+// SAFETY: the variable lives as long as the process, and is used by whoever holds the lock of all libraries.
+unsafe impl Send for Library {}
+
+/// The number of a block is a static variable, so one kernel runs at a time.
 fn libraries() -> MutexGuard<'static, HashMap<String, Library>> {
     static LIBRARIES: OnceLock<Mutex<HashMap<String, Library>>> = OnceLock::new();
     let all = LIBRARIES.get_or_init(Mutex::default);
@@ -133,22 +140,39 @@ fn load(source: &str) -> Library {
     std::fs::write(&input, text).unwrap();
     let options = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-o"];
     let mut process = Process::new(compiler());
-    let done = process.args(options).arg(&output).arg(&input).arg("-lm").output().unwrap();
+    let done =
+        process.args(garbage()).args(options).arg(&output).arg(&input).arg("-lm").output().unwrap();
     assert!(done.status.success(), "{}\n{source}", String::from_utf8_lossy(&done.stderr));
     let path = CString::new(output.to_str().unwrap()).unwrap();
     // SAFETY: the library has no code that runs on loading; it is never closed.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
     // SAFETY: what dlerror returns is a string until the next call.
     assert!(!handle.is_null(), "{:?}", unsafe { CStr::from_ptr(libc::dlerror()) });
-    let symbol = |name: String| {
-        let wrapper = CString::new(format!("on_host_{name}")).unwrap();
+    let symbol = |name: &str| {
+        let wrapper = CString::new(name).unwrap();
         // SAFETY: the handle is open.
         let address = unsafe { libc::dlsym(handle, wrapper.as_ptr()) };
         assert!(!address.is_null(), "{name}");
+        address
+    };
+    let kernel = |name: String| {
+        let address = symbol(&format!("on_host_{name}"));
         // SAFETY: the wrapper was written with this signature.
         (name, unsafe { std::mem::transmute::<*mut c_void, Kernel>(address) })
     };
-    names.into_iter().map(symbol).collect()
+    let kernels = names.into_iter().map(kernel).collect();
+    Library { kernels, backwards: symbol("backwards").cast() }
+}
+
+/// Has the compiler fill variables with garbage, as shared memory is on a GPU: where it can.
+fn garbage() -> Option<&'static str> {
+    const GARBAGE: &str = "-ftrivial-auto-var-init=pattern";
+    static THERE: OnceLock<bool> = OnceLock::new();
+    let can = || {
+        let options = [GARBAGE, "-fsyntax-only", "-x", "c++", "/dev/null"];
+        Process::new(compiler()).args(options).output().is_ok_and(|done| done.status.success())
+    };
+    THERE.get_or_init(can).then_some(GARBAGE)
 }
 
 /// A schedule and its memory.
@@ -201,6 +225,20 @@ impl Host {
     }
 
     fn carry_out(&self, command: &Command) {
+        self.carry_out_in_order(command, false);
+    }
+
+    /// Carries out all commands with threads and blocks in one order and in the other, which may change no bit of what
+    /// there is then.
+    fn carry_out_all(&self, commands: &[Command]) {
+        let in_order = |backwards| {
+            commands.iter().for_each(|command| self.carry_out_in_order(command, backwards));
+            [&self.fixed, &self.scratch].map(|area| area.iter().map(Cell::get).collect::<Vec<_>>())
+        };
+        assert!(in_order(true) == in_order(false), "threads or blocks wait for each other");
+    }
+
+    fn carry_out_in_order(&self, command: &Command, backwards: bool) {
         match command {
             Command::Launch { kernel, blocks, arguments } => {
                 let values: Vec<u64> = arguments
@@ -216,10 +254,14 @@ impl Host {
                 let (text, name) = &self.schedule.kernels[*kernel];
                 let source = &self.schedule.sources[*text];
                 let library = libraries.entry(source.clone()).or_insert_with(|| load(source));
-                let kernel = library[name];
+                let kernel = library.kernels[name];
                 // SAFETY: the arguments are those of the kernel, and their buffers are ours; an
-                // integer is the low half of a number (so hosts are little-endian).
-                unsafe { kernel(*blocks as c_int, addresses.as_ptr()) };
+                // integer is the low half of a number (so hosts are little-endian). The variable is the library's,
+                // and we hold the lock.
+                unsafe {
+                    *library.backwards = backwards.into();
+                    kernel(*blocks as c_int, addresses.as_ptr());
+                }
             }
             Command::Fft { plan, at, inverse } => {
                 let plan = self.schedule.plans[*plan];
@@ -258,7 +300,7 @@ impl Executable for Host {
         let bytes: Vec<u8> = parameters.iter().flat_map(|v| v.to_ne_bytes()).collect();
         assert_eq!(parameters.len(), self.schedule.parameters.count);
         self.write(self.schedule.parameters.at, &bytes);
-        self.schedule.commands.iter().for_each(|command| self.carry_out(command));
+        self.carry_out_all(&self.schedule.commands);
         let bytes = self.read(self.schedule.outputs.at, 8 * outputs.len());
         for (output, bytes) in outputs.iter_mut().zip(bytes.chunks_exact(8)) {
             *output = f64::from_ne_bytes(bytes.try_into().unwrap());
