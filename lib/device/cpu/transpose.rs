@@ -17,9 +17,22 @@ const MOST: usize = 16;
 fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
     if T::Vector::<M>::SWAPS && from.len() == T::LANES && to.len() == T::LANES {
         // Square by square, of as many rows as a vector has lanes.
-        for (row, from) in from.chunks_exact(T::Vector::<M>::LANES).enumerate() {
-            for (part, to) in to.chunks_exact_mut(T::Vector::<M>::LANES).enumerate() {
-                transpose_square::<T, M>(from, part, exchange, to, row);
+        let (lanes, parts) = (T::Vector::<M>::LANES, T::Vector::<M>::PARTS);
+        for (row, part) in (0..parts).flat_map(|row| (0..parts).map(move |part| (row, part))) {
+            let zero = T::Vector::<M>::splat(T::zero());
+            let (mut re, mut im) = ([zero; MOST], [zero; MOST]);
+            for l in 0..lanes {
+                re[l] = Vector::load(&from[row * lanes + l].re, part);
+                im[l] = Vector::load(&from[row * lanes + l].im, part);
+            }
+            transpose_square::<T, M>(&mut re);
+            transpose_square::<T, M>(&mut im);
+            if exchange {
+                std::mem::swap(&mut re, &mut im);
+            }
+            for k in 0..lanes {
+                re[k].store(&mut to[part * lanes + k].re, row);
+                im[k].store(&mut to[part * lanes + k].im, row);
             }
         }
         return;
@@ -33,35 +46,9 @@ fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: 
     }
 }
 
-/// Exchanges rows and lanes of one part of some rows, to the part `row` of as many others.
-#[inline(always)]
-fn transpose_square<T: Real, M: Machine>(
-    from: &[Batch<T>],
-    part: usize,
-    exchange: bool,
-    to: &mut [Batch<T>],
-    row: usize,
-) {
-    let zero = T::Vector::<M>::splat(T::zero());
-    let (mut re, mut im) = ([zero; MOST], [zero; MOST]);
-    for (l, from) in from.iter().enumerate() {
-        re[l] = Vector::load(&from.re, part);
-        im[l] = Vector::load(&from.im, part);
-    }
-    swap_blocks::<T, M>(&mut re);
-    swap_blocks::<T, M>(&mut im);
-    if exchange {
-        std::mem::swap(&mut re, &mut im);
-    }
-    for (k, to) in to.iter_mut().enumerate() {
-        re[k].store(&mut to.re, row);
-        im[k].store(&mut to.im, row);
-    }
-}
-
 /// Transposes a square in log2(lanes) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
 #[inline(always)]
-fn swap_blocks<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
+fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
     macro_rules! step {
         ($distance:literal) => {
             if $distance < T::Vector::<M>::LANES {

@@ -81,31 +81,19 @@ pub trait Vector: Copy {
     /// # Safety
     /// There is room for as many numbers as a vector has.
     unsafe fn write(self, to: *mut Self::Number);
-    /// From two halves.
+    /// From two halves, where a vector has twice as many lanes as a group has lines.
     ///
     /// # Safety
     /// There are half as many numbers as a vector has at either place.
-    unsafe fn read_halves(low: *const Self::Number, high: *const Self::Number) -> Self {
-        let mut lanes = LanesOf::<Self>::default();
-        let half = Self::LANES / 2;
-        for (i, lane) in lanes.as_mut()[..2 * half].iter_mut().enumerate() {
-            // SAFETY: by the caller's promise.
-            *lane = unsafe { if i < half { *low.add(i) } else { *high.add(i - half) } };
-        }
-        Self::load(&lanes, 0)
+    unsafe fn read_halves(_low: *const Self::Number, _high: *const Self::Number) -> Self {
+        unreachable!("vectors of this machine have one row")
     }
     /// To two halves.
     ///
     /// # Safety
     /// There is room for half as many numbers as a vector has at either place.
-    unsafe fn write_halves(self, low: *mut Self::Number, high: *mut Self::Number) {
-        let mut lanes = LanesOf::<Self>::default();
-        self.store(&mut lanes, 0);
-        let half = Self::LANES / 2;
-        for (i, &lane) in lanes.as_ref()[..2 * half].iter().enumerate() {
-            // SAFETY: by the caller's promise.
-            unsafe { *(if i < half { low.add(i) } else { high.add(i - half) }) = lane };
-        }
+    unsafe fn write_halves(self, _low: *mut Self::Number, _high: *mut Self::Number) {
+        unreachable!("vectors of this machine have one row")
     }
     fn splat(value: Self::Number) -> Self;
     fn add(self, other: Self) -> Self;
@@ -129,37 +117,31 @@ pub trait Vector: Copy {
 
 /// For machines of which we know nothing: the compiler does what it can.
 #[derive(Clone, Copy)]
-pub struct PortableVector<T: Real>(T::Lanes);
+pub struct PortableVector<T: Real>([T; 8]);
 
 impl<T: Real> PortableVector<T> {
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
-        let mut out = self;
-        for (out, &b) in out.0.as_mut().iter_mut().zip(other.0.as_ref()) {
-            *out = f(*out, b);
-        }
-        out
+        PortableVector(std::array::from_fn(|i| f(self.0[i], other.0[i])))
     }
 }
 
 impl<T: Real> Vector for PortableVector<T> {
     type Number = T;
-    const LANES: usize = T::LANES;
+    const LANES: usize = 8;
     #[inline(always)]
     unsafe fn read(from: *const T) -> Self {
         // SAFETY: by the caller's promise; a vector is an array of numbers.
-        PortableVector(unsafe { from.cast::<T::Lanes>().read_unaligned() })
+        PortableVector(unsafe { from.cast::<[T; 8]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn write(self, to: *mut T) {
         // SAFETY: as above.
-        unsafe { to.cast::<T::Lanes>().write_unaligned(self.0) }
+        unsafe { to.cast::<[T; 8]>().write_unaligned(self.0) }
     }
     #[inline(always)]
     fn splat(value: T) -> Self {
-        let mut out = T::Lanes::default();
-        out.as_mut().fill(value);
-        PortableVector(out)
+        PortableVector([value; 8])
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -295,13 +277,13 @@ mod x86 {
         #[inline(always)]
         fn swap(self, high: Self, distance: usize) -> (Self, Self) {
             let (a, b) = (self.0, high.0);
-            let (low, high) = unsafe {
-                match distance {
-                    1 => (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
-                    _ => (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
-                }
-            };
-            (Avx2F64(low), Avx2F64(high))
+            let both = |low, high| (Avx2F64(low), Avx2F64(high));
+            match distance {
+                1 => unsafe { both(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)) },
+                _ => unsafe {
+                    both(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b))
+                },
+            }
         }
     );
     vector!(
