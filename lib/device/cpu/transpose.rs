@@ -10,29 +10,30 @@ vectorised!(
     pub fn transpose(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) = transpose_inline
 );
 
-/// The most lanes of a vector.
-const MOST: usize = 16;
+const MOST: usize = 16; // Lanes of a vector.
 
 #[inline(always)]
 fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
     if T::Vector::<M>::SWAPS && from.len() == T::LANES && to.len() == T::LANES {
         // Square by square, of as many rows as a vector has lanes.
         let (lanes, parts) = (T::Vector::<M>::LANES, T::Vector::<M>::PARTS);
-        for (row, part) in (0..parts).flat_map(|row| (0..parts).map(move |part| (row, part))) {
-            let zero = T::Vector::<M>::splat(T::zero());
-            let (mut re, mut im) = ([zero; MOST], [zero; MOST]);
-            for l in 0..lanes {
-                re[l] = Vector::load(&from[row * lanes + l].re, part);
-                im[l] = Vector::load(&from[row * lanes + l].im, part);
-            }
-            transpose_square::<T, M>(&mut re);
-            transpose_square::<T, M>(&mut im);
-            if exchange {
-                std::mem::swap(&mut re, &mut im);
-            }
-            for k in 0..lanes {
-                re[k].store(&mut to[part * lanes + k].re, row);
-                im[k].store(&mut to[part * lanes + k].im, row);
+        for row in 0..parts {
+            for part in 0..parts {
+                let mut re = [T::Vector::<M>::splat(T::zero()); MOST];
+                let mut im = re;
+                for l in 0..lanes {
+                    re[l] = Vector::load(&from[row * lanes + l].re, part);
+                    im[l] = Vector::load(&from[row * lanes + l].im, part);
+                }
+                transpose_square::<T, M>(&mut re);
+                transpose_square::<T, M>(&mut im);
+                if exchange {
+                    std::mem::swap(&mut re, &mut im);
+                }
+                for k in 0..lanes {
+                    re[k].store(&mut to[part * lanes + k].re, row);
+                    im[k].store(&mut to[part * lanes + k].im, row);
+                }
             }
         }
         return;
