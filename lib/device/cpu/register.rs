@@ -1,6 +1,6 @@
 //! The registers of the interpreter: numbers of a tile, on cache lines of their own.
 //!
-//! A vector fills a cache line, so in memory that begins anywhere every one of them would lie on two.
+//! A vector of AVX-512 fills a cache line, so in memory that begins anywhere every one of them would lie on two.
 
 use super::vector::Batch;
 use super::{Real, TILE};

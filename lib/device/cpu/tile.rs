@@ -213,7 +213,7 @@ pub fn run<T: Real>(
     }
 }
 
-/// Whether the code reads and writes slabs where they lie: a vector is a row of the tile, or two.
+/// Whether the code reads and writes slabs where they lie: 64 bytes are a row of the tile, or two.
 pub fn is_direct<T: Real>(prepared: &Prepared, tile: Tile) -> bool {
     let whole = tile.width == GROUP && tile.len.is_multiple_of(T::LANES);
     prepared.chains.direct && whole && (T::LANES == GROUP || T::LANES == 2 * GROUP)

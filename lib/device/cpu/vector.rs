@@ -81,7 +81,7 @@ pub trait Vector: Copy {
     /// # Safety
     /// There is room for as many numbers as a vector has.
     unsafe fn write(self, to: *mut Self::Number);
-    /// From two halves, where a vector has twice as many lanes as a group has lines.
+    /// From two halves, where a vector has as many lanes as two rows of a tile.
     ///
     /// # Safety
     /// There are half as many numbers as a vector has at either place.
@@ -178,7 +178,7 @@ mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// The name is that of the registers' instructions.
+    /// A vector, which is one `$register`, by its instructions.
     macro_rules! vector {
         (
             $name:ident, $type:ident, $register:ident,
