@@ -8,6 +8,7 @@ use super::isa::{Machine, vectorised};
 use super::tile::Tile;
 use crate::device::basis::Basis;
 use crate::device::program::ScalarId;
+use std::array;
 
 vectorised!(pub fn add_up(values: &[T], sum: &mut f64) = add_up_inline);
 vectorised!(pub fn add_up_ln_1p(values: &[T], sum: &mut f64) = add_up_ln_1p_inline);
@@ -87,12 +88,10 @@ fn product<T: Real, M: Machine>(
     least: &mut [f64; PRODUCT_LANES],
 ) -> [f64; PRODUCT_LANES] {
     let (mut product, mut smallest) = ([0.0; PRODUCT_LANES], *least);
-    for x in values.chunks_exact(PRODUCT_LANES) {
-        for l in 0..PRODUCT_LANES {
-            let x = x[l].in_f64();
-            smallest[l] = if x < smallest[l] { x } else { smallest[l] };
-            product[l] = M::mul_add(product[l], 1.0 + x, x);
-        }
+    for x in values.as_chunks::<PRODUCT_LANES>().0 {
+        let x = x.map(|x| x.in_f64());
+        product = array::from_fn(|l| M::mul_add(product[l], 1.0 + x[l], x[l]));
+        smallest = array::from_fn(|l| if x[l] < smallest[l] { x[l] } else { smallest[l] });
     }
     *least = smallest;
     product
