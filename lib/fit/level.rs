@@ -141,10 +141,7 @@ impl Level {
     fn new(maps: Vec<BeamMap>, share: f64, of: Setup) -> Level {
         let whole = of.maps;
         Level {
-            options: FitOptions {
-                aperture: matching_grid(&maps, of.telescope.radius, of.wavelength),
-                ..of.options.roughly()
-            },
+            options: FitOptions { aperture: matching_grid(&maps, of), ..of.options.roughly() },
             share,
             tolerance: LEVEL_TOLERANCE,
             maps: MapSet {
@@ -378,20 +375,25 @@ fn chosen(axis: &[f64], centre: f64, half: f64, stride: usize) -> Vec<usize> {
     (0..below + above).map(|i| middle + i * stride - below * stride).collect()
 }
 
-/// The smooth grid whose discrete far field has these samples, where there is one that holds the
-/// dish.
-fn matching_grid(maps: &[BeamMap], radius: f64, wavelength: f64) -> Option<ApertureGrid> {
+/// The grid whose discrete far field has these samples, where there is one that holds the dish: smooth, unless it has
+/// the pixels of a hard one that the whole maps are `of`.
+fn matching_grid(maps: &[BeamMap], of: Setup) -> Option<ApertureGrid> {
     let Sampling::Raster { u, v } = &maps[0].sampling else {
         return None;
     };
-    let grid = ApertureGrid {
-        kind: ApertureKind::Smooth,
-        points: u.len(),
-        extent: wavelength / (2.0 * radius * step(&maps[0].sampling)),
+    let (radius, points) = (of.telescope.radius, u.len());
+    let extent = of.wavelength / (2.0 * radius * step(&maps[0].sampling));
+    let smooth = ApertureGrid { kind: ApertureKind::Smooth, points, extent };
+    let extent = extent * (1.0 - 1.0 / points as f64);
+    let hard = ApertureGrid { kind: ApertureKind::Hard, extent, ..smooth };
+    let is_part = |whole: ApertureGrid| {
+        let apart = whole.step(radius) / hard.step(radius) - 1.0;
+        whole.kind == hard.kind && whole.points % 2 == points % 2 && apart.abs() < 1e-6
     };
+    let grid = if of.options.aperture.is_some_and(is_part) { hard } else { smooth };
     let same = maps.iter().all(|m| m.sampling == maps[0].sampling);
     let holds = grid.extent >= 1.0 + 1.0 / grid.points as f64;
-    let fits = same && holds && grid.is_sky_of(u, v, radius, wavelength);
+    let fits = same && holds && grid.is_sky_of(u, v, radius, of.wavelength);
     fits.then_some(grid)
 }
 
@@ -546,5 +548,37 @@ mod tests {
             let found: Vec<f64> = levels.iter().map(|level| level.share).collect();
             assert_eq!(found, shares, "1 in {one_in}");
         }
+    }
+
+    #[test]
+    fn thinned_maps_of_a_hard_grid_have_the_model_of_its_own_pixels() {
+        let (telescope, maps, grid) = simulated(64);
+        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
+        let setup = Setup::new(&telescope, &maps, &options);
+        let levels = levels(setup);
+        assert_eq!(levels[0].share, 0.25);
+        let whole = Problem::new(setup).unwrap();
+        let few = Problem::new(levels[0].setup(setup)).unwrap();
+        let models = whole.predictions(&whole.start, |_, model| model);
+        let thinned = few.predictions(&whole.start, |_, model| model);
+        for (k, (model, thinned)) in models.iter().zip(&thinned).enumerate() {
+            let sampling = |maps: &MapSet| match &maps.maps[k].sampling {
+                Sampling::Raster { u, v } => (u.clone(), v.clone()),
+                Sampling::Scattered { .. } => panic!("a raster"),
+            };
+            let ((u, v), (some_u, some_v)) = (sampling(&maps), sampling(&levels[0].maps));
+            let place = |axis: &[f64], x: f64| axis.iter().position(|a| *a == x).unwrap();
+            let peak = model.iter().copied().fold(0.0, f64::max);
+            for (i, thinned) in thinned.iter().enumerate() {
+                let (x, y) = (some_u[i % some_u.len()], some_v[i / some_u.len()]);
+                let expected = model[place(&v, y) * u.len() + place(&u, x)];
+                assert!((thinned - expected).abs() < 1e-12 * peak, "{thinned} {expected}");
+            }
+        }
+        // A part of the maps is of wider pixels.
+        let (telescope, maps, grid) = simulated(128);
+        let options = FitOptions { aperture: Some(grid), ..options };
+        let level = &super::levels(Setup::new(&telescope, &maps, &options))[0];
+        assert_eq!(level.options.aperture.map(|grid| grid.kind), Some(ApertureKind::Smooth));
     }
 }
