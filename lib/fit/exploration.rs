@@ -1,6 +1,6 @@
 //! The way to the optimum's neighbourhood: through the orders on few samples, from one start or several.
 //!
-//! Each order starts from the optimum of the last, by least squares: strong aberrations have local minima,
+//! Each order starts from near the optimum of the last, by least squares: strong aberrations have local minima,
 //! and a robust likelihood is blind far from the optimum. Where the way from the given start does not end at
 //! an optimum that explains the maps, it is gone again from others, until one does, or until the best is
 //! reached twice.
@@ -24,8 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
 const STAGE_TOLERANCE: f64 = 0.01;
-/// How near, as a part of what is left, is near enough to let the next order in.
-const ON_THE_WAY: f64 = 1e-2;
+/// How near, as a part of what is left, is near enough to let the next orders in, in a hurry and otherwise.
+const QUICKLY: f64 = 0.3;
+const CAREFULLY: f64 = 0.01;
 /// How near, as a part of what is left, is near enough to see whether the noise is all that is left.
 const IN_SIGHT: f64 = 1e-3;
 
@@ -40,9 +41,9 @@ const REAL: u64 = 20;
 /// As many starts more are given to an optimum that may well be the best.
 const FEW_MORE: u64 = 10;
 
-/// The first starts go the way that the curvature knows, in single precision. Where that is a wrong one,
-/// others feel theirs step by step, which takes three times as long and ends elsewhere.
-const QUICK: u64 = 2;
+/// The first starts go the way that the curvature knows, in single precision. Where that is a wrong one, others feel
+/// theirs step by step, which takes some times as long and ends elsewhere.
+const QUICK: u64 = 4;
 
 /// Ways of more samples than this are gone one at a time: each has work for all threads.
 const LARGE: usize = 50_000;
@@ -236,28 +237,29 @@ fn go(problem: &Problem, rough: &Likelihood, start: u64, report: &mut Report) ->
     }
     let (mut value, mut evaluations) = (0.0, 0);
     let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
-    // The orders, and which part of what is left is near enough: on the way to the next order nobody needs the optimum
-    // of this one. The last goes to its end, unless the noise is known: then it can be judged before that whether the
+    // The orders, and which part of what is left is near enough: on the way to the next orders nobody needs the optimum
+    // of these. The last goes to its end, unless the noise is known: then it can be judged before that whether the
     // way has arrived, and the levels go on from there.
     let judged = problem.maps.maps.iter().all(|map| !matches!(map.sigma, Sigma::Unknown));
-    let mut stages: Vec<(u32, f64)> = (1..order).map(|upto| (upto, ON_THE_WAY)).collect();
+    // Where the noise is not known for certain, a wrong end may not be seen.
+    let hurries = quick && problem.maps.noise.is_some();
+    let (at_once, part) = if hurries { (2, QUICKLY) } else { (1, CAREFULLY) };
+    let below = (at_once..order).filter(|upto| (order - upto).is_multiple_of(at_once));
+    let mut stages: Vec<(u32, f64)> = below.map(|upto| (upto, part)).collect();
     stages.extend(judged.then_some((order, IN_SIGHT)));
     stages.push((order, 0.0));
     let mut explains = false;
     for (upto, part) in stages {
         let which = free_up_to(problem, upto);
         let inverse = match known {
-            // Most of the way of the first order is along what the maps have for themselves, if anything,
-            // whose derivatives cost little, since those of all maps are taken at once.
-            None if quick && which.iter().any(|&i| problem.model.owner(i).is_some()) => {
-                covariance::inverse_curvature(problem, rough, &which, &at)
-            }
+            None if quick => covariance::inverse_curvature(problem, rough, &which, &at),
             None => None,
             Some((from, inverse)) => Some(widened(&inverse, &from, &which)),
         };
         let stage = Stage {
             which: &which,
-            tolerance: f64::max(STAGE_TOLERANCE, part * value),
+            tolerance: STAGE_TOLERANCE,
+            part,
             inverse: inverse.as_deref(),
             name: &match start {
                 0 => format!("order {upto} of {order}"),
@@ -290,9 +292,9 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
     let (value, at) = (f64::INFINITY, problem.start.clone());
     let mut end = End { value, at, evaluations: 0, explains: false };
+    let tolerance = STAGE_TOLERANCE;
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
-        let stage =
-            Stage { which: &which, tolerance: STAGE_TOLERANCE, inverse: None, name, full: false };
+        let stage = Stage { which: &which, tolerance, part: 0.0, inverse: None, name, full: false };
         if !which.is_empty() {
             let minimum = stage.descend(&mut objective, &mut end.at, report)?;
             end.evaluations += minimum.evaluations;

@@ -58,9 +58,13 @@ pub(super) fn information<const N: usize>(
     let count = problem.maps.maps.len();
     let together = if is_held(problem, n) { count } else { 1 };
     let (groups, factor) = (groups(problem, which), problem.scale_factor(which, at));
+    // The curvature of least squares does not depend on what is left.
+    let blind = likelihood.kind == LikelihoodKind::Gaussian
+        && problem.scale_among(which).is_none()
+        && !matrices.contains(&Matrix::Scatter);
     for first in (0..count).step_by(together.max(1)) {
         let (models, tangents) =
-            models_and_tangents(problem, which, &groups, at, first..first + together);
+            models_and_tangents(problem, which, &groups, at, first..first + together, blind);
         let maps = models.par_iter().zip(&tangents).enumerate();
         let one = |(i, (model, derivatives)): (usize, (&Vec<f64>, &Array2<f64>))| {
             let map = first + i;
@@ -138,14 +142,15 @@ fn is_held(problem: &Problem, n: usize) -> bool {
     n * problem.maps.samples() <= DERIVATIVES_HELD
 }
 
-/// The models of some `maps`, and for each the derivatives `(group, sample)` by groups of parameters, in the
-/// parameters' lengths.
+/// The models of some `maps`, empty where nobody will look at them, and for each the derivatives `(group, sample)` by
+/// groups of parameters, in the parameters' lengths.
 fn models_and_tangents(
     problem: &Problem,
     which: &[usize],
     groups: &[Vec<usize>],
     at: &[f64],
     maps: Range<usize>,
+    blind: bool,
 ) -> (Vec<Vec<f64>>, Vec<Array2<f64>>) {
     let directions = |of: &[usize]| -> Vec<Vec<f64>> {
         let place = |j: usize| of.iter().position(|&i| i == which[j]).expect("a free parameter");
@@ -158,16 +163,23 @@ fn models_and_tangents(
     };
     if maps.len() == problem.maps.maps.len() {
         let free = problem.free_up_to(problem.options.order);
-        let models = problem.with_kept_function(FINE, at, |models, x| owned(models.arrays(x)));
         let directions = directions(&free);
         let tangents =
             problem.with_kept_function(COARSE, at, |models, x| models.tangents(x, &directions));
+        let models = match blind {
+            true => vec![Vec::new(); maps.len()],
+            false => problem.with_kept_function(FINE, at, |models, x| owned(models.arrays(x))),
+        };
         return (models, tangents);
     }
-    let models = owned(problem.prediction_function(&[], at, maps.clone()).arrays(&[]));
-    let mut function = problem.prediction_function(which, at, maps).precision(COARSE);
+    let mut function = problem.prediction_function(which, at, maps.clone()).precision(COARSE);
     let x: Vec<f64> = which.iter().map(|&i| at[i]).collect();
-    (models, function.tangents(&x, &directions(which)))
+    let tangents = function.tangents(&x, &directions(which));
+    let models = match blind {
+        true => vec![Vec::new(); maps.len()],
+        false => owned(problem.prediction_function(&[], at, maps).arrays(&[])),
+    };
+    (models, tangents)
 }
 
 fn owned(arrays: Vec<Cow<[f64]>>) -> Vec<Vec<f64>> {
@@ -275,7 +287,8 @@ impl Sample {
     }
 }
 
-/// The samples of a map, `None` for blanks; `factor` multiplies its scale.
+/// The samples of a map, `None` for blanks, with nothing left of them where there is no model; `factor` multiplies the
+/// map's scale.
 fn samples(
     problem: &Problem,
     likelihood: &Likelihood,
@@ -286,9 +299,10 @@ fn samples(
     let data = problem.model.arrange(map, &problem.maps.maps[map].power, |p| p);
     let weights = problem.weights(map).map(|w| problem.model.arrange(map, &w, |w| w));
     let common = 1.0 / (factor * likelihood.scales[map]);
-    let one = |(i, (d, m)): (usize, (&f64, &f64))| {
+    let one = |(i, d): (usize, &f64)| {
+        let m = model.get(i).unwrap_or(d);
         let weight = weights.as_ref().map_or(common, |weights| common * weights[i]);
         (!d.is_nan()).then(|| Sample::new(likelihood.kind, m - d, weight))
     };
-    data.iter().zip(model).enumerate().map(one).collect()
+    data.iter().enumerate().map(one).collect()
 }

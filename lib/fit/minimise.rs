@@ -9,8 +9,9 @@ use crate::error::Result;
 /// When to stop.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Stop when a step is predicted to gain less than this in log-likelihood, or three have.
+    /// Stop when a step is predicted to gain less than this in log-likelihood, or than this part of it, or three have.
     pub tolerance: f64,
+    pub part: f64,
     pub evaluations: usize,
     /// Lowest and highest value of each variable.
     pub bounds: Vec<(f64, f64)>,
@@ -54,6 +55,7 @@ pub fn minimise(
     let (mut converged, mut small) = (x.is_empty(), 0);
     while !converged && descent.evaluations < settings.evaluations && descent.is_defined() {
         report(descent.evaluations, descent.value)?;
+        let enough = settings.tolerance.max(settings.part * descent.value);
         let (step, slope) = descent.direction();
         if !slope.is_finite() || slope > 0.0 {
             if descent.restarts > UPHILL {
@@ -62,17 +64,17 @@ pub fn minimise(
             descent.restart();
             continue;
         }
-        if -0.5 * slope < settings.tolerance && descent.sized {
+        if -0.5 * slope < enough && descent.sized {
             converged = true;
             break;
         }
         if let Some(gain) = descent.advance(step, slope) {
-            small = if gain < settings.tolerance { small + 1 } else { 0 };
+            small = if gain < enough { small + 1 } else { 0 };
         } else {
             // No descent left at the precision of the value, or a bad curvature: try once more.
             let size = descent.value.abs();
             if descent.restarts > STUCK || -slope < ROUNDING * size.max(1.0) {
-                converged = -slope < 10.0 * settings.tolerance.max(ROUNDING * size);
+                converged = -slope < 10.0 * enough.max(ROUNDING * size);
                 break;
             }
             descent.restart();
@@ -246,7 +248,7 @@ mod tests {
     use crate::autodiff::Function;
 
     fn settings(bounds: Vec<(f64, f64)>) -> Settings {
-        Settings { tolerance: 1e-12, evaluations: 500, bounds }
+        Settings { tolerance: 1e-12, part: 0.0, evaluations: 500, bounds }
     }
 
     #[test]

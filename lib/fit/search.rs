@@ -215,6 +215,7 @@ impl Route<'_, '_> {
             let stage = Stage {
                 which,
                 tolerance: self.levels[i].tolerance,
+                part: 0.0,
                 inverse: inverse.as_deref(),
                 name: &format!("all parameters, level {} of {}", i + 1, count + 1),
                 full: false,
@@ -254,7 +255,7 @@ impl Route<'_, '_> {
         let mut objective = whole.objective();
         // A second start, with fresh curvature, where the first did not settle.
         let mut descend = |inverse: Option<&[f64]>, name| {
-            let stage = Stage { which, tolerance, inverse, name, full: true };
+            let stage = Stage { which, tolerance, part: 0.0, inverse, name, full: true };
             let minimum = stage.descend(&mut objective, &mut at, self.report)?;
             self.evaluations.full += minimum.evaluations;
             Ok(minimum)

@@ -53,7 +53,9 @@ const MOST: usize = 1500;
 pub struct Stage<'s> {
     /// Some or all of the objective's parameters; the others stay where they are.
     pub which: &'s [usize],
+    /// How near is near enough, in log-likelihood, and as a part of it.
     pub tolerance: f64,
+    pub part: f64,
     /// The inverse Hessian to start with, in the parameters' lengths, where it is known.
     pub inverse: Option<&'s [f64]>,
     pub name: &'s str,
@@ -78,8 +80,8 @@ impl Stage<'_> {
             let (low, high) = problem.bounds[i];
             (scaled(i, low), scaled(i, high))
         });
-        let settings =
-            Settings { tolerance: self.tolerance, evaluations: MOST, bounds: bounds.collect() };
+        let &Stage { tolerance, part, .. } = self;
+        let settings = Settings { tolerance, part, evaluations: MOST, bounds: bounds.collect() };
         let start: Vec<f64> = self.which.iter().map(|&i| scaled(i, at[i])).collect();
         // Where the parameters of this stage stand among those of the objective.
         let places = self.which.iter().map(|i| parameters.iter().position(|p| p == i));
