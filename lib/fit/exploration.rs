@@ -294,8 +294,10 @@ fn refit(problem: &Problem, rough: &Likelihood, report: &mut Report) -> Result<(
     let mut end = End { value, at, evaluations: 0, explains: false };
     let tolerance = STAGE_TOLERANCE;
     for (which, name) in [(new, "new maps"), (all, "all orders at once")] {
-        let stage = Stage { which: &which, tolerance, part: 0.0, inverse: None, name, full: false };
         if !which.is_empty() {
+            let inverse = covariance::inverse_curvature(problem, rough, &which, &end.at);
+            let inverse = inverse.as_deref();
+            let stage = Stage { which: &which, tolerance, part: 0.0, inverse, name, full: false };
             let minimum = stage.descend(&mut objective, &mut end.at, report)?;
             end.evaluations += minimum.evaluations;
             end.value = minimum.value;
