@@ -3,7 +3,7 @@
 //! Two facts make them: most of a beam's power lies within a few widths of its centre, and a beam map
 //! is band-limited, so samples closer than `lambda / 2D` say little that is new but for their noise.
 //!
-//! A quarter of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
+//! A third of this file is tests; what is left is one question, which samples, for rasters and for samples anywhere.
 
 use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
