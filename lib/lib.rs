@@ -4,6 +4,24 @@
 //! aperture phase that explains all the maps together is the surface. This library holds everything
 //! behind the `oof-*` commands.
 //!
+//! ## A fit
+//!
+//! ```no_run
+//! use oof::fit::{FitOptions, Setup, fit};
+//! use oof::optics::telescope::Telescope;
+//!
+//! let maps = oof::io::fits::read_maps(&std::fs::read("maps.fits").unwrap(), "maps.fits")?;
+//! let telescope = Telescope::named("gbt")?;
+//! let options = FitOptions { order: 5, ..FitOptions::default() };
+//! let result = fit(Setup::new(&telescope, &maps, &options), &mut |_| Ok(()))?;
+//! println!("{}: {:.0} um", result.status, 1e6 * result.surface.surface_rms_m);
+//! # Ok::<(), oof::Error>(())
+//! ```
+//!
+//! From there to the machine: [`fit::fit`] goes through [`fit::level::levels`] and [`fit::search::search`], which
+//! minimises ([`fit::stage::Stage::descend`]) the function that [`fit::problem::Problem::function`] records of
+//! [`optics::model::Model`]; [`autodiff::Function`] differentiates and plans it, and a [`device::Executable`] runs it.
+//!
 //! ## The layers
 //!
 //! ```text

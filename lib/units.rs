@@ -97,6 +97,31 @@ impl Quantity {
             None => Err(wrong(format!("unknown unit '{unit}', expected one of {}", names()))),
         }
     }
+
+    /// The same, of what is more than 0, and by so much that what it divides stays finite.
+    ///
+    /// # Errors
+    /// As [`parse`](Quantity::parse), and what is not.
+    pub fn above_zero(self, text: &str) -> Result<f64> {
+        match self.parse(text)? {
+            value if value > 1e-200 => Ok(value),
+            _ => Err(Error::usage(format!("'{text}' is not more than 0"))),
+        }
+    }
+
+    /// The same, of what is not less than 0, which needs no unit.
+    ///
+    /// # Errors
+    /// As [`parse`](Quantity::parse), and what is less.
+    pub fn from_zero(self, text: &str) -> Result<f64> {
+        match text.trim() {
+            "0" => Ok(0.0),
+            _ => match self.parse(text)? {
+                value if value >= 0.0 => Ok(value),
+                _ => Err(Error::usage(format!("'{text}' is less than 0"))),
+            },
+        }
+    }
 }
 
 /// Whether the letter at `i` is the `e` of a number such as `1e-3`.

@@ -61,11 +61,9 @@ impl Graph {
         match self.shape(new) {
             Shape::Scalar | Shape::Array(_) => self.map(Op::Add, old, new),
             Shape::Vector(n) => {
-                let zero = self.constant(0.0);
-                let sum = |i| match (self.index(old, i), self.index(new, i)) {
-                    // Components come one by one, each in a vector of zeros.
-                    (a, b) if b == zero => a,
-                    (a, b) => self.map(Op::Add, a, b),
+                let sum = |i| {
+                    let (a, b) = (self.index(old, i), self.index(new, i));
+                    self.map(Op::Add, a, b)
                 };
                 let sums = (0..n).map(sum).collect();
                 self.stack(sums)

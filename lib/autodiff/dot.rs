@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub fn graphviz(graph: &Graph, outputs: &[Id]) -> String {
     let live = graph.live(outputs.iter().copied());
     let mut out = String::from("digraph model {\n  rankdir = BT;\n  node [shape = box];\n");
-    for id in (0..graph.len()).filter(|&id| live[id]) {
+    for id in (0..graph.count()).filter(|&id| live[id]) {
         let style = if outputs.contains(&id) { ", style = bold" } else { "" };
         // Writing to a string cannot fail.
         let _ = writeln!(out, "  n{id} [label = \"{}\"{style}];", label(graph, id));

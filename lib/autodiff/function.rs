@@ -5,7 +5,7 @@ use super::graph::{Graph, Id};
 use super::plan::plan;
 use super::var::{Tape, Var};
 use crate::device::{Backend, Executable, Precision, with_team};
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use std::borrow::Cow;
 
 /// As many directions are taken at once: each needs memory of its own, and the gain falls off.
@@ -71,16 +71,14 @@ impl Function {
     }
 
     /// The same function in another precision.
-    pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
-        self
+    pub fn precision(self, precision: Precision) -> Self {
+        Function { precision, runs: Vec::new(), ..self }
     }
 
     /// The same function on another device. Where that fails, now or later, the call that finds out
     /// unwinds with the [`Error`](crate::Error).
-    pub fn backend(mut self, backend: Backend) -> Self {
-        self.backend = backend;
-        self
+    pub fn backend(self, backend: Backend) -> Self {
+        Function { backend, runs: Vec::new(), ..self }
     }
 
     /// The number of parameters.
@@ -197,10 +195,27 @@ impl Function {
     }
 
     /// The second derivatives at `x` in the direction `v`.
+    ///
+    /// # Panics
+    /// When the lengths are not the number of parameters.
     pub fn hessian_times(&mut self, x: &[f64], v: &[f64]) -> Vec<f64> {
+        assert_eq!((x.len(), v.len()), (self.count, self.count), "a number a parameter");
         let mut product = vec![0.0; self.count];
         self.run_of(What::Curvature).run(&[x, v].concat(), &mut product);
         product
+    }
+
+    /// All second derivatives at `x`.
+    ///
+    /// # Panics
+    /// When the length is not the number of parameters.
+    pub fn hessian(&mut self, x: &[f64]) -> Array2<f64> {
+        let mut rows = Array2::eye(self.count);
+        for mut row in rows.rows_mut() {
+            let product = self.hessian_times(x, &row.to_vec());
+            row.assign(&Array1::from(product));
+        }
+        rows
     }
 
     /// The arrays at `x`, one after the other: where they lie, or copies.
@@ -213,7 +228,12 @@ impl Function {
 
     /// The derivatives of the arrays at `x` in several directions: for each array `(direction, value)`. Some
     /// directions are taken at once, and share what does not depend on them.
+    ///
+    /// # Panics
+    /// When the lengths of `x` and of the directions are not the number of parameters.
     pub fn tangents(&mut self, x: &[f64], directions: &[Vec<f64>]) -> Vec<Array2<f64>> {
+        let all_lengths = || directions.iter().map(Vec::len).chain([x.len()]);
+        assert!(all_lengths().all(|len| len == self.count), "a number a parameter");
         let lengths = self.arrays.iter().map(|&a| self.graph.spaces[self.graph.space_of(a)]);
         let mut products: Vec<_> = lengths.map(|n| Array2::zeros((directions.len(), n))).collect();
         if directions.is_empty() {

@@ -78,12 +78,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.nodes.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 
     pub fn node(&self, id: Id) -> &Node {
@@ -116,7 +112,7 @@ impl Graph {
 
     /// Of every node, whether any of these depends on it.
     pub fn live(&self, outputs: impl Iterator<Item = Id>) -> Vec<bool> {
-        let mut live = vec![false; self.len()];
+        let mut live = vec![false; self.count()];
         let mut stack: Vec<Id> = outputs.collect();
         while let Some(id) = stack.pop() {
             if !std::mem::replace(&mut live[id], true) {

@@ -57,7 +57,7 @@ struct Readers {
 impl Readers {
     /// Those among `nodes`, in their order.
     fn of(graph: &Graph, nodes: &[Id]) -> Self {
-        let mut ends = vec![0; graph.len()];
+        let mut ends = vec![0; graph.count()];
         let inputs = || nodes.iter().flat_map(|&id| graph.inputs(id).map(move |input| (input, id)));
         inputs().for_each(|(input, _)| ends[input] += 1);
         // From how many each has to where they begin, and by writing them to where they end.
@@ -85,10 +85,10 @@ impl<'g> Planner<'g> {
             graph,
             live: graph.live(outputs.iter().chain(arrays).copied()),
             readers: Readers { ends: Vec::new(), all: Vec::new() },
-            level: vec![0; graph.len()],
+            level: vec![0; graph.count()],
             program: Program::default(),
-            scalars: vec![None; graph.len()],
-            stored: vec![None; graph.len()],
+            scalars: vec![None; graph.count()],
+            stored: vec![None; graph.count()],
             vectors: HashMap::default(),
             fields: HashMap::default(),
         };

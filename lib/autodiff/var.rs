@@ -80,7 +80,7 @@ impl Tape {
     ) -> Var<'t> {
         assert_eq!(coefficients.len(), basis.count(), "one coefficient a function");
         let mut graph = self.graph.borrow_mut();
-        assert_eq!(basis.len(), graph.spaces[space.0], "one element a point");
+        assert_eq!(basis.points(), graph.spaces[space.0], "one element a point");
         let is = |b: &BasisEntry| b.space == space.0 && Arc::ptr_eq(&b.basis, basis);
         let known = graph.bases.iter().position(is);
         let index = known.unwrap_or_else(|| {

@@ -7,6 +7,7 @@ use crate::io::results::{self, FitFile, FittedMap};
 use crate::io::source;
 use crate::optics::beam_map::BeamMap;
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The columns that are read of a CSV file; it may have others.
@@ -94,10 +95,9 @@ fn read(path: &Path, wavelength: f64) -> Result<(Named, Vec<FittedMap>)> {
             None => read_csv(&bytes, &place)?,
         }
     };
-    let mut names: Vec<&str> = found.iter().map(|p| p.0.as_str()).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|w| w[0] == w[1]) {
-        Some(w) => Err(Error::input(place, format!("{} is there twice", w[0]))),
+    let mut seen = HashSet::new();
+    match found.iter().find(|parameter| !seen.insert(&parameter.0)) {
+        Some((name, _)) => Err(Error::input(place, format!("{name} is there twice"))),
         None => Ok((found, maps)),
     }
 }

@@ -10,7 +10,7 @@ use super::signal::Stop;
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::fit::flags::Flag;
-use crate::fit::options::Sampling;
+use crate::fit::options::Drawing;
 use crate::fit::result::{FitResult, Seconds};
 use crate::fit::{Progress, fit};
 use crate::io::actuators::Actuators;
@@ -167,16 +167,12 @@ impl Outputs {
             Format::Fits => Content::Binary,
             _ => Content::Text,
         };
-        let plot = args.plot.as_deref();
+        let to = |path: &Path, content| Destination::prepare(path, content, args.force);
         Ok(Outputs {
             format,
-            result: Destination::prepare(&path, content, args.force)?,
-            plot: plot
-                .map(|path| Destination::prepare(path, Content::Binary, args.force))
-                .transpose()?,
-            corrections: corrections
-                .map(|path| Destination::prepare(&path, Content::Text, args.force))
-                .transpose()?,
+            result: to(&path, content)?,
+            plot: args.plot.as_deref().map(|path| to(path, Content::Binary)).transpose()?,
+            corrections: corrections.map(|path| to(&path, Content::Text)).transpose()?,
             draws: draws
                 .map(|path| {
                     let format = DrawFormat::of(path)?;
@@ -184,7 +180,7 @@ impl Outputs {
                         DrawFormat::Csv => Content::Text,
                         DrawFormat::Npy => Content::Binary,
                     };
-                    Ok((format, Destination::prepare(path, content, args.force)?))
+                    Ok((format, to(path, content)?))
                 })
                 .transpose()?,
         })
@@ -290,7 +286,7 @@ fn measure(args: &FitArgs, backend: Backend, models: bool) -> Result<Measured> {
     input.options.errors = !args.no_errors;
     input.options.keep_models = models;
     input.options.sampling =
-        args.sample.map(|draws| Sampling { draws: draws as usize, seed: args.seed.unwrap_or(0) });
+        args.sample.map(|draws| Drawing { draws: draws as usize, seed: args.seed.unwrap_or(0) });
     input.options.backend = backend;
     // Before the work, not after it, for what is wrong with the table.
     let actuators = args.actuators.as_deref().map(|path| {

@@ -57,10 +57,7 @@ pub enum Trace {
 }
 
 fn tolerance(text: &str) -> Result<f64> {
-    match Quantity::Number.parse(text)? {
-        tolerance if tolerance > 0.0 => Ok(tolerance),
-        _ => Err(Error::usage(format!("'{text}' is not more than 0"))),
-    }
+    Quantity::Number.above_zero(text)
 }
 
 #[derive(Serialize)]

@@ -14,6 +14,7 @@ use crate::optics::zernike::HIGHEST_ORDER;
 use crate::units::Quantity;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 impl ValueEnum for LikelihoodKind {
@@ -298,10 +299,9 @@ impl ModelArgs {
 
 /// Refuses a name that is given twice with `option`.
 pub fn twice<'a>(option: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
-    let mut names: Vec<&String> = names.collect();
-    names.sort_unstable();
-    match names.windows(2).find(|w| w[0] == w[1]) {
-        Some(w) => Err(Error::usage(format!("{} is given twice with {option}", w[0]))),
+    let mut seen = HashSet::new();
+    match names.filter(|name| !seen.insert(*name)).min() {
+        Some(name) => Err(Error::usage(format!("{name} is given twice with {option}"))),
         None => Ok(()),
     }
 }

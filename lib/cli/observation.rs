@@ -43,7 +43,7 @@ pub struct ObservationArgs {
     /// Radius of the source, a uniform disc, such as 12arcsec, or 0 for a point. It matters where the disc
     /// is wider than about a third of a beam, wavelength / dish diameter; gains are then of the disc's whole
     /// flux [default: what the file says, else 0]
-    #[arg(long, value_name = "ANGLE", allow_hyphen_values = true, value_parser = radius)]
+    #[arg(long, value_name = "ANGLE", allow_hyphen_values = true, value_parser = size)]
     pub source_radius: Option<f64>,
     /// Full width of the receiver's band about the frequency, all of it equally sensitive, such as 2GHz,
     /// or 0 for one wavelength. It matters where this part of the frequency, times how many beams far the
@@ -90,23 +90,8 @@ pub fn check_shift(shift: &[[f64; 2]], maps: usize) -> Result<()> {
     }
 }
 
-fn radius(text: &str) -> Result<f64> {
-    from_zero(Quantity::Angle, text)
-}
-
 fn bandwidth(text: &str) -> Result<f64> {
-    from_zero(Quantity::Frequency, text)
-}
-
-/// A quantity that is not negative; nothing needs no unit.
-fn from_zero(quantity: Quantity, text: &str) -> Result<f64> {
-    match text.trim() {
-        "0" => Ok(0.0),
-        _ => match quantity.parse(text)? {
-            value if value >= 0.0 => Ok(value),
-            _ => Err(Error::usage(format!("'{text}' is less than 0"))),
-        },
-    }
+    Quantity::Frequency.from_zero(text)
 }
 
 impl ObservationArgs {
@@ -177,26 +162,16 @@ pub fn length(text: &str) -> Result<f64> {
 }
 
 pub fn positive_length(text: &str) -> Result<f64> {
-    positive(length(text)?, text)
+    Quantity::Length.above_zero(text)
 }
 
 fn frequency(text: &str) -> Result<f64> {
-    positive(Quantity::Frequency.parse(text)?, text)
+    Quantity::Frequency.above_zero(text)
 }
 
-fn positive(value: f64, text: &str) -> Result<f64> {
-    match value > 0.0 && value.is_finite() && (SPEED_OF_LIGHT / value).is_finite() {
-        true => Ok(value),
-        false => Err(Error::usage(format!("'{text}' is not more than 0"))),
-    }
-}
-
-/// A non-negative angle, radians.
-pub fn rms(text: &str) -> Result<f64> {
-    match Quantity::Angle.parse(text)? {
-        rms if rms >= 0.0 => Ok(rms),
-        _ => Err(Error::usage(format!("'{text}' is less than 0"))),
-    }
+/// An angle that is not negative, radians.
+pub fn size(text: &str) -> Result<f64> {
+    Quantity::Angle.from_zero(text)
 }
 
 pub fn illumination(text: &str) -> Result<Illumination> {

@@ -8,7 +8,7 @@ use super::machine::MachineArgs;
 use super::model::{order, twice};
 use super::noise;
 use super::observation::{
-    ObservationArgs, check_shift, illumination, named_in_a_file, open_telescope, rms,
+    ObservationArgs, check_shift, illumination, named_in_a_file, open_telescope, size,
 };
 use super::parameter::{self, assignment, check_in_model, split};
 use super::program::{extension, or_dash, say, unknown_extension};
@@ -61,7 +61,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "FILE", help_heading = "Aberrations")]
     pub zernikes: Option<PathBuf>,
     /// Add random aberrations of orders 2 to --order with this rms over the dish, such as 0.5rad
-    #[arg(long, value_name = "ANGLE", value_parser = rms, help_heading = "Aberrations")]
+    #[arg(long, value_name = "ANGLE", value_parser = size, help_heading = "Aberrations")]
     pub rms: Option<f64>,
     /// Other parameters, such as sigma=0.7,x0=0.02,amp=0.9; a3=0.05 for an amplitude times
     /// exp(0.05 Z3), sx=2mm for a sub-reflector displaced sideways in all maps

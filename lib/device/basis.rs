@@ -101,13 +101,8 @@ impl Basis {
     }
 
     /// The number of points.
-    pub fn len(&self) -> usize {
+    pub fn points(&self) -> usize {
         self.len
-    }
-
-    /// Whether there is no point.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// The runs of consecutive points on which the functions are polynomials.

@@ -6,6 +6,7 @@
 //! its adjoint.
 
 use super::{Basis, Fourier, Op, Scattered, Values};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Index into the scalars.
@@ -156,12 +157,10 @@ impl Region {
     /// Whether a region writes every array and every field in one place only.
     pub fn writes_once(&self) -> bool {
         let fields = self.adjoint.iter().map(|stream| stream.field);
-        let mut fields: Vec<_> = fields.chain(self.field_stores.iter().map(|s| s.2)).collect();
-        let mut arrays: Vec<_> = self.stores.iter().map(|s| s.1).collect();
-        fields.sort_unstable();
-        arrays.sort_unstable();
-        let twice = |ids: &[usize]| ids.windows(2).any(|pair| pair[0] == pair[1]);
-        !twice(&fields) && !twice(&arrays)
+        let mut fields = fields.chain(self.field_stores.iter().map(|store| store.2));
+        let mut arrays = self.stores.iter().map(|store| store.1);
+        let (mut seen_fields, mut seen_arrays) = (HashSet::new(), HashSet::new());
+        fields.all(|id| seen_fields.insert(id)) && arrays.all(|id| seen_arrays.insert(id))
     }
 
     /// The number of sums that the region makes.

@@ -35,7 +35,7 @@ impl<'a> Leg<'a> {
         // Not where its scales are not known yet, nor where the device is not this machine.
         let known = !problem.adapts() && options.backend == Backend::Cpu;
         let function = known.then(|| {
-            let which = problem.free_up_to(options.order);
+            let which = problem.free_places();
             let mut function = problem.function(&which, &problem.start);
             function.prepare();
             function
@@ -45,7 +45,7 @@ impl<'a> Leg<'a> {
 
     /// What is to be minimised, with the problem's likelihood as it is now.
     pub fn objective(&mut self) -> Objective<'_> {
-        let which = self.problem.free_up_to(self.problem.options.order);
+        let which = self.problem.free_places();
         match self.function.take() {
             Some(function) => Objective::with(&self.problem, which, function),
             None => Objective::new(&self.problem, &self.problem.likelihood, which),

@@ -30,13 +30,13 @@ pub fn inverse_curvature(
     which: &[usize],
     at: &[f64],
 ) -> Option<Vec<f64>> {
-    let inverse = |matrix| {
+    let inverted = |matrix| {
         let [mut sum] = information(problem, likelihood, which, at, [matrix]);
         problem.add_priors(likelihood, which, matrix, &mut sum);
         inverse(sum.view())
     };
-    let inverse = inverse(Matrix::Curvature).or_else(|| inverse(Matrix::Majorant));
-    Some(inverse?.into_raw_vec_and_offset().0)
+    let found = inverted(Matrix::Curvature).or_else(|| inverted(Matrix::Majorant));
+    Some(found?.into_raw_vec_and_offset().0)
 }
 
 /// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the

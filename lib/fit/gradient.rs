@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::setup::Setup;
 use crate::device::Precision;
 use crate::error::Result;
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Axis};
 use serde::Serialize;
 
 /// One free parameter and the derivative of the negative log-likelihood with respect to it.
@@ -12,6 +12,7 @@ use serde::Serialize;
 pub struct GradientRow {
     pub name: String,
     pub unit: String,
+    /// In the unit; the derivatives are by it.
     pub value: f64,
     pub gradient: f64,
     /// The central difference, where it was asked for.
@@ -27,7 +28,7 @@ pub struct GradientRow {
 pub struct GradientReport {
     pub negative_log_likelihood: f64,
     pub rows: Vec<GradientRow>,
-    /// Second derivatives, free parameters in the order of `rows`.
+    /// Second derivatives by the parameters in their units, `(row, row)` in the order of `rows`.
     pub hessian: Option<Array2<f64>>,
 }
 
@@ -70,7 +71,7 @@ fn difference(mut value: impl FnMut(f64) -> f64, here: f64) -> (f64, f64) {
 /// Maps that the model cannot describe, and unknown parameters.
 pub fn gradient(setup: Setup, check: bool, hessian: bool) -> Result<GradientReport> {
     let problem = Problem::new(setup)?;
-    let which = problem.free_up_to(setup.options.order);
+    let which = problem.free_places();
     let mut function = problem.function(&which, &problem.start);
     let x = vec![0.0; which.len()];
     let (value, gradient) = function.value_and_gradient(&x);
@@ -104,17 +105,9 @@ pub fn gradient(setup: Setup, check: bool, hessian: bool) -> Result<GradientRepo
         });
     }
     let hessian = hessian.then(|| {
-        let n = which.len();
-        let mut matrix = Array2::zeros((n, n));
-        for k in 0..n {
-            let mut v = vec![0.0; n];
-            v[k] = 1.0;
-            let row = function.hessian_times(&x, &v);
-            for (m, value) in row.into_iter().enumerate() {
-                matrix[(k, m)] = value / (problem.lengths[which[k]] * problem.lengths[which[m]]);
-            }
-        }
-        matrix
+        let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
+        let column = lengths.view().insert_axis(Axis(1));
+        function.hessian(&x) / (&column * &lengths)
     });
     Ok(GradientReport { negative_log_likelihood: value, rows, hessian })
 }
@@ -125,7 +118,7 @@ pub fn gradient(setup: Setup, check: bool, hessian: bool) -> Result<GradientRepo
 /// As [`gradient`].
 pub fn graphviz(setup: Setup) -> Result<String> {
     let problem = Problem::new(setup)?;
-    let which = problem.free_up_to(setup.options.order);
+    let which = problem.free_places();
     Ok(problem.function(&which, &problem.start).graphviz())
 }
 

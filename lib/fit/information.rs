@@ -101,7 +101,7 @@ fn forget_rounding(matrix: &mut Array2<f64>, scale: Option<usize>) {
 
 /// Makes ready what [`information`] about the free parameters asks a problem for.
 pub(super) fn prepare(problem: &Problem) {
-    let which = problem.free_up_to(problem.options.order);
+    let which = problem.free_places();
     if is_held(problem, which.len()) && !which.is_empty() {
         let directions = groups(problem, &which).len();
         problem.with_kept_function(FINE, &problem.start, |models, _| models.prepare_arrays());
@@ -161,23 +161,19 @@ fn models_and_tangents(
         };
         groups.iter().map(one).collect()
     };
-    if maps.len() == problem.maps.maps.len() {
-        let free = problem.free_up_to(problem.options.order);
-        let directions = directions(&free);
-        let tangents =
-            problem.with_kept_function(COARSE, at, |models, x| models.tangents(x, &directions));
-        let models = match blind {
-            true => vec![Vec::new(); maps.len()],
-            false => problem.with_kept_function(FINE, at, |models, x| owned(models.arrays(x))),
-        };
-        return (models, tangents);
-    }
-    let mut function = problem.prediction_function(which, at, maps.clone()).precision(COARSE);
-    let x: Vec<f64> = which.iter().map(|&i| at[i]).collect();
-    let tangents = function.tangents(&x, &directions(which));
-    let models = match blind {
-        true => vec![Vec::new(); maps.len()],
-        false => owned(problem.prediction_function(&[], at, maps).arrays(&[])),
+    let all = maps.len() == problem.maps.maps.len();
+    let tangents = if all {
+        let directions = directions(&problem.free_places());
+        problem.with_kept_function(COARSE, at, |models, x| models.tangents(x, &directions))
+    } else {
+        let mut function = problem.prediction_function(which, at, maps.clone()).precision(COARSE);
+        let x: Vec<f64> = which.iter().map(|&i| at[i]).collect();
+        function.tangents(&x, &directions(which))
+    };
+    let models = match (blind, all) {
+        (true, _) => vec![Vec::new(); maps.len()],
+        (_, true) => problem.with_kept_function(FINE, at, |models, x| owned(models.arrays(x))),
+        (_, false) => owned(problem.prediction_function(&[], at, maps).arrays(&[])),
     };
     (models, tangents)
 }

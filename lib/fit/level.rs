@@ -7,8 +7,9 @@
 
 use super::information::DERIVATIVES_HELD;
 use super::options::FitOptions;
-use super::problem::{Problem, centroid};
+use super::problem::Problem;
 use super::setup::Setup;
+use super::start::centroid;
 use crate::optics::aperture::{ApertureGrid, ApertureKind};
 use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma, range};
 use crate::optics::lateral::Lateral;
@@ -85,8 +86,9 @@ pub fn levels(setup: Setup) -> Vec<Level> {
 /// tells with the sixth.) None where the maps are not large.
 pub fn middle(problem: &Problem, count: usize) -> Option<Level> {
     let (setup, maps) = (problem.setup(), problem.maps);
-    let raster = |m: &BeamMap| matches!(m.sampling, Sampling::Raster { .. });
-    if maps.samples() * count <= DERIVATIVES_HELD || !maps.maps.iter().all(raster) {
+    if maps.samples() * count <= DERIVATIVES_HELD
+        || !maps.maps.iter().all(|map| map.sampling.is_raster())
+    {
         return None;
     }
     let Window { half, centre, .. } = window(setup);
@@ -119,9 +121,9 @@ pub fn around(of: &Sampling, other: &Sampling) -> Vec<Range<usize>> {
 impl Level {
     /// As many of a level's samples as tell all that the noise lets through, where that is fewer.
     pub fn sparse(&self, setup: Setup) -> Option<Level> {
-        let thin = Thin::of(&self.maps, beam(setup));
+        let thin = Thin::of(&self.maps, setup.beam());
         let maps = &self.maps.maps;
-        let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
+        let raster = |map: &BeamMap| map.sampling.is_raster();
         if maps.iter().any(raster) && !maps.iter().all(raster) {
             // They are not thinned alike.
             return None;
@@ -188,13 +190,8 @@ struct Window {
     centre: (f64, f64),
 }
 
-/// The beam width `lambda / D`, radians.
-fn beam(setup: Setup) -> f64 {
-    setup.wavelength / (2.0 * setup.telescope.radius)
-}
-
 fn window(setup: Setup) -> Window {
-    let (maps, beam) = (setup.maps, beam(setup));
+    let (maps, beam) = (setup.maps, setup.beam());
     let centre = centre(maps, beam);
     let spread = spread(setup.telescope, maps) + maps.blur().radius;
     // Both of two beams are in it.

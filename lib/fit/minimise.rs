@@ -6,12 +6,28 @@
 
 use crate::error::Result;
 
+/// How near the optimum is near enough, by what is still to be gained: the larger of the two.
+#[derive(Debug, Clone, Copy)]
+pub struct Near {
+    /// In log-likelihood.
+    pub absolute: f64,
+    /// As a part of the value.
+    pub relative: f64,
+}
+
+impl Near {
+    /// So much in log-likelihood.
+    pub fn within(absolute: f64) -> Near {
+        Near { absolute, relative: 0.0 }
+    }
+}
+
 /// When to stop.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Stop when a step is predicted to gain less than this in log-likelihood, or than this part of it, or three have.
-    pub tolerance: f64,
-    pub part: f64,
+    /// Stop when a step is predicted to gain less than this, or three have.
+    pub near: Near,
+    /// After this many, in any case.
     pub evaluations: usize,
     /// Lowest and highest value of each variable.
     pub bounds: Vec<(f64, f64)>,
@@ -35,9 +51,10 @@ const BACKTRACKS: usize = 25;
 const ENOUGH: f64 = 1e-4;
 /// A value is known to this part of it.
 const ROUNDING: f64 = 1e-9;
-/// How often the inverse Hessian may be taken back where it points uphill, and where no step along it falls.
-const UPHILL: usize = 5;
-const STUCK: usize = 2;
+/// How often the inverse Hessian may have been taken back, for whatever reason, to be taken back once more where it
+/// points uphill, and where no step along it falls.
+const UPHILL: usize = 6;
+const STUCK: usize = 3;
 
 /// Minimises `f`, which writes its gradient, from `x`, with the `inverse` Hessian there, row-major, if it is known.
 /// `report` is called once an iteration.
@@ -55,10 +72,10 @@ pub fn minimise(
     let (mut converged, mut small) = (x.is_empty(), 0);
     while !converged && descent.evaluations < settings.evaluations && descent.is_defined() {
         report(descent.evaluations, descent.value)?;
-        let enough = settings.tolerance.max(settings.part * descent.value);
+        let enough = settings.near.absolute.max(settings.near.relative * descent.value);
         let (step, slope) = descent.direction();
         if !slope.is_finite() || slope > 0.0 {
-            if descent.restarts > UPHILL {
+            if descent.restarts >= UPHILL {
                 break;
             }
             descent.restart();
@@ -73,7 +90,7 @@ pub fn minimise(
         } else {
             // No descent left at the precision of the value, or a bad curvature: try once more.
             let size = descent.value.abs();
-            if descent.restarts > STUCK || -slope < ROUNDING * size.max(1.0) {
+            if descent.restarts >= STUCK || -slope < ROUNDING * size.max(1.0) {
                 converged = -slope < 10.0 * enough.max(ROUNDING * size);
                 break;
             }
@@ -248,7 +265,7 @@ mod tests {
     use crate::autodiff::Function;
 
     fn settings(bounds: Vec<(f64, f64)>) -> Settings {
-        Settings { tolerance: 1e-12, part: 0.0, evaluations: 500, bounds }
+        Settings { near: Near::within(1e-12), evaluations: 500, bounds }
     }
 
     #[test]

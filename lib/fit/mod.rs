@@ -1,11 +1,11 @@
 //! From maps to a surface: parameters, likelihood, minimisation, errors.
 //!
-//! Order of reading: [`options`] (what can be asked for), [`setup`] (of which maps), [`likelihood`], [`problem`] and
-//! [`predictions`] (the function to minimise), [`mod@gradient`] (its value and slopes, checked), [`mod@minimise`] and
-//! [`stage`] (how, from a point), [`level`], [`exploration`], [`course`] and [`search`] (how, from nothing),
+//! Order of reading: [`options`] (what can be asked for), [`setup`] (of which maps), [`likelihood`], [`problem`],
+//! [`start`] and [`predictions`] (the function to minimise, and from where), [`mod@gradient`] (its value and slopes, checked), [`mod@minimise`] and
+//! [`stage`] (how, from a point), [`level`], [`way`], [`exploration`], [`course`] and [`search`] (how, from nothing),
 //! [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
-//! (the same by drawing), [`prior`] (what was known before), [`mod@pattern`], [`quality`] and [`mod@doubt`]
-//! (whether to believe it),
+//! (the same by drawing), [`prior`] (what was known before), [`residual`], [`mod@pattern`], [`quality`] and
+//! [`mod@doubt`] (whether to believe it),
 //! [`flags`] (what to look at), [`mod@order`] (which order), [`surface`] (what the dish is like), [`result`] and
 //! [`summary`] (what comes out).
 
@@ -29,13 +29,16 @@ pub mod predictions;
 pub mod prior;
 pub mod problem;
 pub mod quality;
+pub mod residual;
 pub mod result;
 pub mod sampling;
 pub mod search;
 pub mod setup;
 pub mod stage;
+pub mod start;
 pub mod summary;
 pub mod surface;
+pub mod way;
 
 pub use options::FitOptions;
 pub use result::FitResult;

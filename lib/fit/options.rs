@@ -98,7 +98,7 @@ impl ParameterEdits {
 
 /// Draws from the posterior: how many, and the seed that they depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sampling {
+pub struct Drawing {
     pub draws: usize,
     pub seed: u64,
 }
@@ -136,7 +136,7 @@ pub struct FitOptions {
     /// Keep the maps' models in the result, which takes the memory of the maps once more.
     pub keep_models: bool,
     /// Draw from the posterior, which takes the errors.
-    pub sampling: Option<Sampling>,
+    pub sampling: Option<Drawing>,
     /// The most starts that a search for the optimum is given.
     pub starts: u64,
 }

@@ -8,7 +8,7 @@
 //! neighbours in what the highest order leaves.
 
 use super::options::FitOptions;
-use super::quality::{CLIP, robust_sigma, variance};
+use super::residual::{CLIP, robust_sigma, variance};
 use super::result::{FitResult, OrderSummary};
 use super::setup::Setup;
 use super::{Report, fit};

@@ -3,7 +3,7 @@
 //! Chi-square hardly sees a wrong optimum in weak signals: what that leaves is a small part of the noise of all samples.
 //! But it lies where a beam is, of the model or of the map, and neighbours are alike in it.
 
-use super::quality::{BLOCK, CLIP, CLIPPED_MEAN, CLIPPED_VARIANCE, variance};
+use super::residual::{BLOCK, CLIP, CLIPPED_VARIANCE, Sum, clipped_mean, variance};
 use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sampling, Sigma};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -18,25 +18,6 @@ const FAINT: f64 = 50.0;
 /// In a map of a faint beam the beam is also where the mean of the sixteen samples around stands above the noise by so
 /// many of its standard deviations, which noise hardly ever does.
 const SHINES: f64 = 4.0;
-
-/// A sum, and of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Sum {
-    pub total: f64,
-    pub count: f64,
-}
-
-impl Sum {
-    /// Adds a value once or not at all: `times` is 1 or 0.
-    pub fn add(&mut self, times: f64, value: f64) {
-        self.total += times * value;
-        self.count += times;
-    }
-
-    pub fn and(self, other: Sum) -> Sum {
-        Sum { total: self.total + other.total, count: self.count + other.count }
-    }
-}
 
 /// What is left of a map's beam.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -149,15 +130,15 @@ pub fn strength(maps: &MapSet, parameters: usize, patterns: &[Pattern], imperfec
         patterns.iter().copied().fold(Pattern::default(), Pattern::and);
     let taken = (parameters as f64).min(larger.count / FEWEST);
     // Samples anywhere that follow each other need not be near.
-    let raster = |map: &BeamMap| matches!(map.sampling, Sampling::Raster { .. });
-    let of_products = if maps.maps.iter().all(raster) { TAKEN * taken } else { 0.0 };
+    let rasters = maps.maps.iter().all(|map| map.sampling.is_raster());
+    let of_products = if rasters { TAKEN * taken } else { 0.0 };
     let above = |sum: Sum, mean: f64, taken: f64, variance: f64| {
         let excess = sum.total + taken - (mean + 5.0 * imperfect) * sum.count;
         if sum.count > 0.0 { excess / (variance * sum.count).sqrt() } else { 0.0 }
     };
-    // Outliers that are known of count for the clip each.
     let clipped = CLIP * noise.outliers;
-    let larger = above(larger, CLIPPED_MEAN + clipped, taken, CLIPPED_VARIANCE + CLIP * clipped);
+    let mean = clipped_mean(noise.outliers);
+    let larger = above(larger, mean, taken, CLIPPED_VARIANCE + CLIP * clipped);
     let mean = CLIP * noise.outliers.powi(2);
     let alike = above(alike, mean, of_products, (1.0 + clipped).powi(2));
     (larger + alike) / f64::sqrt(2.0)

@@ -53,7 +53,7 @@ pub struct Draws {
 
 /// How far the drawing is.
 #[derive(Debug, Clone, Copy)]
-pub struct Stage {
+pub struct Drawn {
     /// Draws that are done, of all chains and with the warm-up, and that are wanted.
     pub done: usize,
     pub wanted: usize,
@@ -70,7 +70,7 @@ pub struct Stage {
 pub fn sample(
     mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
     settings: &Settings,
-    mut report: impl FnMut(Stage) -> Result<()>,
+    mut report: impl FnMut(Drawn) -> Result<()>,
 ) -> Result<Draws> {
     let n = settings.centre.len();
     let mut draws = Draws {
@@ -82,7 +82,7 @@ pub fn sample(
     let sampler =
         DiagNutsSettings { num_tune: WARM_UP as u64, maxdepth: DEPTH, ..Default::default() };
     let each = WARM_UP + settings.draws;
-    let stage = RefCell::new(Stage { done: 0, wanted: CHAINS * each, evaluations: 0, value: 0.0 });
+    let drawn = RefCell::new(Drawn { done: 0, wanted: CHAINS * each, evaluations: 0, value: 0.0 });
     let stopped = RefCell::new(None);
     // What the caller's wish to stop has become on its way through the sampler is of no interest.
     let failed = |error: &dyn std::fmt::Display| {
@@ -96,7 +96,7 @@ pub fn sample(
             f: &mut f,
             report: &mut report,
             settings,
-            stage: &stage,
+            drawn: &drawn,
             stopped: &stopped,
             x: vec![0.0; n],
             slope: vec![0.0; n],
@@ -108,7 +108,7 @@ pub fn sample(
         drawing.set_position(&start).map_err(|e| failed(&e))?;
         for draw in 0..each {
             let (u, _, about, progress) = drawing.expanded_draw().map_err(|e| failed(&e))?;
-            stage.borrow_mut().done += 1;
+            drawn.borrow_mut().done += 1;
             if draw >= WARM_UP {
                 let mut to = draws.values.slice_mut(s![chain, draw - WARM_UP, ..]);
                 let x = settings.folded(&u).map(|(x, _)| x);
@@ -120,7 +120,7 @@ pub fn sample(
         }
     }
     draws.acceptance /= (CHAINS * settings.draws).max(1) as f64;
-    draws.evaluations = stage.borrow().evaluations;
+    draws.evaluations = drawn.borrow().evaluations;
     Ok(draws)
 }
 
@@ -146,7 +146,7 @@ struct Whitened<'a, F, R> {
     f: &'a mut F,
     report: &'a mut R,
     settings: &'a Settings<'a>,
-    stage: &'a RefCell<Stage>,
+    drawn: &'a RefCell<Drawn>,
     stopped: &'a RefCell<Option<Error>>,
     x: Vec<f64>,
     slope: Vec<f64>,
@@ -170,7 +170,7 @@ impl LogpError for Nothing {
 impl<F, R> Whitened<'_, F, R>
 where
     F: FnMut(&[f64], &mut [f64]) -> f64,
-    R: FnMut(Stage) -> Result<()>,
+    R: FnMut(Drawn) -> Result<()>,
 {
     /// A point of the standard normal density, moved towards the centre until there is a density.
     fn start(&mut self, random: &mut ChaCha8Rng) -> Vec<f64> {
@@ -196,7 +196,7 @@ impl<F, R> HasDims for Whitened<'_, F, R> {
 impl<F, R> CpuLogpFunc for Whitened<'_, F, R>
 where
     F: FnMut(&[f64], &mut [f64]) -> f64,
-    R: FnMut(Stage) -> Result<()>,
+    R: FnMut(Drawn) -> Result<()>,
 {
     type LogpError = Nothing;
     type FlowParameters = ();
@@ -207,20 +207,20 @@ where
     }
 
     fn logp(&mut self, u: &[f64], gradient: &mut [f64]) -> std::result::Result<f64, Nothing> {
-        let mut stage = self.stage.borrow_mut();
-        if let Err(wish) = (self.report)(*stage) {
+        let mut drawn = self.drawn.borrow_mut();
+        if let Err(wish) = (self.report)(*drawn) {
             *self.stopped.borrow_mut() = Some(wish);
             return Err(Nothing::Stopped);
         }
         let (x, signs) = self.settings.folded(u).ok_or(Nothing::Here)?;
         self.x = x;
-        stage.evaluations += 1;
-        stage.value = (self.f)(&self.x, &mut self.slope);
+        drawn.evaluations += 1;
+        drawn.value = (self.f)(&self.x, &mut self.slope);
         self.slope.iter_mut().zip(signs).for_each(|(slope, sign)| *slope *= -sign);
-        let known = stage.value.is_finite() && self.slope.iter().all(|s| s.is_finite());
+        let known = drawn.value.is_finite() && self.slope.iter().all(|s| s.is_finite());
         let slope = ndarray::ArrayView1::from(&self.slope);
         gradient.copy_from_slice(&self.settings.root.t().dot(&slope).to_vec());
-        if known { Ok(-stage.value) } else { Err(Nothing::Here) }
+        if known { Ok(-drawn.value) } else { Err(Nothing::Here) }
     }
 
     fn expand_vector<G>(&mut self, _: &mut G, _: &[f64]) -> std::result::Result<(), CpuMathError>
@@ -391,7 +391,7 @@ mod tests {
             bounds: &[OPEN],
         };
         let density = |x: &[f64], g: &mut [f64]| f.value_and_gradient_into(x, g);
-        let wish = |stage: Stage| match stage.done {
+        let wish = |drawn: Drawn| match drawn.done {
             7 => Err(Error::Signal(2)),
             _ => Ok(()),
         };

@@ -64,7 +64,7 @@ impl Problem<'_> {
         all: &[f64],
         ask: impl FnOnce(&mut Function, &[f64]) -> R,
     ) -> R {
-        let which = self.free_up_to(self.options.order);
+        let which = self.free_places();
         let mut fixed = all.to_vec();
         which.iter().for_each(|&i| fixed[i] = 0.0);
         let known = (precision, which, fixed);

@@ -12,7 +12,7 @@ use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use crate::autodiff::Var;
-use crate::optics::model::mode_of;
+use crate::optics::model::{mode_of, stem};
 use ndarray::Array2;
 
 /// A gaussian prior on a parameter, or on one of every map; SI. The parameter becomes free.
@@ -45,8 +45,7 @@ pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
     let FitOptions { priors, power_law, .. } = problem.options;
     let names = problem.parameters.iter().map(|p| p.name.as_str()).enumerate();
     let one = |(i, name): (usize, &str)| {
-        let stem = name.split('[').next();
-        let own = priors.iter().rfind(|p| p.name == name || Some(p.name.as_str()) == stem);
+        let own = priors.iter().rfind(|p| p.name == name || p.name == stem(name));
         let law = || {
             let n = mode_of(name).map(|mode| mode.n).filter(|n| *n >= 2)?;
             let PowerLaw { sigma, power } = (*power_law)?;

@@ -1,23 +1,17 @@
 //! Whether an optimum explains the maps.
 
-use super::pattern::{self, Pattern, Seen, Sum};
+use super::pattern::{self, Pattern, Seen};
 use super::problem::Problem;
+use super::residual::{BLOCK, CLIP, Sum, clipped_mean, left_beside, median_left, variance};
 use crate::device::Precision;
-use crate::optics::beam_map::{BeamMap, MapSet, Noise, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Noise};
 use crate::optics::neighbours::Neighbours;
 use rayon::prelude::*;
 
-/// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
-pub const CLIP: f64 = 9.0;
 /// Noise alone reaches the root of this hardly ever, in standard deviations.
 const CERTAIN: f64 = 25.0;
 /// How often it does, where the sky is empty: the tail of the normal distribution beyond five.
 const BY_CHANCE: f64 = 2.87e-7;
-/// The mean of `min(r^2, CLIP)` for a standard normal `r`: `1 - 2 (3 phi(3) - 8 Q(3))` with the normal
-/// density `phi` and its tail `Q`.
-pub const CLIPPED_MEAN: f64 = 0.995_007;
-/// The variance of the same: `E r^4` inside the clip and its square outside, less the square of the mean.
-pub const CLIPPED_VARIANCE: f64 = 1.901_5;
 /// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
 const PATTERN: f64 = 4.5;
 const DOUBTFUL: f64 = 1.5;
@@ -32,21 +26,6 @@ const SIMULATED: f64 = 0.02;
 /// How far a model on the aperture of few samples is off, rms, as a part of a map's peak: up to half of this for the
 /// telescopes that are built in.
 const COARSE: f64 = 0.01;
-
-/// Samples that one thread looks at together.
-pub const BLOCK: usize = 1 << 16;
-
-/// The variance of the noise of sample `i` of a map where the model has `power`; `None` where it is not
-/// known.
-pub fn variance(map: &BeamMap, noise: Noise, i: usize, power: f64) -> Option<f64> {
-    let sigma = match &map.sigma {
-        Sigma::Constant(sigma) => *sigma,
-        Sigma::PerSample(sigma) => sigma[i],
-        Sigma::Unknown => return None,
-    };
-    let variance = sigma * sigma + (noise.multiplicative * power).powi(2);
-    (variance > 0.0).then_some(variance)
-}
 
 /// What a model leaves of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -78,9 +57,8 @@ impl Misfit {
     /// Chi-square; where a part of the samples are known to be `outliers`, no sample counts for more than [`CLIP`], and
     /// all are compared with what such samples give.
     pub fn chi2_beside(&self, outliers: f64) -> Option<f64> {
-        let expected = CLIPPED_MEAN * (1.0 - outliers) + CLIP * outliers;
         match outliers > 0.0 {
-            true => self.chi2.map(|_| self.whole.total / expected),
+            true => self.chi2.map(|_| self.whole.total / clipped_mean(outliers)),
             false => self.chi2,
         }
     }
@@ -190,7 +168,7 @@ fn is_near(problem: &Problem, misfits: &[Misfit]) -> bool {
 }
 
 fn strength(problem: &Problem, misfits: &[Misfit], imperfect: f64) -> f64 {
-    let parameters = problem.free_up_to(problem.options.order).len();
+    let parameters = problem.free_places().len();
     let patterns: Vec<Pattern> = misfits.iter().map(|misfit| misfit.pattern).collect();
     pattern::strength(problem.maps, parameters, &patterns, imperfect)
 }
@@ -198,8 +176,7 @@ fn strength(problem: &Problem, misfits: &[Misfit], imperfect: f64) -> f64 {
 /// Whether no more than the noise is left; `None` where that is not known.
 fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bool> {
     let outliers = noise.unwrap_or_default().outliers;
-    // Outliers that are known of count for the clip each.
-    let expected = CLIPPED_MEAN + CLIP * outliers;
+    let expected = clipped_mean(outliers);
     let limit =
         |allowance: f64, count: f64| (expected + allowance) * count + 5.0 * f64::sqrt(2.0 * count);
     let (mut all, mut known) = (true, Sum::default());
@@ -254,17 +231,6 @@ fn is_trusted(maps: &MapSet, misfits: &[Misfit], imperfect: f64) -> bool {
     }
 }
 
-/// The sigma of normal residuals, glitches among them or not, from the median of their sizes; `None` where
-/// there are none.
-pub fn robust_sigma(residuals: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
-    let middle = sizes.len() / 2;
-    // Half of a standard normal distribution lies within this.
-    let median =
-        (!sizes.is_empty()).then(|| *sizes.select_nth_unstable_by(middle, f64::total_cmp).1);
-    median.map(|median| median / 0.6745)
-}
-
 /// What a model of a measured map may leave of its beam, as a part of the peak.
 const IMPERFECT: f64 = 0.08;
 
@@ -291,23 +257,10 @@ fn is_even(map: &BeamMap, model: &[f64], peak: f64, noise: f64) -> bool {
         && missed <= 0.1 * high + 3.0
 }
 
-/// What is typically left of the samples whose model is `chosen`, as the sigma of a normal distribution: half of them
-/// are below the median, whatever the glitches.
-fn median_left(map: &BeamMap, model: &[f64], chosen: impl Fn(f64) -> bool) -> f64 {
-    let pairs = map.power.iter().zip(model).filter(|(p, m)| !p.is_nan() && chosen(**m));
-    robust_sigma(pairs.map(|(p, m)| p - m)).unwrap_or(0.0)
-}
-
-/// What is typically left beside the beam: the noise.
-pub fn left_beside(map: &BeamMap, model: &[f64]) -> f64 {
-    let peak = model.iter().copied().fold(0.0, f64::max);
-    median_left(map, model, |m| m.abs() <= 0.1 * peak)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optics::beam_map::Sampling;
+    use crate::optics::beam_map::{Sampling, Sigma};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
@@ -417,7 +370,7 @@ mod tests {
     #[test]
     fn noise_that_is_far_off_by_chance_is_allowed_to_as_many_samples_as_there_are() {
         let explained = |count: f64, missed: f64| {
-            let whole = Sum { total: CLIPPED_MEAN * count, count };
+            let whole = Sum { total: clipped_mean(0.0) * count, count };
             let misfit = Misfit { whole, certain: 30.0, missed, ..Misfit::nothing() };
             explained(&[misfit], Some(Noise::default()), SIMULATED)
         };

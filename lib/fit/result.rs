@@ -40,7 +40,7 @@ pub struct FitResult {
     /// The orders that were compared, where the order was to be chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<OrderSummary>,
-    /// The covariance of the free parameters, in their order.
+    /// The covariance of the free parameters in their units, `(parameter, parameter)`, in their order.
     #[serde(skip)]
     pub covariance: Option<Array2<f64>>,
     /// The likelihood's scale for each map, in its power unit.

@@ -13,8 +13,8 @@
 use super::chains::{self, Distribution};
 use super::covariance;
 use super::flags::Flag;
-use super::options::{FitOptions, LikelihoodKind, Sampling};
-use super::posterior::{self, CHAINS, Draws, Settings, Stage, WARM_UP};
+use super::options::{Drawing, FitOptions, LikelihoodKind};
+use super::posterior::{self, CHAINS, Drawn, Draws, Settings, WARM_UP};
 use super::problem::Problem;
 use super::result::FitResult;
 use super::setup::Setup;
@@ -22,7 +22,7 @@ use super::surface::{Weighed, ruze};
 use super::{Progress, Report};
 use crate::error::Result;
 use crate::optics::zernike;
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 use std::f64::consts::PI;
 
@@ -86,7 +86,7 @@ impl Posterior {
 /// What `report` returns, and densities that cannot be drawn from.
 pub fn add_posterior(
     setup: Setup,
-    sampling: Sampling,
+    sampling: Drawing,
     result: &mut FitResult,
     report: &mut Report,
 ) -> Result<()> {
@@ -121,7 +121,7 @@ fn draw(
     which: &[usize],
     at: &[f64],
     covariance: ArrayView2<f64>,
-    sampling: Sampling,
+    sampling: Drawing,
     report: &mut Report,
 ) -> Result<Option<(f64, Draws)>> {
     let n = which.len();
@@ -129,12 +129,7 @@ fn draw(
     let scaled =
         Array2::from_shape_fn((n, n), |(a, b)| covariance[(a, b)] / (length(a) * length(b)));
     let mut function = problem.function(which, at);
-    let mut curvature = Array2::zeros((n, n));
-    for (k, mut row) in curvature.outer_iter_mut().enumerate() {
-        let mut v = vec![0.0; n];
-        v[k] = 1.0;
-        row.assign(&ArrayView1::from(&function.hessian_times(&vec![0.0; n], &v)));
-    }
+    let curvature = function.hessian(&vec![0.0; n]);
     let of_noise =
         problem.likelihood.kind == LikelihoodKind::Gaussian || problem.scale_among(which).is_some();
     let power = if of_noise { 1.0 } else { n as f64 / (&curvature * &scaled).sum() };
@@ -161,11 +156,11 @@ fn draw(
         gradient.iter_mut().for_each(|g| *g *= power);
         power * value
     };
-    let report = |stage: Stage| {
+    let report = |drawn: Drawn| {
         report(&Progress {
-            stage: format!("draw {} of {}", stage.done, stage.wanted),
-            evaluations: stage.evaluations,
-            negative_log_likelihood: stage.value / power,
+            stage: format!("draw {} of {}", drawn.done, drawn.wanted),
+            evaluations: drawn.evaluations,
+            negative_log_likelihood: drawn.value / power,
             full: true,
         })
     };
@@ -178,7 +173,7 @@ fn describe(
     which: &[usize],
     at: &[f64],
     result: &FitResult,
-    sampling: Sampling,
+    sampling: Drawing,
     power: f64,
     draws: &Draws,
 ) -> Posterior {

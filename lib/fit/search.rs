@@ -5,10 +5,11 @@ use super::covariance;
 use super::exploration::Exploration;
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
-use super::minimise::Minimum;
+use super::minimise::{Minimum, Near};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use super::quality::{self, Misfit, Trust};
+use super::residual;
 use super::result::Evaluations;
 use super::setup::Setup;
 use super::stage::{Report, Stage};
@@ -83,7 +84,7 @@ pub fn search<'a>(
     let largest = levels.last().filter(|level| level.share == 1.0);
     let rough = Likelihood::rough(largest.map_or(maps, |level| &level.maps));
     let mut exploration = Exploration::new(maps, options);
-    let which = first.free_up_to(options.order);
+    let which = first.free_places();
     let known = || maps.maps.iter().flat_map(|map| &map.power).filter(|power| !power.is_nan());
     let parameters = which.len();
     let too_few = known().take(parameters).count() < parameters;
@@ -214,8 +215,7 @@ impl Route<'_, '_> {
             let next = self.levels.get(i + 1);
             let stage = Stage {
                 which,
-                tolerance: self.levels[i].tolerance,
-                part: 0.0,
+                near: Near::within(self.levels[i].tolerance),
                 inverse: inverse.as_deref(),
                 name: &format!("all parameters, level {} of {}", i + 1, count + 1),
                 full: false,
@@ -239,8 +239,8 @@ impl Route<'_, '_> {
     }
 
     /// Goes to the optimum of the `whole` maps.
-    fn settle(&mut self, whole: &mut Leg, near: Waypoint) -> Result<Optimum> {
-        let Waypoint { mut at, mut inverse, likelihood, .. } = near;
+    fn settle(&mut self, whole: &mut Leg, from: Waypoint) -> Result<Optimum> {
+        let Waypoint { mut at, mut inverse, likelihood, .. } = from;
         let which = &self.which;
         whole.problem.likelihood = likelihood;
         if self.levels.is_empty() || !self.options.fit_scale {
@@ -251,11 +251,12 @@ impl Route<'_, '_> {
             let problem = &whole.problem;
             inverse = covariance::inverse_curvature(problem, &problem.likelihood, which, &at);
         }
-        let tolerance = if self.maps.samples() <= FEW { SETTLED_FEW } else { SETTLED };
+        let settled = if self.maps.samples() <= FEW { SETTLED_FEW } else { SETTLED };
+        let near = Near::within(settled);
         let mut objective = whole.objective();
-        // A second start, with fresh curvature, where the first did not settle.
+        // Where the first did not settle, another without its curvature, which may be at fault.
         let mut descend = |inverse: Option<&[f64]>, name| {
-            let stage = Stage { which, tolerance, part: 0.0, inverse, name, full: true };
+            let stage = Stage { which, near, inverse, name, full: true };
             let minimum = stage.descend(&mut objective, &mut at, self.report)?;
             self.evaluations.full += minimum.evaluations;
             Ok(minimum)
@@ -317,9 +318,9 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
             LikelihoodKind::Gaussian => {
                 residuals.map(|r| r * r).sum::<f64>() / map.known().max(1) as f64
             }
-            LikelihoodKind::Cauchy => quality::robust_sigma(residuals).unwrap_or(0.0).powi(2),
+            LikelihoodKind::Cauchy => residual::robust_sigma(residuals).unwrap_or(0.0).powi(2),
         };
-        (all.min(quality::left_beside(map, &model).powi(2)), all)
+        (all.min(residual::left_beside(map, &model).powi(2)), all)
     });
     let peaks: Vec<f64> = maps.iter().map(BeamMap::robust_peak).collect();
     let part =
@@ -388,7 +389,7 @@ mod tests {
             levels: &levels,
             maps: &maps,
             options: &options,
-            which: first.free_up_to(options.order),
+            which: first.free_places(),
             evaluations: Evaluations::default(),
             report: &mut report,
         };

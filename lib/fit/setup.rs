@@ -29,6 +29,11 @@ impl<'a> Setup<'a> {
         Setup { maps, options, ..self }
     }
 
+    /// The width of a beam, `wavelength / D`, radians.
+    pub fn beam(self) -> f64 {
+        self.wavelength / (2.0 * self.telescope.radius)
+    }
+
     /// The model of the maps, on the aperture of the options or one that suits them.
     ///
     /// # Errors

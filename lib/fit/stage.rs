@@ -1,7 +1,7 @@
 //! One minimisation of many: some of the parameters, from where the last one left them.
 
 use super::likelihood::Likelihood;
-use super::minimise::{Minimum, Settings, minimise};
+use super::minimise::{Minimum, Near, Settings, minimise};
 use super::problem::Problem;
 use crate::autodiff::Function;
 use crate::device::Precision;
@@ -19,12 +19,14 @@ pub struct Progress {
     pub full: bool,
 }
 
-/// Is told of progress once an iteration, by one thread at a time, and may stop a fit with an error.
+/// Is told of progress once an iteration, by one thread at a time, and may stop a fit with an error: with one every time
+/// from then on, as that of a way that is not needed any more is not passed on.
 pub type Report<'r> = dyn FnMut(&Progress) -> Result<()> + Send + 'r;
 
 /// The negative log-likelihood of some parameters, in units of their lengths from the problem's start.
 pub struct Objective<'p> {
     problem: &'p Problem<'p>,
+    /// Places among the problem's.
     pub parameters: Vec<usize>,
     function: Function,
 }
@@ -53,11 +55,10 @@ const MOST: usize = 1500;
 pub struct Stage<'s> {
     /// Some or all of the objective's parameters; the others stay where they are.
     pub which: &'s [usize],
-    /// How near is near enough, in log-likelihood, and as a part of it.
-    pub tolerance: f64,
-    pub part: f64,
+    pub near: Near,
     /// The inverse Hessian to start with, in the parameters' lengths, where it is known.
     pub inverse: Option<&'s [f64]>,
+    /// As in [`Progress`].
     pub name: &'s str,
     pub full: bool,
 }
@@ -80,8 +81,7 @@ impl Stage<'_> {
             let (low, high) = problem.bounds[i];
             (scaled(i, low), scaled(i, high))
         });
-        let &Stage { tolerance, part, .. } = self;
-        let settings = Settings { tolerance, part, evaluations: MOST, bounds: bounds.collect() };
+        let settings = Settings { near: self.near, evaluations: MOST, bounds: bounds.collect() };
         let start: Vec<f64> = self.which.iter().map(|&i| scaled(i, at[i])).collect();
         // Where the parameters of this stage stand among those of the objective.
         let places = self.which.iter().map(|i| parameters.iter().position(|p| p == i));

@@ -47,7 +47,7 @@ fn compare(telescope: &Telescope, maps: &MapSet, options: &FitOptions, most: f64
     let found = [Backend::Cpu, device].map(|backend| {
         let options = FitOptions { backend, ..options.clone() };
         let problem = Problem::new(Setup::new(telescope, maps, &options)).unwrap();
-        let which = problem.free_up_to(options.order);
+        let which = problem.free_places();
         let mut function = problem.function(&which, &problem.start);
         function.value_and_gradient(&vec![0.01; which.len()])
     });
@@ -128,7 +128,7 @@ fn slopes_in_single_precision_are_those_in_double() {
             let aperture = maps.aperture;
             let options = FitOptions { precision, aperture, ..FitOptions::default() };
             let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
-            let which = problem.free_up_to(options.order);
+            let which = problem.free_places();
             problem.function(&which, &problem.start).value_and_gradient(&vec![0.01; which.len()]).1
         };
         let (single, double) = (slopes(Precision::F32), slopes(Precision::F64));

@@ -15,6 +15,10 @@ pub enum Sampling {
 }
 
 impl Sampling {
+    pub fn is_raster(&self) -> bool {
+        matches!(self, Sampling::Raster { .. })
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         match self {
@@ -66,7 +70,8 @@ pub struct BeamMap {
     pub sigma: Sigma,
 }
 
-/// The lowest and the highest of some numbers, positions on an axis say.
+/// The lowest and the highest of some numbers, positions on an axis say. NaN is passed over; of nothing they are
+/// infinity and its negative.
 pub fn range(numbers: &[f64]) -> (f64, f64) {
     let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
     (low, numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max))
@@ -221,6 +226,11 @@ impl MapSet {
     /// Whether they are a simulation's, whose noise came with them.
     pub fn is_simulated(&self) -> bool {
         self.noise.is_some() && self.seed.is_some()
+    }
+
+    /// Whether the noise of every map is known.
+    pub fn knows_sigmas(&self) -> bool {
+        self.maps.iter().all(|map| map.sigma != Sigma::Unknown)
     }
 
     /// How many samples all maps have together.

@@ -344,6 +344,11 @@ pub fn mode_of(name: &str) -> Option<Mode> {
     numbered('z', name).map(Mode::of)
 }
 
+/// What a parameter is called without the number of its map: `gain` of `gain[1]`.
+pub fn stem(name: &str) -> &str {
+    name.split('[').next().unwrap_or(name)
+}
+
 /// The order and angular frequency of parameter `a<j>`, a coefficient of the amplitude.
 pub fn amplitude_mode_of(name: &str) -> Option<Mode> {
     numbered('a', name).map(Mode::of)

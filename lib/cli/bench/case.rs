@@ -176,9 +176,8 @@ impl Loaded {
     pub fn positions(&self, problem: &Problem) -> Result<Vec<usize>> {
         let names = self.case.parameters.iter();
         let found = names.map(|name| problem.model.position(name)).collect();
-        let found = Option::<Vec<usize>>::filter(found, |found| {
-            found.len() == problem.free_up_to(self.case.order).len()
-        });
+        let found =
+            Option::<Vec<usize>>::filter(found, |found| found.len() == problem.free_places().len());
         found.ok_or_else(|| Error::failed("the model has other parameters than the case"))
     }
 

@@ -6,7 +6,7 @@ use crate::cli::check;
 use crate::cli::machine::{Backend, resolve};
 use crate::cli::model::order;
 use crate::device::{self, Precision};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::optics::zernike;
 use crate::units::Quantity;
 use clap::{Args, ValueEnum};
@@ -190,10 +190,7 @@ impl TableArgs {
 }
 
 fn time_limit(text: &str) -> Result<f64> {
-    match Quantity::Time.parse(text)? {
-        seconds if seconds > 0.0 => Ok(seconds),
-        _ => Err(Error::usage(format!("'{text}' is not more than 0"))),
-    }
+    Quantity::Time.above_zero(text)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 
 mod run;
 
-pub use run::{Places, run, saved};
+pub use run::{Own, run, saved};
 
 use crate::device::Op;
 use crate::device::program::{Code, Operand, Region};

@@ -1,4 +1,4 @@
-//! Products of one small complex matrix with many vectors, a vector a lane.
+//! Products of one small complex matrix with many columns of numbers, a column a lane.
 
 use super::Real;
 use super::isa::{Machine, vectorised};
@@ -6,7 +6,7 @@ use super::vector::{Batch, Complexes, Vector};
 use ndarray::ArrayView2;
 use num_complex::Complex64;
 
-/// Outputs that are computed together: what is loaded of the vectors serves them all.
+/// Outputs that are computed together: what is loaded of the columns serves them all.
 const OUTPUTS: usize = 4;
 
 /// A complex matrix.
@@ -49,9 +49,9 @@ fn times_inline<T: Real, M: Machine>(
 ) {
     let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS).skip(first / OUTPUTS);
     for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
-        for part in 0..T::Vector::<M>::PARTS {
+        for piece in 0..T::Vector::<M>::PIECES {
             let sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
-            product::<T, M>(rows, input, part, sums, out);
+            product::<T, M>(rows, input, piece, sums, out);
         }
     }
 }
@@ -65,32 +65,32 @@ fn add_times_inline<T: Real, M: Machine>(
 ) {
     let rows = matrix.values.chunks_exact(matrix.inputs * OUTPUTS);
     for (out, rows) in out.chunks_mut(OUTPUTS).zip(rows) {
-        for part in 0..T::Vector::<M>::PARTS {
+        for piece in 0..T::Vector::<M>::PIECES {
             let mut sums = [Complexes::<T::Vector<M>>::zero(); OUTPUTS];
             for (sum, out) in sums.iter_mut().zip(&*out) {
-                *sum = Complexes::load(out, part);
+                *sum = Complexes::load(out, piece);
             }
-            product::<T, M>(&rows[first * OUTPUTS..], input, part, sums, out);
+            product::<T, M>(&rows[first * OUTPUTS..], input, piece, sums, out);
         }
     }
 }
 
-/// A part of a few rows times the input, added to `sums`.
+/// A piece of a few rows times the input, added to `sums`.
 #[inline(always)]
 fn product<T: Real, M: Machine>(
     rows: &[(T, T)],
     input: &[Batch<T>],
-    part: usize,
+    piece: usize,
     mut sums: [Complexes<T::Vector<M>>; OUTPUTS],
     out: &mut [Batch<T>],
 ) {
     for (value, w) in input.iter().zip(rows.chunks_exact(OUTPUTS)) {
-        let value = Complexes::load(value, part);
+        let value = Complexes::load(value, piece);
         for (sum, &w) in sums.iter_mut().zip(w) {
             *sum = sum.add_times(value, w);
         }
     }
     for (out, sum) in out.iter_mut().zip(sums) {
-        sum.store(out, part);
+        sum.store(out, piece);
     }
 }

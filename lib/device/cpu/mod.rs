@@ -13,6 +13,11 @@
 //! * `scattered`, the transform to samples anywhere, with `folding` and `product`;
 //! * `team`, `shared`: threads, and the buffers that they fill together;
 //! * `isa`, `vector`, `real`: instruction sets, vectors and types of numbers.
+//!
+//! What is worked on together, from large to small: a *round* of regions that do not wait for each other; of a region
+//! the *tiles*, or where it streams transforms a *block*, as many columns as there are numbers in 64 bytes; of a block
+//! the *slab*, one or a few *parts*, which are what the second step of a transform makes at a time (`fft`); of a slab
+//! the tiles; of a tile a few *lines* of 64 bytes (`chain`); of a line the *pieces* that fit a register (`vector`).
 
 mod butterfly;
 mod chain;
@@ -56,7 +61,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use team::Crew;
-use tile::{Needs, Sources, Tile, Workspace, Workspaces};
+use tile::{Sources, Tile, Workspace, Workspaces};
 use vector::Batch;
 
 /// The number of elements that are worked on together: a few registers of them fit the first cache.
@@ -138,7 +143,7 @@ impl<T: Real> Cpu<T> {
             partials: Shared::zeros(partials),
             rounds,
             totals: vec![0.0; program.regions().map(Region::sum_count).max().unwrap_or(0)],
-            workspaces: Workspaces::new(threads, Needs::of(&program, &transforms)),
+            workspaces: Workspaces::new(threads, &program, &transforms),
             team: Team::new(threads),
             prepared,
             transforms,
@@ -149,9 +154,7 @@ impl<T: Real> Cpu<T> {
 
     fn run_steps(&mut self, crew: &Crew) {
         let program = Arc::clone(&self.program);
-        let rounds = std::mem::take(&mut self.rounds);
-        let mut next = rounds.iter();
-        let mut regions = 0..0;
+        let (mut round, mut regions) = (0, 0..0);
         for (i, step) in program.steps.iter().enumerate() {
             match step {
                 Step::Scalars(code) => {
@@ -162,7 +165,8 @@ impl<T: Real> Cpu<T> {
                 Step::Region(_) => {
                     // The first region of a round does the others' work too.
                     if regions.is_empty() {
-                        regions = next.next().expect("every region has a round").clone();
+                        regions = self.rounds[round].clone();
+                        round += 1;
                         let steps = &program.steps[i..i + regions.len()];
                         self.run_round(steps, regions.clone(), crew);
                     }
@@ -171,7 +175,6 @@ impl<T: Real> Cpu<T> {
                 Step::Scattered(some) => self.non_uniforms.run(some, &self.fields, crew),
             }
         }
-        self.rounds = rounds;
     }
 
     /// Works on regions that do not wait for each other.

@@ -82,13 +82,13 @@ fn forward_inline<T: Real, M: Machine>(
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every output"));
             for (n2, column) in places.all() {
-                for part in 0..T::Vector::<M>::PARTS {
+                for piece in 0..T::Vector::<M>::PIECES {
                     let first = narrow.place(n2);
                     // What the butterflies of all `b` have in common.
                     let mut values = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for i in 0..$radix {
                         if let Some(value) = input.get(first + i * inner) {
-                            values[i] = Complexes::load(value, part);
+                            values[i] = Complexes::load(value, piece);
                         }
                     }
                     for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
@@ -100,7 +100,7 @@ fn forward_inline<T: Real, M: Machine>(
                         }
                         let y = $butterfly(x, &narrow.roots);
                         for a in 0..$radix {
-                            y[a].store(&mut rows[a][b * pitch + column], part);
+                            y[a].store(&mut rows[a][b * pitch + column], piece);
                         }
                     }
                 }
@@ -125,12 +125,12 @@ fn adjoint_inline<T: Real, M: Machine>(
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every input"));
             for (n2, column) in places.all() {
-                for part in 0..T::Vector::<M>::PARTS {
+                for piece in 0..T::Vector::<M>::PIECES {
                     let mut sums = [Complexes::<T::Vector<M>>::zero(); $radix];
                     for (b, twiddles) in narrow.twiddles.chunks_exact($radix - 1).enumerate() {
                         let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
                         for a in 0..$radix {
-                            x[a] = Complexes::load(&rows[a][b * pitch + column], part);
+                            x[a] = Complexes::load(&rows[a][b * pitch + column], piece);
                         }
                         let y = $butterfly(x, &narrow.roots);
                         if b == 0 {
@@ -145,7 +145,7 @@ fn adjoint_inline<T: Real, M: Machine>(
                     let first = narrow.place(n2);
                     for i in 0..$radix {
                         if let Some(out) = out.get_mut(first + i * inner) {
-                            sums[i].store(out, part);
+                            sums[i].store(out, piece);
                         }
                     }
                 }

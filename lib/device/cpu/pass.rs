@@ -171,14 +171,14 @@ vectorised!(
     pub fn last_forward(pass: &Pass<T>, data: &mut [Batch<T>]) = last_forward_inline
 );
 
-/// One butterfly, a part of the numbers after the other: what each input is, and what is done with each output. (Macros,
+/// One butterfly, a piece of the numbers after the other: what each input is, and what is done with each output. (Macros,
 /// because closures are compiled for the instruction set of where they are written.)
 macro_rules! butterfly {
     (
-        $pass:expr, $radix:literal, $butterfly:ident, $part:ident,
+        $pass:expr, $radix:literal, $butterfly:ident, $piece:ident,
         $k:ident => $input:expr, ($j:ident, $y:ident) => $output:expr
     ) => {
-        for $part in 0..T::Vector::<M>::PARTS {
+        for $piece in 0..T::Vector::<M>::PIECES {
             let mut x = [Complexes::<T::Vector<M>>::zero(); $radix];
             for $k in 0..$radix {
                 x[$k] = $input;
@@ -217,11 +217,11 @@ fn across_inline<T: Real, M: Machine>(
                     let out = &mut out[(q + s * $radix * p) * to..];
                     if m == 1 {
                         // The last pass has no twiddle factors of its own.
-                        butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&input[skip * k], part),
-                            (j, y) => y.store(&mut out[span * j], part));
+                        butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&input[skip * k], piece),
+                            (j, y) => y.store(&mut out[span * j], piece));
                     } else {
-                        butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&input[skip * k], part),
-                            (j, y) => twiddled!(y, w, j).store(&mut out[span * j], part));
+                        butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&input[skip * k], piece),
+                            (j, y) => twiddled!(y, w, j).store(&mut out[span * j], piece));
                     }
                 }
             }
@@ -243,14 +243,14 @@ fn first_forward_inline<T: Real, M: Machine>(
             let chunks = chunks.zip(out.chunks_exact_mut($radix));
             if pass.twiddles.is_empty() {
                 for ((input, factors), out) in chunks {
-                    butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&input[k], part).times(factors[k]),
-                        (j, y) => y.store(&mut out[j], part));
+                    butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&input[k], piece).times(factors[k]),
+                        (j, y) => y.store(&mut out[j], piece));
                 }
                 return;
             }
             for (((input, factors), out), w) in chunks.zip(pass.twiddles.chunks_exact($radix - 1)) {
-                butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&input[k], part).times(factors[k]),
-                    (j, y) => twiddled!(y, w, j).store(&mut out[j], part));
+                butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&input[k], piece).times(factors[k]),
+                    (j, y) => twiddled!(y, w, j).store(&mut out[j], piece));
             }
         }};
     }
@@ -274,8 +274,8 @@ fn last_adjoint_inline<T: Real, M: Machine>(
             }
             let outs = (0..s).zip(out.chunks_exact_mut($radix));
             for ((q, out), factors) in outs.zip(factors.chunks_exact($radix)) {
-                butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&inputs[k][q], part),
-                    (j, y) => y.times(factors[j]).store(&mut out[j], part));
+                butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&inputs[k][q], piece),
+                    (j, y) => y.times(factors[j]).store(&mut out[j], piece));
             }
         }};
     }
@@ -291,8 +291,8 @@ fn first_adjoint_of_two_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [
             let rows: [_; $radix] =
                 std::array::from_fn(|_| rows.next().expect("a row for every input"));
             for (p, w) in (0..m).zip(pass.twiddles.chunks_exact($radix - 1)) {
-                butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&rows[k][p], part),
-                    (j, y) => twiddled!(y, w, j).store(&mut rows[j][p], part));
+                butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&rows[k][p], piece),
+                    (j, y) => twiddled!(y, w, j).store(&mut rows[j][p], piece));
             }
         }};
     }
@@ -312,8 +312,8 @@ fn last_adjoint_of_two_inline<T: Real, M: Machine>(
             // butterfly reads is together.
             let chunks = input.chunks_exact($radix).zip(out.chunks_exact_mut($radix));
             for ((input, out), factors) in chunks.zip(factors.chunks_exact($radix)) {
-                butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&input[k], part),
-                    (j, y) => y.times(factors[j]).store(&mut out[j], part));
+                butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&input[k], piece),
+                    (j, y) => y.times(factors[j]).store(&mut out[j], piece));
             }
         }};
     }
@@ -330,15 +330,15 @@ fn last_forward_inline<T: Real, M: Machine>(pass: &Pass<T>, data: &mut [Batch<T>
                 std::array::from_fn(|_| rows.next().expect("a row for every input"));
             if pass.before.is_empty() {
                 for q in 0..s {
-                    butterfly!(pass, $radix, $butterfly, part, k => Complexes::load(&rows[k][q], part),
-                        (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q], part));
+                    butterfly!(pass, $radix, $butterfly, piece, k => Complexes::load(&rows[k][q], piece),
+                        (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q], piece));
                 }
                 return;
             }
             for (q, w) in (0..s).zip(pass.before.chunks_exact($radix - 1)) {
-                butterfly!(pass, $radix, $butterfly, part,
-                    k => twiddled!(Complexes::load(&rows[k][q], part), w, k),
-                    (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q], part));
+                butterfly!(pass, $radix, $butterfly, piece,
+                    k => twiddled!(Complexes::load(&rows[k][q], piece), w, k),
+                    (j, y) => Complexes { re: y.im, im: y.re }.store(&mut rows[j][q], piece));
             }
         }};
     }
@@ -360,12 +360,12 @@ fn gather_first_inline<T: Real, M: Machine>(
                 let out = &mut out[lines.column(n2)..];
                 for (p, w) in pass.twiddles.chunks_exact($radix - 1).enumerate() {
                     let out = &mut out[$radix * p * pitch..];
-                    butterfly!(pass, $radix, $butterfly, part,
+                    butterfly!(pass, $radix, $butterfly, piece,
                         k => match input.get(lines.place(n2, p + m * k)) {
-                            Some(value) => Complexes::load(value, part),
+                            Some(value) => Complexes::load(value, piece),
                             None => Complexes::zero(),
                         },
-                        (j, y) => twiddled!(y, w, j).store(&mut out[j * pitch], part));
+                        (j, y) => twiddled!(y, w, j).store(&mut out[j * pitch], piece));
                 }
             }
         }};
@@ -390,10 +390,10 @@ fn scatter_last_inline<T: Real, M: Machine>(
                     if !(0..$radix).any(|j| lines.place(n2, q + s * j) < out.len()) {
                         continue;
                     }
-                    butterfly!(pass, $radix, $butterfly, part,
-                        k => Complexes::load(&input[(q + s * k) * pitch], part),
+                    butterfly!(pass, $radix, $butterfly, piece,
+                        k => Complexes::load(&input[(q + s * k) * pitch], piece),
                         (j, y) => if let Some(out) = out.get_mut(lines.place(n2, q + s * j)) {
-                            y.store(out, part);
+                            y.store(out, piece);
                         });
                 }
             }

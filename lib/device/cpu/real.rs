@@ -21,7 +21,7 @@ pub trait Real: FftNum + Float + Default + Zeroable + super::elementary::Element
         + std::fmt::Debug;
     /// The same in the registers of a machine.
     type Vector<M: Machine>: Vector<Number = Self>;
-    /// The number of lanes of a vector.
+    /// The numbers in 64 bytes.
     const LANES: usize;
     /// `self a + b`, rounded once. (`Float::mul_add` is not always inlined, and then calls a library.)
     fn fused(self, a: Self, b: Self) -> Self;

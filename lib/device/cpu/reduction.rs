@@ -22,12 +22,12 @@ vectorised!(
     ) = moments_inline
 );
 
-/// A sum in eight lanes, always the same ones, so that it can be vectorised and is reproducible.
+/// A sum in lanes that are always the same ones, so that it can be vectorised and is reproducible.
 #[inline(always)]
 fn add_up_inline<T: Real, M: Machine>(values: &[T], sum: &mut f64) {
-    let mut lanes = [0.0; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|v| v.in_f64()).sum();
+    let mut lanes = [0.0; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let rest: f64 = rest.iter().map(|v| v.in_f64()).sum();
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += value.in_f64();

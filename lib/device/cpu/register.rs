@@ -17,10 +17,10 @@ impl<T: Real> Register<T> {
         Self::of(TILE / T::LANES)
     }
 
-    /// For this many vectors.
-    pub fn of(vectors: usize) -> Self {
+    /// For this many lines of 64 bytes.
+    pub fn of(lines: usize) -> Self {
         // Some more than are used: registers a power of two apart would share places of the first cache.
-        let batches = vectors / 2 + 1;
+        let batches = lines / 2 + 1;
         Register((0..batches).map(|_| UnsafeCell::new(Batch::default())).collect())
     }
 

@@ -38,7 +38,7 @@ pub struct NonUniform<T: Real> {
     /// The kernels along y, `[point][pair]`, and along x, `[pair][point]`, and the other way round.
     kernel_y: [Vec<T>; 2],
     kernel_x: [Vec<T>; 2],
-    /// The weights of every sample, along x in whole vectors.
+    /// The weights of every sample, along x in whole lines of 64 bytes.
     along_x: Arc<Vec<T>>,
     along_y: Arc<Vec<T>>,
     /// Bands of rows, with the samples whose windows reach into them.
@@ -78,7 +78,7 @@ impl<T: Real> NonUniform<T> {
             phases: [0, 1].map(|i: usize| T::adopt(&plan.phases[i])),
             kernel_y: both(y.kernel(), y.pairs()),
             kernel_x: [x_by_pair, x_by_point],
-            along_x: in_vectors(&plan.along_x, plan.width),
+            along_x: in_lines(&plan.along_x, plan.width),
             along_y: T::adopt(&plan.along_y),
             bands: bands(&plan.starts, plan.width, y.len),
             plan: plan.clone(),
@@ -301,8 +301,8 @@ impl<T: Real> NonUniforms<T> {
     }
 }
 
-/// The weights along x, zeros behind those of every sample up to whole vectors.
-fn in_vectors<T: Real>(along_x: &Arc<Vec<f64>>, width: usize) -> Arc<Vec<T>> {
+/// The weights along x, zeros behind those of every sample up to whole lines of 64 bytes.
+fn in_lines<T: Real>(along_x: &Arc<Vec<f64>>, width: usize) -> Arc<Vec<T>> {
     let (from, to) = (width.next_multiple_of(PAD), width.next_multiple_of(T::LANES));
     if from == to {
         return T::adopt(along_x);

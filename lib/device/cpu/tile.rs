@@ -1,6 +1,6 @@
 //! The interpreter: a region's code on one tile, an instruction at a time over the whole tile.
 
-use super::chain::{self, Instruction, Places};
+use super::chain::{self, Instruction, Own};
 use super::elementwise::{Argument, from_slab, join, map, parts, to_slab};
 use super::fourier::{Transform, Transforms};
 use super::line::Scratch;
@@ -33,21 +33,9 @@ pub struct Workspace<T: Real> {
     chebyshev: Vec<T>,
 }
 
-/// How large a workspace has to be.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Needs {
-    pub slots: usize,
-    pub streams: usize,
-    pub state: usize,
-    pub slab: usize,
-    pub inputs: usize,
-    pub scratch: (usize, usize),
-    pub terms: usize,
-    pub coefficients: usize,
-}
-
-impl Needs {
-    pub fn of<T: Real>(program: &Program, transforms: &Transforms<T>) -> Self {
+impl<T: Real> Workspace<T> {
+    /// One that is large enough for every region of a program.
+    fn new(program: &Program, transforms: &Transforms<T>) -> Self {
         let most = |of: fn(&Region) -> usize| program.regions().map(of).max().unwrap_or(0);
         let most_of_basis = |of: fn(&Basis) -> usize| {
             let bases = program.regions().flat_map(|r| &r.code).filter_map(|code| match code {
@@ -56,39 +44,22 @@ impl Needs {
             });
             bases.max().unwrap_or(0)
         };
-        Needs {
-            slots: most(|r| r.slots),
-            streams: most(Region::spectra),
-            state: transforms.largest(Transform::state_len),
-            slab: transforms.largest(Transform::slab_len),
-            inputs: transforms.largest(Transform::inputs_len),
-            scratch: (
-                transforms.largest(|t| t.scratch_len().0),
-                transforms.largest(|t| t.scratch_len().1),
-            ),
-            terms: most_of_basis(Basis::terms),
-            coefficients: most_of_basis(Basis::count),
-        }
-    }
-}
-
-impl<T: Real> Workspace<T> {
-    fn new(needs: Needs) -> Self {
-        let zeros = |len: usize| vec![Batch::default(); len];
+        let zeros = |of: fn(&Transform<T>) -> usize| vec![Batch::default(); transforms.largest(of)];
+        let of_streams = |of| (0..most(Region::spectra)).map(|_| zeros(of)).collect();
         Workspace {
-            slots: (0..needs.slots).map(|_| Register::new()).collect(),
+            slots: (0..most(|r| r.slots)).map(|_| Register::new()).collect(),
             saved: chain::saved(),
-            states: (0..needs.streams).map(|_| zeros(needs.state)).collect(),
-            slabs: (0..needs.streams).map(|_| zeros(needs.slab)).collect(),
-            row_state: zeros(needs.state),
-            row_slab: zeros(needs.slab),
-            inputs: zeros(needs.inputs),
+            states: of_streams(Transform::state_len),
+            slabs: of_streams(Transform::slab_len),
+            row_state: zeros(Transform::state_len),
+            row_slab: zeros(Transform::slab_len),
+            inputs: zeros(Transform::inputs_len),
             scratch: Scratch {
-                batches: zeros(needs.scratch.0),
-                numbers: vec![Complex::default(); needs.scratch.1],
+                batches: zeros(|t| t.scratch_len().0),
+                numbers: vec![Complex::default(); transforms.largest(|t| t.scratch_len().1)],
             },
-            coefficients: Vec::with_capacity(needs.coefficients),
-            chebyshev: Vec::with_capacity(needs.terms),
+            coefficients: Vec::with_capacity(most_of_basis(Basis::count)),
+            chebyshev: Vec::with_capacity(most_of_basis(Basis::terms)),
         }
     }
 }
@@ -97,8 +68,8 @@ impl<T: Real> Workspace<T> {
 pub struct Workspaces<T: Real>(Vec<Mutex<Workspace<T>>>);
 
 impl<T: Real> Workspaces<T> {
-    pub fn new(count: usize, needs: Needs) -> Self {
-        let one = |_| Mutex::new(Workspace::new(needs));
+    pub fn new(count: usize, program: &Program, transforms: &Transforms<T>) -> Self {
+        let one = |_| Mutex::new(Workspace::new(program, transforms));
         Workspaces((0..count.max(1)).map(one).collect())
     }
 
@@ -172,8 +143,8 @@ pub fn run<T: Real>(
             Instruction::Single(code) => code,
             Instruction::Chain(links) => {
                 let Workspace { slots, saved, slabs, .. } = workspace;
-                let places = Places { slots, saved, slabs };
-                chain::run(links, direct, sources, tile, soon.take(), places);
+                let own = Own { slots, saved, slabs };
+                chain::run(links, direct, sources, tile, soon.take(), own);
                 continue;
             }
         };

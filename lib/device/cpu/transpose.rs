@@ -10,20 +10,21 @@ vectorised!(
     pub fn transpose(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) = transpose_inline
 );
 
-const MOST: usize = 16; // Lanes of a vector.
+/// Lanes of the widest vector.
+const WIDEST: usize = 16;
 
 #[inline(always)]
 fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: &mut [Batch<T>]) {
     if T::Vector::<M>::SWAPS && from.len() == T::LANES && to.len() == T::LANES {
         // Square by square, of as many rows as a vector has lanes.
-        let (lanes, parts) = (T::Vector::<M>::LANES, T::Vector::<M>::PARTS);
-        for row in 0..parts {
-            for part in 0..parts {
-                let mut re = [T::Vector::<M>::splat(T::zero()); MOST];
+        let (lanes, pieces) = (T::Vector::<M>::LANES, T::Vector::<M>::PIECES);
+        for row in 0..pieces {
+            for piece in 0..pieces {
+                let mut re = [T::Vector::<M>::splat(T::zero()); WIDEST];
                 let mut im = re;
                 for l in 0..lanes {
-                    re[l] = Vector::load(&from[row * lanes + l].re, part);
-                    im[l] = Vector::load(&from[row * lanes + l].im, part);
+                    re[l] = Vector::load(&from[row * lanes + l].re, piece);
+                    im[l] = Vector::load(&from[row * lanes + l].im, piece);
                 }
                 transpose_square::<T, M>(&mut re);
                 transpose_square::<T, M>(&mut im);
@@ -31,8 +32,8 @@ fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: 
                     std::mem::swap(&mut re, &mut im);
                 }
                 for k in 0..lanes {
-                    re[k].store(&mut to[part * lanes + k].re, row);
-                    im[k].store(&mut to[part * lanes + k].im, row);
+                    re[k].store(&mut to[piece * lanes + k].re, row);
+                    im[k].store(&mut to[piece * lanes + k].im, row);
                 }
             }
         }
@@ -49,7 +50,7 @@ fn transpose_inline<T: Real, M: Machine>(from: &[Batch<T>], exchange: bool, to: 
 
 /// Transposes a square in log2(lanes) rounds; round `b` swaps off-diagonal blocks of side `2^b`.
 #[inline(always)]
-fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; MOST]) {
+fn transpose_square<T: Real, M: Machine>(rows: &mut [T::Vector<M>; WIDEST]) {
     macro_rules! step {
         ($distance:literal) => {
             if $distance < T::Vector::<M>::LANES {

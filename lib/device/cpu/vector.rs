@@ -2,7 +2,7 @@
 //! transforms three times as fast.
 //!
 //! In memory all numbers lie as they do for the widest registers, 64 bytes together: 8 `f64` or 16 `f32`. A vector is
-//! one register of the machine, and where that is narrower it is one of several *parts* of them, which are worked on
+//! one register of the machine, and where that is narrower it is one of several *pieces* of them, which are worked on
 //! one after the other: all numbers of a butterfly would not fit the registers otherwise.
 
 use super::Real;
@@ -60,16 +60,16 @@ pub trait Vector: Copy {
     /// The number of lanes.
     const LANES: usize;
     /// The vectors of 64 bytes: one or two.
-    const PARTS: usize = Self::Number::LANES / Self::LANES;
+    const PIECES: usize = Self::Number::LANES / Self::LANES;
     #[inline(always)]
-    fn load(from: &LanesOf<Self>, part: usize) -> Self {
+    fn load(from: &LanesOf<Self>, piece: usize) -> Self {
         // SAFETY: `LanesOf<Self>` is an array, and the slice has the numbers of a vector.
-        unsafe { Self::read(from.as_ref()[part * Self::LANES..][..Self::LANES].as_ptr()) }
+        unsafe { Self::read(from.as_ref()[piece * Self::LANES..][..Self::LANES].as_ptr()) }
     }
     #[inline(always)]
-    fn store(self, to: &mut LanesOf<Self>, part: usize) {
+    fn store(self, to: &mut LanesOf<Self>, piece: usize) {
         // SAFETY: as above.
-        unsafe { self.write(to.as_mut()[part * Self::LANES..][..Self::LANES].as_mut_ptr()) }
+        unsafe { self.write(to.as_mut()[piece * Self::LANES..][..Self::LANES].as_mut_ptr()) }
     }
     /// From memory.
     ///
@@ -109,9 +109,8 @@ pub trait Vector: Copy {
     /// Whether there is a fast [`swap`](Vector::swap).
     const SWAPS: bool = false;
     /// Exchanges the lanes of `self` whose number has the bit `distance` with those of `high` without it.
-    fn swap(self, high: Self, distance: usize) -> (Self, Self) {
-        let _ = distance;
-        (self, high)
+    fn swap(self, _high: Self, _distance: usize) -> (Self, Self) {
+        unreachable!("numbers of this machine are turned one by one")
     }
 }
 
@@ -323,13 +322,13 @@ pub struct Complexes<V> {
 
 impl<T: Real, V: Vector<Number = T>> Complexes<V> {
     #[inline(always)]
-    pub fn load(from: &Batch<T>, part: usize) -> Self {
-        Complexes { re: V::load(&from.re, part), im: V::load(&from.im, part) }
+    pub fn load(from: &Batch<T>, piece: usize) -> Self {
+        Complexes { re: V::load(&from.re, piece), im: V::load(&from.im, piece) }
     }
     #[inline(always)]
-    pub fn store(self, to: &mut Batch<T>, part: usize) {
-        self.re.store(&mut to.re, part);
-        self.im.store(&mut to.im, part);
+    pub fn store(self, to: &mut Batch<T>, piece: usize) {
+        self.re.store(&mut to.re, piece);
+        self.im.store(&mut to.im, piece);
     }
     #[inline(always)]
     pub fn zero() -> Self {

@@ -32,7 +32,7 @@ impl Scheduler {
                 chebyshev[(function * runs.len() + run) * terms + term] = *value;
             }
         }
-        let starts = runs.iter().map(|r| r.start).chain([basis.len()]);
+        let starts = runs.iter().map(|r| r.start).chain([basis.points()]);
         let starts = starts.map(|start| start as i32).collect();
         let run_of = runs.iter().enumerate();
         let run_of = run_of.flat_map(|(i, run)| std::iter::repeat_n(i as i32, run.len)).collect();

@@ -90,10 +90,6 @@ impl Drop for Pinned {
     }
 }
 
-fn failed(library: &Library, what: &str, error: DriverError) -> Error {
-    Error::failed(format!("{}: {what}: {:?}", library.name, error.0))
-}
-
 impl Cuda {
     /// Compiles a program, takes its memory, and puts its data there.
     ///
@@ -103,13 +99,12 @@ impl Cuda {
         let library = find().map_err(|absence| Error::usage(&absence.reason))?;
         let schedule = Schedule::new(program, precision).map_err(Error::failed)?;
         let context = &library.context;
-        let broken = |what: &'static str| move |e: DriverError| failed(library, what, e);
         let said = |what: String| Error::failed(format!("{}: {what}", library.name));
-        context.bind_to_thread().map_err(broken("no context"))?;
+        context.bind_to_thread().map_err(library.broken("no context"))?;
         let mut functions = Vec::new();
         for (text, name) in &schedule.kernels {
             let module = library.module(&schedule.sources[*text]).map_err(said)?;
-            functions.push(module.load_function(name).map_err(broken("finding a kernel"))?);
+            functions.push(module.load_function(name).map_err(library.broken("finding a kernel"))?);
         }
         let plans = {
             let mut all = library.plans();
@@ -121,11 +116,12 @@ impl Cuda {
         let count = schedule.parameters.count + schedule.outputs.count;
         // SAFETY: what is allocated here is zeroed before it is read.
         let staging = unsafe {
-            let start = result::malloc_host(8 * count.max(1), 0).map_err(broken("host memory"))?;
+            let start =
+                result::malloc_host(8 * count.max(1), 0).map_err(library.broken("host memory"))?;
             std::ptr::write_bytes(start.cast::<f64>(), 0, count);
             Pinned { start: start.cast(), len: count, context: context.clone() }
         };
-        let stream = context.new_stream().map_err(broken("no stream"))?;
+        let stream = context.new_stream().map_err(library.broken("no stream"))?;
         let cuda = Cuda {
             library,
             schedule,
@@ -137,7 +133,7 @@ impl Cuda {
             stream,
         };
         for (place, content) in &cuda.schedule.memory.contents {
-            cuda.upload(*place, content).map_err(broken("copying data"))?;
+            cuda.upload(*place, content).map_err(library.broken("copying data"))?;
         }
         cuda.arrange()?;
         Ok(cuda)
@@ -167,12 +163,12 @@ impl Cuda {
 
     /// Data that have to be put into another order.
     fn arrange(&self) -> Result<()> {
-        let broken = |e: DriverError| failed(self.library, "copying data", e);
+        let broken = self.library.broken("copying data");
         for (place, content, command) in &self.schedule.arranged {
-            self.upload(*place, content).map_err(broken)?;
+            self.upload(*place, content).map_err(&broken)?;
             self.command(command)?;
         }
-        self.stream.synchronize().map_err(broken)
+        self.stream.synchronize().map_err(&broken)
     }
 
     fn address(&self, place: Place) -> CUdeviceptr {
@@ -186,7 +182,6 @@ impl Cuda {
     /// Queues a whole run.
     fn queue(&mut self) -> Result<()> {
         let library = self.library;
-        let broken = |what: &'static str| move |e: DriverError| failed(library, what, e);
         let parameters = self.schedule.parameters;
         let to = self.address(parameters.at);
         let outputs = self.address(self.schedule.outputs.at);
@@ -195,7 +190,8 @@ impl Cuda {
             let from = &self.staging.numbers()[..parameters.count];
             // SAFETY: pinned memory that lives as long as the stream's work, and scalars that begin with
             // the parameters.
-            unsafe { result::memcpy_htod_async(to, from, stream) }.map_err(broken("parameters"))?;
+            unsafe { result::memcpy_htod_async(to, from, stream) }
+                .map_err(library.broken("parameters"))?;
         }
         {
             // Kept until all transforms are queued.
@@ -207,14 +203,14 @@ impl Cuda {
         if self.schedule.outputs.count > 0 {
             let to = &mut self.staging.numbers()[parameters.count..];
             // SAFETY: as for the parameters.
-            unsafe { result::memcpy_dtoh_async(to, outputs, stream) }.map_err(broken("results"))?;
+            unsafe { result::memcpy_dtoh_async(to, outputs, stream) }
+                .map_err(library.broken("results"))?;
         }
         Ok(())
     }
 
     fn command(&self, command: &Command) -> Result<()> {
         let library = self.library;
-        let broken = |what: &'static str| move |e: DriverError| failed(library, what, e);
         match command {
             Command::Launch { kernel, blocks, arguments } => {
                 let values: Vec<u64> = arguments
@@ -236,7 +232,7 @@ impl Cuda {
                 };
                 // SAFETY: kernel and arguments were written together, and the host's tests run the same
                 // list with checked addresses.
-                unsafe { launch.launch(config) }.map_err(broken("launching a kernel"))?;
+                unsafe { launch.launch(config) }.map_err(library.broken("launching a kernel"))?;
             }
             Command::Zero { at, bytes } => {
                 // Buffers hold real numbers, so their sizes are multiples of four.
@@ -249,7 +245,7 @@ impl Cuda {
                         self.stream.cu_stream(),
                     )
                 };
-                done.result().map_err(broken("zeros"))?;
+                done.result().map_err(library.broken("zeros"))?;
             }
             Command::Fft { plan, at, inverse } => {
                 self.transform(self.plans[*plan], self.address(*at), *inverse)
@@ -291,8 +287,7 @@ impl Cuda {
     /// One run, from and to the staging numbers.
     fn execute(&mut self) -> Result<()> {
         let library = self.library;
-        let broken = |what: &'static str| move |e: DriverError| failed(library, what, e);
-        library.context.bind_to_thread().map_err(broken("no context"))?;
+        library.context.bind_to_thread().map_err(library.broken("no context"))?;
         if let State::Ran = self.state {
             // What was loaded lazily by the first run can be captured now.
             self.state = match self.capture() {
@@ -301,29 +296,31 @@ impl Cuda {
             };
         }
         match &self.state {
-            State::Captured(graph) => graph.launch().map_err(broken("launching the graph"))?,
+            State::Captured(graph) => {
+                graph.launch().map_err(library.broken("launching the graph"))?
+            }
             State::New => {
                 self.queue()?;
                 self.state = State::Ran;
             }
             State::Ran | State::Plain => self.queue()?,
         }
-        self.stream.synchronize().map_err(broken("running"))
+        self.stream.synchronize().map_err(library.broken("running"))
     }
 
     fn download(&self, index: usize) -> Result<Vec<f64>> {
-        let broken = |e: DriverError| failed(self.library, "copying an array", e);
+        let broken = self.library.broken("copying an array");
         let (numbers, command) = &self.schedule.array_outputs[index];
         let precision = self.schedule.memory.precision;
         let mut bytes = vec![0; numbers.count * size_of_real(precision)];
-        self.library.context.bind_to_thread().map_err(broken)?;
+        self.library.context.bind_to_thread().map_err(&broken)?;
         if let Some(command) = command {
             self.command(command)?;
         }
-        self.stream.synchronize().map_err(broken)?;
+        self.stream.synchronize().map_err(&broken)?;
         // SAFETY: the array has that many bytes; nothing runs.
         unsafe { result::memcpy_dtoh_sync(&mut bytes, self.address(numbers.at)) }
-            .map_err(broken)?;
+            .map_err(&broken)?;
         Ok(super::memory::numbers(&bytes, precision))
     }
 
@@ -347,8 +344,8 @@ impl Allocation {
         let (fixed, scratch) = (schedule.memory.fixed, schedule.memory.scratch);
         let needed = fixed + scratch + work;
         let context = library.context.clone();
-        let broken = |e| failed(library, "taking memory", e);
-        let (free, _) = context.mem_get_info().map_err(broken)?;
+        let broken = library.broken("taking memory");
+        let (free, _) = context.mem_get_info().map_err(&broken)?;
         let short = || Error::failed(shortage(needed, free, &library.name));
         if needed > free {
             return Err(short());

@@ -4,6 +4,7 @@ use super::cache;
 use super::compiler;
 use super::schedule::FftPlan;
 use crate::device::Precision;
+use crate::error::Error;
 use cudarc::cufft::{self, sys::cufftHandle, sys::cufftType};
 use cudarc::driver::{CudaContext, CudaModule, DriverError, sys};
 use cudarc::nvrtc::Ptx;
@@ -99,6 +100,11 @@ impl Library {
         })?;
         modules.insert(source.into(), module.clone());
         Ok(module)
+    }
+
+    /// The error of what failed on this GPU.
+    pub fn broken(&self, what: &'static str) -> impl Fn(DriverError) -> Error + '_ {
+        move |error| Error::failed(format!("{}: {what}: {:?}", self.name, error.0))
     }
 
     /// All plans. They share their streams and work areas with everybody, so whoever runs one keeps

@@ -107,21 +107,15 @@ impl Transform {
         let size = |count: usize| schedule.memory.reals(2 * count);
         let (rows, columns) = (self.rows.len(), self.columns.len());
         let whole = size(self.nx * self.ny);
-        match (&self.x, &self.y) {
-            (Line::Fft(_), Line::Matrix(_)) => {
-                let bytes = size(rows * self.nx);
-                schedule.commands.push(Command::Zero { at: middle, bytes });
-            }
-            (Line::Fft(_), Line::Fft(_)) => {
-                schedule.commands.push(Command::Zero { at: plane, bytes: whole });
-            }
-            (Line::Matrix(_), along_y) => {
-                let bytes = size(rows * columns);
-                schedule.commands.push(Command::Zero { at: lines, bytes });
-                if let Line::Fft(_) = along_y {
-                    schedule.commands.push(Command::Zero { at: plane, bytes: whole });
-                }
-            }
+        let (fft_x, fft_y) = (matches!(self.x, Line::Fft(_)), matches!(self.y, Line::Fft(_)));
+        let of_lines = size(rows * if fft_x { self.nx } else { columns });
+        let mut zero = |at, bytes| schedule.commands.push(Command::Zero { at, bytes });
+        if fft_y {
+            zero(plane, whole);
+        }
+        // (The lines of two Fourier transforms lie in the plane.)
+        if !(fft_x && fft_y) {
+            zero(lines, of_lines);
         }
         self.move_pixels("scatter", lines, field, schedule);
         match self.x {

@@ -9,7 +9,7 @@ use super::memory::{Values, Writer};
 use super::output::{check_map, write_provenance};
 use crate::error::{Error, Result};
 use crate::io::power;
-use crate::optics::beam_map::{BeamMap, MapSet, Sampling, Sigma};
+use crate::optics::beam_map::{BeamMap, MapSet, Sigma};
 use crate::units::{ARC_SECOND, SPEED_OF_LIGHT};
 
 /// Whose layout.
@@ -36,7 +36,7 @@ pub fn check_layout(maps: &MapSet, layout: Layout) -> Result<()> {
         let name = if pyoof { "pyoof" } else { "gbt" };
         return Err(Error::usage(format!("--format {name} has no place for {what}")));
     }
-    let rasters = maps.maps.iter().all(|m| matches!(m.sampling, Sampling::Raster { .. }));
+    let rasters = maps.maps.iter().all(|map| map.sampling.is_raster());
     let names: Vec<&str> = maps.maps.iter().map(name_of).collect();
     let all = ["MINUS OOF", "ZERO OOF", "PLUS OOF"].iter().all(|name| names.contains(name));
     if pyoof && !(names.len() == 3 && all && rasters) {
@@ -118,9 +118,9 @@ fn name_of(map: &BeamMap) -> &'static str {
 fn write_pyoof(writer: &mut Writer, map: &BeamMap) -> Result<()> {
     let (u, v) = map.sampling.points();
     let columns = [
-        ("U", "rad", Values::Numbers(&u)),
-        ("V", "rad", Values::Numbers(&v)),
-        ("BEAM", "", Values::Numbers(&map.power)),
+        ("U", "rad", Values::Numbers(u.into())),
+        ("V", "rad", Values::Numbers(v.into())),
+        ("BEAM", "", Values::Numbers((&map.power).into())),
     ];
     writer.table(name_of(map), &columns)
 }
@@ -135,13 +135,12 @@ fn write_gbt(writer: &mut Writer, map: &BeamMap, name: &str) -> Result<()> {
         Sigma::PerSample(each) => Some(each.clone()),
     };
     let mut columns = vec![
-        ("DX", "rad", Values::Numbers(&u)),
-        ("DY", "rad", Values::Numbers(&v)),
-        ("FNU", "", Values::Numbers(&map.power)),
+        ("DX", "rad", Values::Numbers(u.into())),
+        ("DY", "rad", Values::Numbers(v.into())),
+        ("FNU", "", Values::Numbers((&map.power).into())),
     ];
-    columns.extend(sigma.as_deref().map(|each| ("UFNU", "", Values::Numbers(each))));
+    columns.extend(sigma.map(|each| ("UFNU", "", Values::Numbers(each.into()))));
     // When they were taken is not known.
-    let zeros = vec![0.0; u.len()];
-    columns.push(("TIME", "d", Values::Numbers(&zeros)));
+    columns.push(("TIME", "d", Values::Numbers(vec![0.0; map.power.len()].into())));
     writer.table(name, &columns)
 }

@@ -68,7 +68,7 @@ pub fn write_maps(maps: &MapSet, provenance: &[String], precision: Precision) ->
     if !maps.truth.is_empty() {
         let (names, values): (Vec<String>, Vec<f64>) = maps.truth.iter().cloned().unzip();
         let columns =
-            [("NAME", "", Values::Texts(&names)), ("VALUE", "", Values::Numbers(&values))];
+            [("NAME", "", Values::Texts(names)), ("VALUE", "", Values::Numbers(values.into()))];
         writer.table("TRUTH", &columns)?;
     }
     writer.finish()
@@ -196,16 +196,16 @@ pub(in crate::io) fn write_map(
         (sampling, _) => {
             let (u, v) = sampling.points();
             let power = match single {
-                true => Values::Singles(&map.power),
-                false => Values::Numbers(&map.power),
+                true => Values::Singles((&map.power).into()),
+                false => Values::Numbers((&map.power).into()),
             };
             let mut columns = vec![
-                ("U", "rad", Values::Numbers(&u)),
-                ("V", "rad", Values::Numbers(&v)),
+                ("U", "rad", Values::Numbers(u.into())),
+                ("V", "rad", Values::Numbers(v.into())),
                 ("POWER", "", power),
             ];
             if let Sigma::PerSample(sigma) = &map.sigma {
-                columns.push(("SIGMA", "", Values::Numbers(sigma)));
+                columns.push(("SIGMA", "", Values::Numbers(sigma.into())));
             }
             writer.table(name, &columns)?;
         }

@@ -161,9 +161,9 @@ fn a_table_in_pyoofs_layout_is_a_raster() {
     let beam = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let bytes = table(
         &[
-            ("U", "", Values::Singles(&u)),
-            ("V", "", Values::Singles(&v)),
-            ("BEAM", "", Values::Singles(&beam)),
+            ("U", "", Values::Singles((&u).into())),
+            ("V", "", Values::Singles((&v).into())),
+            ("BEAM", "", Values::Singles((&beam).into())),
         ],
         &[("DZ", -0.022)],
     );
@@ -182,10 +182,10 @@ fn a_table_in_pyoofs_layout_is_a_raster() {
 #[test]
 fn a_table_in_oofs_layout_has_the_pointing_minus_the_source() {
     let columns = [
-        ("DX", "rad", Values::Numbers(&[1e-4, 2e-4, -1e-4])),
-        ("DY", "arcsec", Values::Numbers(&[1.0, 0.5, 0.25])),
-        ("FNU", "K", Values::Singles(&[1.0, 0.5, 0.0])),
-        ("UFNU", "K", Values::Singles(&[0.5, 0.25, 1.0])),
+        ("DX", "rad", Values::Numbers((&[1e-4, 2e-4, -1e-4]).into())),
+        ("DY", "arcsec", Values::Numbers((&[1.0, 0.5, 0.25]).into())),
+        ("FNU", "K", Values::Singles((&[1.0, 0.5, 0.0]).into())),
+        ("UFNU", "K", Values::Singles((&[0.5, 0.25, 1.0]).into())),
     ];
     let set = read_maps(&table(&columns, &[("DZ", 0.035)]), "x").unwrap();
     let map = &set.maps[0];
@@ -202,7 +202,7 @@ fn the_distance_of_two_beams_is_in_arcseconds_and_the_radius_of_the_source_in_ra
     let with = |key: &str, value: f64| {
         let mut writer = Writer::new().unwrap();
         writer.number(key, value, "").unwrap();
-        let one = || Values::Numbers(&[1e-4, 2e-4, -1e-4]);
+        let one = || Values::Numbers((&[1e-4, 2e-4, -1e-4]).into());
         writer.table("MAP0", &[("DX", "", one()), ("DY", "", one()), ("FNU", "", one())]).unwrap();
         writer.number("DZ", 0.0, "").unwrap();
         writer.finish().unwrap()
@@ -283,8 +283,8 @@ fn maps_come_back_from_the_layouts_of_others() {
 
 #[test]
 fn what_is_missing_or_senseless_is_named() {
-    let u = || Values::Numbers(&[0.0, 1e-4]);
-    let one = || Values::Numbers(&[1.0, 2.0]);
+    let u = || Values::Numbers((&[0.0, 1e-4]).into());
+    let one = || Values::Numbers((&[1.0, 2.0]).into());
     let dz = [("DZ", 0.01)];
     let wrong = refusal(&table(&[("X", "", u()), ("V", "", u()), ("BEAM", "", one())], &dz));
     assert!(wrong.contains("HDU 1 (MINUS OOF)"), "{wrong}");
@@ -300,12 +300,12 @@ fn what_is_missing_or_senseless_is_named() {
         refusal(&table(&columns, &dz))
     };
     assert!(change(0, ("U", "K", u())).contains("expected rad"));
-    assert!(change(1, ("V", "", Values::Numbers(&[0.0, 99.0]))).contains("99 rad"));
-    let inf = change(2, ("BEAM", "", Values::Numbers(&[1.0, f64::INFINITY])));
+    assert!(change(1, ("V", "", Values::Numbers((&[0.0, 99.0]).into()))).contains("99 rad"));
+    let inf = change(2, ("BEAM", "", Values::Numbers((&[1.0, f64::INFINITY]).into())));
     assert!(inf.contains("sample 1") && inf.contains("inf"), "{inf}");
-    assert!(change(2, ("BEAM", "", Values::Numbers(&[0.0, 0.0]))).contains("all zero"));
+    assert!(change(2, ("BEAM", "", Values::Numbers((&[0.0, 0.0]).into()))).contains("all zero"));
     let texts = ["a".to_string(), "b".to_string()];
-    assert!(change(2, ("BEAM", "", Values::Texts(&texts))).contains("format"));
+    assert!(change(2, ("BEAM", "", Values::Texts(texts.into()))).contains("format"));
     assert!(refusal(&Writer::new().unwrap().finish().unwrap()).contains("no maps"));
 }
 

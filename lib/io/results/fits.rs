@@ -37,24 +37,22 @@ pub fn write_fits(result: &FitResult, maps: &MapSet, provenance: &[String]) -> R
             writer.text(&format!("PAR{}", i + 1), &parameter.name, "")?;
         }
     }
-    let half_width = result.images.aperture_half_width_m;
-    for (name, image, unit) in
-        [("AMPLITUDE", &result.images.amplitude, ""), ("PHASE", &result.images.phase, "rad")]
-    {
-        if !image.is_empty() {
-            write_image(&mut writer, name, image)?;
-            write_dish_axes(&mut writer, image.dim(), half_width)?;
-            if !unit.is_empty() {
-                writer.text("BUNIT", unit, "")?;
-            }
+    let images = &result.images;
+    for (name, image, in_unit, unit) in [
+        ("AMPLITUDE", &images.amplitude, 1.0, ""),
+        ("PHASE", &images.phase, 1.0, "rad"),
+        ("SURFACE", &images.surface, 1e6, "um"),
+        ("SURFSIG", &images.surface_sigma, 1e6, "um"),
+    ] {
+        if image.is_empty() {
+            continue;
         }
-    }
-    for (name, image) in
-        [("SURFACE", &result.images.surface), ("SURFSIG", &result.images.surface_sigma)]
-    {
-        if !image.is_empty() {
-            write_image(&mut writer, name, &image.mapv(|metres| 1e6 * metres))?;
-            write_dish_axes(&mut writer, image.dim(), half_width)?;
+        write_image(&mut writer, name, &(image * in_unit))?;
+        write_dish_axes(&mut writer, image.dim(), images.aperture_half_width_m)?;
+        if !unit.is_empty() {
+            writer.text("BUNIT", unit, "")?;
+        }
+        if unit == "um" {
             write_sense(&mut writer)?;
         }
     }
@@ -125,69 +123,52 @@ fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+/// The same for a column.
+fn short<N>(n: N) -> i32
+where
+    i32: TryFrom<N>,
+{
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
 fn write_parameters(writer: &mut Writer, parameters: &[ParameterSummary]) -> Result<()> {
-    let texts = |f: fn(&ParameterSummary) -> &str| -> Vec<String> {
-        parameters.iter().map(|p| f(p).to_string()).collect()
-    };
-    let integers =
-        |f: fn(&ParameterSummary) -> i32| -> Vec<i32> { parameters.iter().map(f).collect() };
-    let numbers =
-        |f: fn(&ParameterSummary) -> f64| -> Vec<f64> { parameters.iter().map(f).collect() };
-    let names = texts(|p| &p.name);
-    let n = integers(|p| p.n.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1));
-    let l = integers(|p| p.l.unwrap_or(0));
-    let values = numbers(|p| p.value);
-    let sigmas = numbers(|p| p.sigma.unwrap_or(f64::NAN));
-    let units = texts(|p| &p.unit);
-    let free = integers(|p| p.free.into());
+    let all = || parameters.iter();
+    let order = |p: &ParameterSummary| p.n.map_or(-1, short);
     let columns = [
-        ("NAME", "", Values::Texts(&names)),
-        ("N", "", Values::Integers(&n)),
-        ("L", "", Values::Integers(&l)),
-        ("VALUE", "", Values::Numbers(&values)),
-        ("SIGMA", "", Values::Numbers(&sigmas)),
-        ("UNIT", "", Values::Texts(&units)),
-        ("FREE", "", Values::Integers(&free)),
+        ("NAME", "", Values::Texts(all().map(|p| p.name.clone()).collect())),
+        ("N", "", Values::Integers(all().map(order).collect())),
+        ("L", "", Values::Integers(all().map(|p| p.l.unwrap_or(0)).collect())),
+        ("VALUE", "", Values::Numbers(all().map(|p| p.value).collect())),
+        ("SIGMA", "", Values::Numbers(all().map(|p| p.sigma.unwrap_or(f64::NAN)).collect())),
+        ("UNIT", "", Values::Texts(all().map(|p| p.unit.clone()).collect())),
+        ("FREE", "", Values::Integers(all().map(|p| p.free.into()).collect())),
     ];
     writer.table("PARAMETERS", &columns)
 }
 
 fn write_summaries(writer: &mut Writer, maps: &[MapSummary]) -> Result<()> {
-    let names: Vec<String> = maps.iter().map(|m| m.name.clone()).collect();
-    let numbers = |f: fn(&MapSummary) -> f64| -> Vec<f64> { maps.iter().map(f).collect() };
-    let counts = |f: fn(&MapSummary) -> usize| -> Vec<i32> {
-        let short = |m| i32::try_from(f(m)).unwrap_or(i32::MAX);
-        maps.iter().map(short).collect()
-    };
-    let (samples, blanks) = (counts(|m| m.samples), counts(|m| m.blanks));
-    let defocus = numbers(|m| m.defocus_m);
-    let peaks = numbers(|m| m.peak);
-    let rms = numbers(|m| m.residual_rms);
-    let rms_over_peak = numbers(|m| m.residual_rms_over_peak);
-    let scale = numbers(|m| m.scale);
-    let shift = [0, 1].map(|i| -> Vec<f64> {
-        maps.iter().map(|m| m.shift_m.map_or(0.0, |shift| shift[i])).collect()
-    });
+    let numbers = |of: fn(&MapSummary) -> f64| Values::Numbers(maps.iter().map(of).collect());
+    let counts =
+        |of: fn(&MapSummary) -> usize| Values::Integers(maps.iter().map(of).map(short).collect());
     let mut columns = vec![
-        ("NAME", "", Values::Texts(&names)),
-        ("DEFOCUS", "m", Values::Numbers(&defocus)),
-        ("SAMPLES", "", Values::Integers(&samples)),
-        ("BLANKS", "", Values::Integers(&blanks)),
-        ("PEAK", "", Values::Numbers(&peaks)),
-        ("RESRMS", "", Values::Numbers(&rms)),
-        ("RESRMSPK", "", Values::Numbers(&rms_over_peak)),
-        ("SCALE", "", Values::Numbers(&scale)),
+        ("NAME", "", Values::Texts(maps.iter().map(|m| m.name.clone()).collect())),
+        ("DEFOCUS", "m", numbers(|m| m.defocus_m)),
+        ("SAMPLES", "", counts(|m| m.samples)),
+        ("BLANKS", "", counts(|m| m.blanks)),
+        ("PEAK", "", numbers(|m| m.peak)),
+        ("RESRMS", "", numbers(|m| m.residual_rms)),
+        ("RESRMSPK", "", numbers(|m| m.residual_rms_over_peak)),
+        ("SCALE", "", numbers(|m| m.scale)),
     ];
     if maps.iter().any(|m| m.shift_m.is_some()) {
-        let keys = ["SHIFTX", "SHIFTY"].iter().zip(&shift);
-        columns.extend(keys.map(|(key, shift)| (*key, "m", Values::Numbers(shift))));
+        columns.push(("SHIFTX", "m", numbers(|m| m.shift_m.map_or(0.0, |shift| shift[0]))));
+        columns.push(("SHIFTY", "m", numbers(|m| m.shift_m.map_or(0.0, |shift| shift[1]))));
     }
     writer.table("MAPS", &columns)
 }
 
 /// What a surface map's numbers mean.
 fn write_sense(writer: &mut Writer) -> Result<()> {
-    writer.text("BUNIT", "um", "")?;
     writer.text("PATH", "half", "surface; the wavefront is twice that")?;
     writer.text("WEIGHTS", "illumination", "of the mean that is taken out")?;
     for line in [
@@ -203,20 +184,18 @@ fn write_sense(writer: &mut Writer) -> Result<()> {
 
 /// The draws, a row each.
 fn write_posterior(writer: &mut Writer, posterior: &Posterior) -> Result<()> {
-    let chain = |row| i32::try_from(posterior.chain_of(row)).unwrap_or(i32::MAX);
-    let chains: Vec<i32> = (0..posterior.values.nrows()).map(chain).collect();
+    let chains = (0..posterior.values.nrows()).map(|row| short(posterior.chain_of(row)));
     // A column's name has letters, digits and underscores.
     let name = |name: &str| name.replace('[', "_").replace(']', "");
     let names: Vec<String> = posterior.names().map(name).collect();
     let units = posterior.parameters.iter().chain(&posterior.derived).map(|q| q.unit.as_str());
-    let values: Vec<Vec<f64>> =
-        posterior.values.columns().into_iter().map(|c| c.to_vec()).collect();
-    let mut columns = vec![("CHAIN", "", Values::Integers(&chains))];
-    let rest = names.iter().zip(units).zip(&values);
+    let values = posterior.values.columns().into_iter().map(|column| column.to_vec());
+    let mut columns = vec![("CHAIN", "", Values::Integers(chains.collect()))];
+    let rest = names.iter().zip(units).zip(values);
     columns.extend(rest.map(|((name, unit), values)| {
         // What is no unit of the standard is left out: a map's own, dish radii.
         let unit = if ["rad", "m"].contains(&unit) { unit } else { "" };
-        (name.as_str(), unit, Values::Numbers(values))
+        (name.as_str(), unit, Values::Numbers(values.into()))
     }));
     writer.table("POSTERIOR", &columns)?;
     writer.number("POWER", posterior.power, "of the likelihood")?;
@@ -231,18 +210,14 @@ fn write_orders(writer: &mut Writer, orders: &[OrderSummary]) -> Result<()> {
     if orders.is_empty() {
         return Ok(());
     }
-    let numbers = |f: fn(&OrderSummary) -> f64| -> Vec<f64> { orders.iter().map(f).collect() };
-    let order: Vec<i32> = orders.iter().map(|o| o.order as i32).collect();
-    let free: Vec<i32> = orders.iter().map(|o| o.parameters as i32).collect();
-    let status: Vec<String> = orders.iter().map(|o| o.status.clone()).collect();
-    let (chi2, bic, rms) = (numbers(|o| o.chi2), numbers(|o| o.bic), numbers(|o| o.surface_rms_m));
+    let numbers = |of: fn(&OrderSummary) -> f64| Values::Numbers(orders.iter().map(of).collect());
     let columns = [
-        ("ORDER", "", Values::Integers(&order)),
-        ("FREE", "", Values::Integers(&free)),
-        ("STATUS", "", Values::Texts(&status)),
-        ("CHI2", "", Values::Numbers(&chi2)),
-        ("BIC", "", Values::Numbers(&bic)),
-        ("SURFRMS", "m", Values::Numbers(&rms)),
+        ("ORDER", "", Values::Integers(orders.iter().map(|o| short(o.order)).collect())),
+        ("FREE", "", Values::Integers(orders.iter().map(|o| short(o.parameters)).collect())),
+        ("STATUS", "", Values::Texts(orders.iter().map(|o| o.status.clone()).collect())),
+        ("CHI2", "", numbers(|o| o.chi2)),
+        ("BIC", "", numbers(|o| o.bic)),
+        ("SURFRMS", "m", numbers(|o| o.surface_rms_m)),
     ];
     writer.table("ORDERS", &columns)
 }

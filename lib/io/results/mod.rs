@@ -15,14 +15,14 @@
 //! of `orders`, and of the `posterior` what its draws tell (quantiles, `ess`, `rhat`), `warm_up` and `sampler`. The
 //! primary header says `OOFTYPE = 'FIT'` and has the scalars of the JSON:
 //! `TELESCOP, WAVELEN, FREQ, ILLUM, ORDER, BACKEND, PRECIS, THREADS, LIKELIHD, LIKESCAL, STATUS,
-//! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, WAVERMS, RUZE,
+//! MESSAGE, NEGLOGL, REDCHI2, EVCOARSE, EVFULL, PHASERMS, SURFRMS, SURFSIG, SURFERR, WAVERMS, RUZE,
 //! RUZESIG, SURFRMSN, RUZENOF, FLAG1, ...`, besides `TOOL, VERSION, OBJECT, MEANEL` (degrees)`, SRCRAD, BANDWID`, and
 //! times where they are known (`TREAD, TSETUP, TMINIM, TTOTAL`, seconds). Then, in this order:
 //!
 //! | HDU | what |
 //! |---|---|
 //! | table `PARAMETERS` | `NAME, N, L, VALUE, SIGMA, UNIT, FREE` (`N = -1`: no Zernike coefficient; `SIGMA` NaN: none) |
-//! | table `MAPS` | `NAME, DEFOCUS, SAMPLES, BLANKS, PEAK, RESRMS, RESRMSPK`, and `SHIFTX, SHIFTY` where a sub-reflector was moved sideways |
+//! | table `MAPS` | `NAME, DEFOCUS, SAMPLES, BLANKS, PEAK, RESRMS, RESRMSPK, SCALE`, and `SHIFTX, SHIFTY` where a sub-reflector was moved sideways |
 //! | table `ORDERS` | `ORDER, FREE, STATUS, CHI2, BIC, SURFRMS`, where orders were compared |
 //! | table `POSTERIOR` | the draws, where there are some: `CHAIN`, then a column a quantity (`gain_0` for `gain[0]`); `POWER, SEED, ACCEPT, DIVERGE, EVALS` |
 //! | image `COVARIANCE` | of the free parameters; `PAR1, PAR2, ...` are their names |

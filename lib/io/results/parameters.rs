@@ -7,6 +7,7 @@ use crate::io::source;
 use crate::optics::beam_map::{BeamMap, Blur};
 use crate::optics::zernike::HIGHEST_ORDER;
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What another program needs of a fit: its parameters and what they belong to.
@@ -93,10 +94,9 @@ pub fn read_parameters(bytes: &[u8], place: &str) -> Result<FitFile> {
         let what = format!("a fit of order {}, expected at most {HIGHEST_ORDER}", file.order);
         return Err(Error::input(place, what));
     }
-    let mut names: Vec<&str> = file.parameters.iter().map(|p| p.0.as_str()).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-        let what = format!("the parameter '{}' is there twice", twice[0].escape_debug());
+    let mut seen = HashSet::new();
+    if let Some((name, _)) = file.parameters.iter().find(|p| !seen.insert(&p.0)) {
+        let what = format!("the parameter '{}' is there twice", name.escape_debug());
         return Err(Error::input(place, what));
     }
     if !(file.wavelength > 0.0 && file.wavelength.is_finite()) {

@@ -17,7 +17,7 @@ pub fn saved<T: Real>() -> Register<T> {
 }
 
 /// What a chain reads and writes of a thread's own.
-pub struct Places<'a, T: Real> {
+pub struct Own<'a, T: Real> {
     pub slots: &'a mut [Register<T>],
     /// Results of links for later ones.
     pub saved: &'a mut Register<T>,
@@ -33,7 +33,7 @@ vectorised!(
         sources: &Sources<T>,
         tile: Tile,
         soon: Option<(&[ArrayId], Tile)>,
-        places: Places<T>,
+        own: Own<T>,
     ) = run_inline
 );
 
@@ -44,18 +44,18 @@ fn run_inline<T: Real, M: Machine>(
     sources: &Sources<T>,
     tile: Tile,
     soon: Option<(&[ArrayId], Tile)>,
-    mut places: Places<T>,
+    mut own: Own<T>,
 ) {
     let whole = tile.len / T::LANES;
     let mut bound = [const { MaybeUninit::uninit() }; LINKS];
-    let binder = Binder { direct, sources, tile, places: &mut places };
+    let binder = Binder { direct, sources, tile, own: &mut own };
     let bound = bind(chain, binder, &mut bound);
     let mut from = 0;
     // SAFETY, of all blocks: they are vectors of the tile, which the links are bound to; what is written is
-    // borrowed by `places` for the whole call, and what is read besides is never written by a region.
+    // borrowed by `own` for the whole call, and what is read besides is never written by a region.
     macro_rules! block {
         ($lines:expr) => {
-            match T::Vector::<M>::PARTS {
+            match T::Vector::<M>::PIECES {
                 1 => unsafe { block::<T, M, { $lines }>(bound, from) },
                 _ => unsafe { block::<T, M, { 2 * $lines }>(bound, from) },
             }
@@ -152,13 +152,13 @@ struct Binder<'a, 'b, T: Real> {
     direct: bool,
     sources: &'a Sources<'a, T>,
     tile: Tile,
-    places: &'a mut Places<'b, T>,
+    own: &'a mut Own<'b, T>,
 }
 
 impl<T: Real> Binder<'_, '_, T> {
     #[inline(always)]
     fn register(&self, slot: usize) -> *mut T {
-        let register = &self.places.slots[slot];
+        let register = &self.own.slots[slot];
         let fits = self.tile.len.next_multiple_of(T::LANES) <= register.len();
         assert!(fits, "a tile fits a register");
         register.start()
@@ -166,14 +166,14 @@ impl<T: Real> Binder<'_, '_, T> {
 
     #[inline(always)]
     fn saved(&self, link: usize) -> *mut T {
-        assert!(self.places.saved.len() >= LINKS * LINES * T::LANES, "results fit their places");
-        self.places.saved.start().wrapping_add(link * LINES * T::LANES)
+        assert!(self.own.saved.len() >= LINKS * LINES * T::LANES, "results fit their place");
+        self.own.saved.start().wrapping_add(link * LINES * T::LANES)
     }
 
     #[inline(always)]
     fn slab(&mut self, part: Part) -> *mut T {
         let Tile { row, len, width, lane, .. } = self.tile;
-        let slab = &mut self.places.slabs[part.stream];
+        let slab = &mut self.own.slabs[part.stream];
         let fits = width == GROUP && row + len / GROUP <= slab.len() && lane + GROUP <= T::LANES;
         assert!(fits, "a tile fits a slab");
         // The parts are exchanged.
@@ -230,15 +230,15 @@ impl<T: Real> Binder<'_, '_, T> {
 fn bind<'p, T: Real>(
     chain: &[Link],
     mut binder: Binder<T>,
-    places: &'p mut [MaybeUninit<BoundLink<T>>; LINKS],
+    room: &'p mut [MaybeUninit<BoundLink<T>>; LINKS],
 ) -> &'p mut [BoundLink<T>] {
     let mut count = 0;
-    for (place, link) in places.iter_mut().zip(chain) {
+    for (place, link) in room.iter_mut().zip(chain) {
         place.write(binder.link(count, link));
         count += 1;
     }
     // SAFETY: the first `count` have just been written, and a `MaybeUninit` has the layout of what it holds.
-    unsafe { std::slice::from_raw_parts_mut(places.as_mut_ptr().cast(), count) }
+    unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), count) }
 }
 
 /// Gives tight operands that end amid a vector, at `from`, a whole one.

@@ -34,7 +34,7 @@ vectorised!(
 /// Calls a function for windows of 64 bytes along x, or of twice as many, in vectors.
 macro_rules! of_width {
     ($transform:ident, $function:ident, $($argument:expr),*) => {
-        match ($transform.plan.width <= T::LANES, T::Vector::<M>::PARTS) {
+        match ($transform.plan.width <= T::LANES, T::Vector::<M>::PIECES) {
             (true, 1) => $function::<T, M, 1>($transform, $($argument),*),
             (true, _) | (false, 1) => $function::<T, M, 2>($transform, $($argument),*),
             (false, _) => $function::<T, M, 4>($transform, $($argument),*),

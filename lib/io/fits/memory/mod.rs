@@ -100,9 +100,9 @@ mod tests {
         writer.image("B", [2, 3], &pixels, true).unwrap();
         let names = ["z5".to_string(), "gain[0]".to_string()];
         let columns = [
-            ("NAME", "", Values::Texts(&names)),
-            ("VALUE", "rad", Values::Numbers(&[0.1, f64::NAN])),
-            ("N", "", Values::Integers(&[-1, 7])),
+            ("NAME", "", Values::Texts(names.to_vec())),
+            ("VALUE", "rad", Values::Numbers((&[0.1, f64::NAN]).into())),
+            ("N", "", Values::Integers(vec![-1, 7])),
         ];
         writer.table("T", &columns).unwrap();
         assert!(writer.image("C", [2, 2], &[1.0, 2.0], false).is_err());

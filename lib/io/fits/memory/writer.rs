@@ -6,16 +6,18 @@ use crate::error::{Error, Result};
 use fitsio::images::{ImageDescription, ImageType};
 use fitsio::tables::{ColumnDataType, ColumnDescription};
 use fitsio::{FileOpenMode, FitsFile, sys};
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::MutexGuard;
 
 /// A column of a table to write.
 pub enum Values<'a> {
-    Numbers(&'a [f64]),
-    Singles(&'a [f64]),
-    Integers(&'a [i32]),
-    Texts(&'a [String]),
+    Numbers(Cow<'a, [f64]>),
+    /// Numbers that are written in single precision.
+    Singles(Cow<'a, [f64]>),
+    Integers(Vec<i32>),
+    Texts(Vec<String>),
 }
 
 impl Values<'_> {
