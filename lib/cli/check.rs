@@ -16,6 +16,13 @@ const SAME_FOCUS: f64 = 1e-3;
 /// Maps whose nearest sample is farther than so much of their size from the origin are not about it.
 const FAR: f64 = 0.5;
 
+/// A beam that points down has a lowest sample so many times as far from 0 as the highest.
+const DOWN: f64 = 2.0;
+
+/// Noise gives so many samples, and so large a part of them, the same number hardly ever.
+const MANY: usize = 10;
+const REPEATED: f64 = 0.01;
+
 /// Sums of squares of larger samples are infinite.
 const LARGEST: f64 = 1e140;
 
@@ -23,8 +30,8 @@ const LARGEST: f64 = 1e140;
 ///
 /// # Errors
 /// A wavelength longer than the dish's radius, one map only, no two focus settings, maps without a beam, samples that
-/// lie farther apart than a beam is wide (those come from a wrong wavelength, telescope or unit), and samples far from
-/// the origin.
+/// lie farther apart than a beam is wide or reach less far (those come from a wrong wavelength, telescope or unit),
+/// beams that point down, and samples far from the origin.
 pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) -> Result<()> {
     let wrong = |what: String| Err(Error::input(place, what));
     let Some(first) = maps.maps.first() else {
@@ -72,6 +79,20 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
                  expected offsets from the source",
             ));
         }
+        if u_size.min(v_size) < beam {
+            return wrong(format!(
+                "{}: its samples reach over {u_size:.3e} by {v_size:.3e} rad, less than a beam, wavelength / dish diameter \
+                 = {beam:.3e} rad, is wide; is the wavelength or the telescope wrong?",
+                map.name
+            ));
+        }
+        if maps.chop.is_none() && -low > DOWN * high && points_down(map) {
+            return wrong(format!(
+                "{}: its beam points down, to {low:.3e}, and its highest sample is {high:.3e}; give the powers with the \
+                 other sign",
+                map.name
+            ));
+        }
         let steps = match &map.sampling {
             Sampling::Raster { u, v } => [step(u), step(v)],
             Sampling::Scattered { u, v } => [spacing(u, v), None],
@@ -85,6 +106,29 @@ pub fn maps(maps: &MapSet, place: &str, telescope: &Telescope, wavelength: f64) 
         }
     }
     Ok(())
+}
+
+/// Whether a map's beam is negative, not only a glitch or two.
+fn points_down(map: &BeamMap) -> bool {
+    let power = map.power.iter().map(|power| -power).collect();
+    BeamMap { power, ..map.clone() }.robust_peak() > DOWN * map.robust_peak().max(0.0)
+}
+
+/// What to say of maps that have one and the same number in many places, as some write for blanks.
+pub fn repeated(maps: &[BeamMap]) -> Vec<String> {
+    let one = |map: &BeamMap| {
+        let most = |value: f64| (map.power.iter().filter(|power| **power == value).count(), value);
+        let (count, value) =
+            [0.0, range(&map.power).0].map(most).into_iter().max_by_key(|c| c.0)?;
+        (count >= MANY && count as f64 > REPEATED * map.power.len() as f64).then(|| {
+            format!(
+                "{count} of {} samples of {} are {value}: if these are blanks, write NaN for them",
+                map.power.len(),
+                map.name
+            )
+        })
+    };
+    maps.iter().filter_map(one).collect()
 }
 
 /// How far the nearest end of an axis is from 0, where that is outside, and how long it is.
@@ -235,6 +279,46 @@ mod tests {
         };
         assert_eq!(scattered(2.4e-4), Ok(()));
         assert!(scattered(2.6e-4).unwrap_err().contains("smaller than the dish"));
+    }
+
+    #[test]
+    fn a_map_is_wider_than_a_beam_and_its_beam_points_up() {
+        let telescope = Telescope::named("nikolic2018").unwrap();
+        let check = |set: &MapSet, wavelength| {
+            maps(set, "x", &telescope, wavelength).unwrap_err().to_string()
+        };
+        // Four steps of 1e-4, of which a beam takes two, and at a hundredth of the frequency 200.
+        let there = set(&[0.0, 0.05], 1e-4);
+        let wide = check(&there, 0.11);
+        assert!(
+            wide.contains("less than a beam") && wide.contains("4.000e-4 by 4.000e-4"),
+            "{wide}"
+        );
+        let mut line = there.clone();
+        for map in &mut line.maps {
+            let u = (0..25).map(|i| 1e-5 * f64::from(i)).collect();
+            map.sampling = Sampling::Scattered { u, v: vec![0.0; 25] };
+        }
+        let line = check(&line, 1.1e-3);
+        assert!(line.contains("by 0.000e0 rad, less than a beam"), "{line}");
+        let mut down = there.clone();
+        down.maps[1].power.iter_mut().for_each(|power| *power *= -1.0);
+        let down = check(&down, 1.1e-3);
+        assert!(down.contains("points down, to -2.400e1"), "{down}");
+        // One glitch does not turn a beam round.
+        let mut glitch = there;
+        glitch.maps[0].power[3] = -1e6;
+        maps(&glitch, "x", &telescope, 1.1e-3).unwrap();
+    }
+
+    #[test]
+    fn one_number_in_many_places_is_said() {
+        let mut set = set(&[0.0, 0.05], 1e-4);
+        assert!(repeated(&set.maps).is_empty());
+        set.maps[1].power[4..16].fill(-999.0);
+        let said = repeated(&set.maps);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("12 of 25 samples of m are -999"), "{said:?}");
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl InputArgs {
                 named_in_a_file(name, &place)?
             }
         };
-        let same = said.is_none_or(|name| same_name(&name, &telescope.name));
+        let other = said.filter(|name| !same_name(name, &telescope.name));
+        let same = other.is_none();
         let wavelength = self.observation.wavelength().or(of_file);
         let wavelength = wavelength.or(earlier.map(|e| e.wavelength));
         let wavelength = wavelength.unwrap_or(telescope.wavelength);
@@ -105,7 +106,15 @@ impl InputArgs {
         if let Some(chop) = self.observation.chop {
             maps.chop = chop.0;
         }
-        let mut notes = take_off_levels(&mut maps, &options);
+        let mut notes = check::repeated(&maps.maps);
+        if let Some(name) = &other {
+            let name = name.escape_debug();
+            notes.push(format!(
+                "{place} is of the telescope '{name}', and taken as of '{}'",
+                telescope.name
+            ));
+        }
+        notes.extend(take_off_levels(&mut maps, &options));
         if bare.is_some()
             && (self.observation.defocus.is_none() || self.observation.wavelength().is_none())
         {

@@ -165,7 +165,7 @@ pub fn positive_length(text: &str) -> Result<f64> {
     Quantity::Length.above_zero(text)
 }
 
-fn frequency(text: &str) -> Result<f64> {
+pub fn frequency(text: &str) -> Result<f64> {
     Quantity::Frequency.above_zero(text)
 }
 

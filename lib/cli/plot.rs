@@ -3,13 +3,14 @@
 use super::example;
 use super::input::telescope_help;
 use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
-use super::observation::{length, open_telescope, positive_length};
+use super::observation::{frequency, length, open_telescope, positive_length};
 use super::program::{extension, or_dash};
 use crate::error::{Error, Result};
 use crate::io::results::read_fit;
 use crate::io::sink::{self, Content as Bytes, Destination};
 use crate::optics::beam_map::MapSet;
 use crate::plot::{fit_page, maps_page};
+use crate::units::SPEED_OF_LIGHT;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,10 @@ pub struct PlotArgs {
     /// Wavelength with its unit, such as 1.1mm [default: what the file says, else the telescope's]
     #[arg(long, value_name = "LENGTH", value_parser = positive_length, help_heading = "Telescope")]
     pub wavelength: Option<f64>,
+    /// Frequency instead of the wavelength, such as 86GHz
+    #[arg(long, value_name = "FREQUENCY", value_parser = frequency, conflicts_with = "wavelength",
+          help_heading = "Telescope")]
+    pub frequency: Option<f64>,
     /// Displacement dz of the sub-reflector in each map, with units, such as -50mm,0mm,50mm [default: what
     /// the file says, else the telescope's]
     #[arg(long, value_name = "DZ,...", value_delimiter = ',', allow_hyphen_values = true,
@@ -72,8 +77,10 @@ impl PlotArgs {
         };
         if let Some(bytes) = &bytes {
             if let Some((result, maps)) = read_fit(bytes, &place)? {
-                if self.telescope.is_some() || self.wavelength.is_some() || self.defocus.is_some() {
-                    let what = "--telescope, --wavelength and --defocus say what maps are of";
+                let said = self.telescope.is_some() || self.wavelength().is_some();
+                if said || self.defocus.is_some() {
+                    let what =
+                        "--telescope, --wavelength, --frequency and --defocus say what maps are of";
                     return Err(Error::usage(format!("{what}, but {place} holds a fit")));
                 }
                 return Ok(fit_page(&result, &maps));
@@ -91,6 +98,10 @@ impl PlotArgs {
         Ok(maps_page(&self.maps_of(content, &place)?))
     }
 
+    fn wavelength(&self) -> Option<f64> {
+        self.wavelength.or(self.frequency.map(|frequency| SPEED_OF_LIGHT / frequency))
+    }
+
     /// The maps with what the command line says of them.
     fn maps_of(&self, content: Content, place: &str) -> Result<MapSet> {
         let telescope = self.telescope.as_deref().map(open_telescope).transpose()?;
@@ -102,7 +113,7 @@ impl PlotArgs {
                         "{place} holds samples only; give the --telescope that it is of"
                     ))
                 })?;
-                let wavelength = self.wavelength.unwrap_or(telescope.wavelength);
+                let wavelength = self.wavelength().unwrap_or(telescope.wavelength);
                 let defocus = self.defocus.as_deref().unwrap_or(&telescope.defocus);
                 let (grid, radius) = (telescope.aperture, telescope.radius);
                 maps_of_cube(&cube, place, grid, radius, wavelength, defocus)?
@@ -111,7 +122,7 @@ impl PlotArgs {
         if let Some(defocus) = &self.defocus {
             set_defocus(&mut set, defocus, place)?;
         }
-        set.wavelength = self.wavelength.or(set.wavelength);
+        set.wavelength = self.wavelength().or(set.wavelength);
         set.telescope = telescope.map(|telescope| telescope.name).or(set.telescope);
         Ok(set)
     }

@@ -7,7 +7,7 @@ use super::likelihood::Likelihood;
 use super::problem::Problem;
 use crate::error::Result;
 use crate::optics::beam_map::MapSet;
-use crate::optics::model::BACKGROUND;
+use crate::optics::model::{BACKGROUND, mode_of};
 use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -39,20 +39,28 @@ pub fn inverse_curvature(
     Some(found?.into_raw_vec_and_offset().0)
 }
 
-/// The covariance of the parameters `which` at `at`: `H^-1 G H^-1` with the curvature `H` and the
+/// How sure parameters are.
+#[derive(Debug, Clone, Default)]
+pub struct Errors {
+    /// In the parameters' units. `None` when a direction of the parameters changes nothing, or the curvature is not
+    /// positive.
+    pub covariance: Option<Array2<f64>>,
+    /// The parameters (places among those asked for) of the directions that change nothing.
+    pub flat: Vec<Direction>,
+    /// By how many times the errors of the Zernike coefficients, typically, would be larger if what is left within a
+    /// beam's width were one and the same.
+    pub alike: Option<f64>,
+}
+
+/// The errors of the parameters `which` at `at`. Their covariance is `H^-1 G H^-1` with the curvature `H` and the
 /// scatter of the scores `G`. It holds whatever the noise of the samples, provided that they are
-/// independent (Huber 1967). `None` when a direction of the parameters changes nothing, or the curvature
-/// is not positive; with it the parameters (places in `which`) of the directions that change nothing.
+/// independent (Huber 1967).
 ///
 /// # Errors
 /// Maps that the model cannot describe.
-pub fn covariance(
-    problem: &Problem,
-    which: &[usize],
-    at: &[f64],
-) -> Result<(Option<Array2<f64>>, Vec<Direction>)> {
+pub fn covariance(problem: &Problem, which: &[usize], at: &[f64]) -> Result<Errors> {
     let likelihood = &problem.likelihood;
-    let matrices = [Matrix::Curvature, Matrix::Scatter];
+    let matrices = [Matrix::Curvature, Matrix::Scatter, Matrix::Alike];
     let mut sums = match level::middle(problem, which.len()) {
         None => information(problem, likelihood, which, at, matrices),
         Some(middle) => {
@@ -64,15 +72,22 @@ pub fn covariance(
     };
     let priors = matrices.into_iter().zip(&mut sums);
     priors.for_each(|(matrix, sum)| problem.add_priors(likelihood, which, matrix, sum));
-    let [curvature, scatter] = sums;
+    let [curvature, scatter, alike] = sums;
     let lengths: Array1<f64> = which.iter().map(|&i| problem.lengths[i]).collect();
     let flat = degenerate::directions(curvature.view());
     let inverse = if flat.is_empty() { inverse(curvature.view()) } else { None };
-    let covariance = inverse.map(|inverse| {
-        let sandwich = inverse.dot(&scatter).dot(&inverse);
-        sandwich * &lengths * &lengths.insert_axis(Axis(1))
-    });
-    Ok((covariance, flat))
+    let Some(inverse) = inverse else { return Ok(Errors { flat, ..Errors::default() }) };
+    let sandwich = |scatter: &Array2<f64>| inverse.dot(scatter).dot(&inverse);
+    let covariance = sandwich(&scatter);
+    let ratios = (&sandwich(&alike).diag() / &covariance.diag()).mapv(f64::sqrt);
+    let coefficient = |k: &usize| mode_of(&problem.parameters[which[*k]].name).is_some();
+    let mut ratios: Vec<f64> =
+        (0..which.len()).filter(coefficient).map(|k| ratios[k]).filter(|r| !r.is_nan()).collect();
+    let middle = ratios.len() / 2;
+    let alike =
+        (!ratios.is_empty()).then(|| *ratios.select_nth_unstable_by(middle, f64::total_cmp).1);
+    let covariance = covariance * &lengths * &lengths.insert_axis(Axis(1));
+    Ok(Errors { covariance: Some(covariance), flat, alike })
 }
 
 /// Adds what the samples around the `middle` of large maps tell: the maps' backgrounds, and the scale.
@@ -155,6 +170,34 @@ mod tests {
         }
     }
 
+    /// Noise has no more in common within a beam's width than far apart; what a model leaves that is wrong has.
+    #[test]
+    fn errors_would_be_larger_if_what_is_left_is_alike_but_not_of_noise() {
+        let (telescope, mut maps, grid) = simulated(64);
+        let options = FitOptions { order: 3, aperture: Some(grid), ..FitOptions::default() };
+        let times = |maps: &MapSet| {
+            let problem = Problem::new(Setup::new(&telescope, maps, &options)).unwrap();
+            let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
+            let value = |p: &Parameter| truth(&p.name).unwrap_or(p.default);
+            let at: Vec<f64> = problem.parameters.iter().map(value).collect();
+            let errors = covariance(&problem, &problem.free_places(), &at).unwrap();
+            errors.alike.expect("errors")
+        };
+        let of_noise = times(&maps);
+        assert!((0.7..1.4).contains(&of_noise), "{of_noise}");
+        // As much again that is one and the same in four by four samples, which are a beam's width here.
+        let peak = maps.maps.iter().map(|map| map.peak()).fold(0.0, f64::max);
+        for map in &mut maps.maps {
+            for (i, power) in map.power.iter_mut().enumerate() {
+                let square = i / 64 / 4 * 16 + i % 64 / 4;
+                *power += 0.028 * peak * (1.7 * (square * square % 1009) as f64).sin();
+            }
+        }
+        // Half of the variance is sixteenfold: up to three times the errors, less where derivatives change within a square.
+        let of_squares = times(&maps);
+        assert!((1.6..3.0).contains(&(of_squares / of_noise)), "{of_squares} {of_noise}");
+    }
+
     /// To 5 %, which is nothing to an error: the middle has an aperture grid of its own, coarser than that of
     /// the whole. Without what the rest tells of the backgrounds, their errors would be twice too large.
     #[test]
@@ -174,7 +217,7 @@ mod tests {
             let most = if fit_scale { 0.1 } else { 0.05 };
             // The likeliest scale of normal noise, from four sigma.
             problem.scale_place().into_iter().for_each(|i| at[i] = f64::ln(0.612 / 4.0));
-            let some = covariance(&problem, &which, &at).unwrap().0.unwrap();
+            let some = covariance(&problem, &which, &at).unwrap().covariance.unwrap();
             let matrices = [Matrix::Curvature, Matrix::Scatter];
             let [curvature, scatter] =
                 information(&problem, &problem.likelihood, &which, &at, matrices);

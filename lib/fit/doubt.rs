@@ -1,6 +1,7 @@
 //! Why a fit should not be believed.
 
 use super::degenerate::{self, Direction};
+use super::flags::ALIKE;
 use super::prior;
 use super::quality::Trust;
 use super::search::Found;
@@ -12,6 +13,7 @@ pub fn doubt(
     found: &Found,
     covariance: Option<&Array2<f64>>,
     flat: &[Direction],
+    alike: Option<f64>,
 ) -> Option<String> {
     let untold = || {
         let Some(covariance) = covariance else { return Some(without_errors(found, flat)) };
@@ -19,14 +21,31 @@ pub fn doubt(
     };
     let unexplained = || {
         (found.optimum.trust == Trust::None).then(|| {
-            "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values".to_string()
+            let left = found.optimum.misfits.iter().map(|map| Some((map.chi2?, map.samples as f64)));
+            let (chi2, samples): (Vec<f64>, Vec<f64>) = left.flatten().unzip();
+            match chi2.iter().sum::<f64>() < 0.9 * samples.iter().sum::<f64>() {
+                true => "what the optimum leaves is less than the noise, but alike from sample to sample where the beams are: the noise is overstated, or the optimum a wrong one; give the right --noise, or none",
+                false => "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values",
+            }
+            .to_string()
         })
     };
     least_gain(found)
         .or_else(|| least_scale(found))
         .or_else(|| if found.problem.options.errors { untold() } else { None })
         .or_else(unexplained)
+        .or_else(|| crowded(found, alike))
         .or_else(|| hidden(found))
+}
+
+/// A wrong optimum leaves residuals that are alike, and so does a right one of an imperfect model; the sky beside the beam
+/// tells one from the other.
+fn crowded(found: &Found, alike: Option<f64>) -> Option<String> {
+    let maps = found.problem.maps.maps.iter().zip(&found.optimum.misfits);
+    let (map, _) = maps.into_iter().find(|(_, misfit)| misfit.crowded)?;
+    alike.filter(|times| *times > ALIKE).map(|_| {
+        format!("what is left is alike from sample to sample, and {} hardly reaches beyond its beam, so that a wrong optimum would not show: take larger maps, or give their --noise", map.name)
+    })
 }
 
 /// A beam whose signal is less than this tells one optimum from another as often as not. (Of 40 fits each at 8, 16 and 24

@@ -8,6 +8,7 @@
 //! | `reduced-chi2` | above 2, or below 0.5 |
 //! | `large-rms` | half path over 400 um at 7 mm, in proportion to the wavelength (GBT practice) |
 //! | `mostly-errors` | the rms is less than twice what the errors of the coefficients would make of a perfect surface |
+//! | `alike-residuals` | errors would be more than twice as large if what is left within a beam's width were one and the same |
 //! | `at-bound` | a free parameter could go no farther: the maps would have it beyond, and its error says nothing |
 //! | `known-together` | errors correlate by more than 0.999: the maps hardly tell parameters apart |
 //! | `order-limit` | `--order auto` chose its limit |
@@ -38,6 +39,9 @@ const RIPPLE: f64 = 0.3;
 const MOST: f64 = 400e-6;
 const OF_WAVELENGTH: f64 = 7e-3;
 
+/// Noise, whose samples are independent, does not make errors so many times as large.
+pub(super) const ALIKE: f64 = 2.0;
+
 /// The flags of a result.
 pub fn flags(result: &FitResult) -> Vec<Flag> {
     let shape = &result.images.shape;
@@ -53,6 +57,7 @@ pub fn flags(result: &FitResult) -> Vec<Flag> {
         chi2(result.reduced_chi2),
         rms(result.surface.surface_rms_m, result.wavelength_m),
         errors(&result.surface),
+        alike(result.errors_if_alike),
         bound(result),
         together(result),
         limit(&result.orders, result.order),
@@ -78,7 +83,7 @@ fn edge_excursion(shape: &Surface) -> Found {
     let outer = phase(&[RIM, 0.5 * (1.0 + RIM), 1.0]);
     let most = outer.iter().fold(0.0f64, |a, p| a.max(p.abs()));
     (most > EXCURSION && most > 3.0 * inner).then(|| {
-        ("edge-excursion", format!("the error reaches {most:.1} rad at the rim, {inner:.1} rad at most farther in: the maps hardly tell the rim"))
+        ("edge-excursion", format!("the error reaches {most:.1} rad at the rim, {inner:.1} rad at most farther in: faults of the maps show first there, where the dish is lit least"))
     })
 }
 
@@ -155,6 +160,16 @@ fn errors(surface: &SurfaceSummary) -> Found {
         let [rms, alone] = [surface.surface_rms_m, alone].map(|metres| 1e6 * metres);
         ("mostly-errors", format!("surface rms {rms:.1} um, of which the errors of the coefficients alone make {alone:.1} um: there may be nothing to correct"))
     })
+}
+
+fn alike(times: Option<f64>) -> Found {
+    let times = times.filter(|times| *times > ALIKE)?;
+    Some((
+        "alike-residuals",
+        format!(
+            "what is left is alike from sample to sample, as the faults of maps and models are: taken to be one and the same within a beam's width, errors would be {times:.1} times as large"
+        ),
+    ))
 }
 
 fn bound(result: &FitResult) -> Found {

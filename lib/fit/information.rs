@@ -8,6 +8,7 @@ use super::likelihood::Likelihood;
 use super::options::LikelihoodKind;
 use super::problem::Problem;
 use crate::device::Precision;
+use crate::optics::beam_map::range;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -24,6 +25,8 @@ pub(super) enum Matrix {
     Majorant,
     /// Of the scores: `sum psi(r)^2 J J'`.
     Scatter,
+    /// The same of scores that are added first in each square of a beam's width, where what is left may be alike.
+    Alike,
 }
 
 /// A parameter does nothing when its derivative, for its length, is less than this part of the largest of any.
@@ -61,7 +64,7 @@ pub(super) fn information<const N: usize>(
     // The curvature of least squares does not depend on what is left.
     let blind = likelihood.kind == LikelihoodKind::Gaussian
         && problem.scale_among(which).is_none()
-        && !matrices.contains(&Matrix::Scatter);
+        && !matrices.iter().any(|matrix| matches!(matrix, Matrix::Scatter | Matrix::Alike));
     for first in (0..count).step_by(together.max(1)) {
         let (models, tangents) =
             models_and_tangents(problem, which, &groups, at, first..first + together, blind);
@@ -75,8 +78,17 @@ pub(super) fn information<const N: usize>(
             };
             let places: Vec<Option<usize>> = (0..n).map(place).collect();
             let samples = samples(problem, likelihood, map, model, factor);
-            matrices
-                .map(|matrix| of_map(problem, matrix, which, derivatives.view(), &places, &samples))
+            let product = |matrix| match matrix {
+                Matrix::Alike => of_squares(problem, map, derivatives.view(), &samples),
+                _ => {
+                    let own = samples.iter().map(|s| s.map_or(0.0, |s| s.parts(matrix).own));
+                    weighed(derivatives.view(), &own.collect::<Vec<f64>>())
+                }
+            };
+            matrices.map(|matrix| {
+                let product = product(matrix);
+                of_map(problem, matrix, which, derivatives.view(), product, &places, &samples)
+            })
         };
         // Added in their order.
         for parts in maps.map(one).collect::<Vec<_>>() {
@@ -111,17 +123,17 @@ pub(super) fn prepare(problem: &Problem) {
     }
 }
 
-/// What the samples of one map tell; a parameter's derivatives are the row at its place.
+/// What the samples of one map tell; a parameter's derivatives are the row at its place, and so in their `product`.
 fn of_map(
     problem: &Problem,
     matrix: Matrix,
     which: &[usize],
     derivatives: ArrayView2<f64>,
+    product: Array2<f64>,
     places: &[Option<usize>],
     samples: &[Option<Sample>],
 ) -> Array2<f64> {
     let parts = || samples.iter().map(|sample| sample.map_or(Parts::NONE, |s| s.parts(matrix)));
-    let product = weighed(derivatives, &parts().map(|part| part.own).collect::<Vec<f64>>());
     let mut sum = Array2::from_shape_fn((which.len(), which.len()), |(j, k)| {
         places[j].zip(places[k]).map_or(0.0, |place| product[place])
     });
@@ -208,6 +220,32 @@ fn weighed(matrix: ArrayView2<f64>, weights: &[f64]) -> Array2<f64> {
     sums.into_iter().fold(Array2::zeros((n, n)), |sum, block| sum + block)
 }
 
+/// `A S S' A'` of the derivatives `A` of a map and its samples' scores, where `S` adds those of every square of a beam's
+/// width.
+fn of_squares(
+    problem: &Problem,
+    map: usize,
+    derivatives: ArrayView2<f64>,
+    samples: &[Option<Sample>],
+) -> Array2<f64> {
+    let beam = problem.setup().beam();
+    let (u, v) = problem.maps.maps[map].sampling.points();
+    let [(west, east), (south, _)] = [range(&u), range(&v)];
+    let square = |x: f64, first: f64| ((x - first) / beam).floor();
+    let columns = square(east, west) + 1.0;
+    let squares = u.iter().zip(&v).map(|(&u, &v)| square(v, south) * columns + square(u, west));
+    let squares: Vec<f64> = squares.collect();
+    let squares: Vec<u32> = problem.model.arrange(map, &squares, |square| square as u32);
+    let count = squares.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut sums = Array2::zeros((derivatives.nrows(), count));
+    for (mut sums, row) in sums.rows_mut().into_iter().zip(derivatives.rows()) {
+        for ((sample, square), derivative) in samples.iter().zip(&squares).zip(row) {
+            sums[*square as usize] += sample.map_or(0.0, |s| s.score()) * derivative;
+        }
+    }
+    sums.dot(&sums.t())
+}
+
 /// Places in `which` of parameters whose derivatives can be taken at once: of each map only one of a group
 /// changes anything.
 fn groups(problem: &Problem, which: &[usize]) -> Vec<Vec<usize>> {
@@ -268,6 +306,11 @@ impl Sample {
         Sample { weight, r, steepness, slope }
     }
 
+    /// The derivative of its negative log-likelihood by what the model has for it.
+    fn score(self) -> f64 {
+        self.steepness * self.r * self.weight
+    }
+
     #[inline(always)]
     pub fn parts(self, matrix: Matrix) -> Parts {
         let Sample { weight, r, steepness, slope } = self;
@@ -277,7 +320,7 @@ impl Sample {
             Matrix::Curvature => (slope, -mixed, r * mixed),
             // For both kinds that of the scale is never negative.
             Matrix::Majorant => (steepness, 0.0, r * mixed),
-            Matrix::Scatter => (psi * psi, psi * by_scale, by_scale * by_scale),
+            Matrix::Scatter | Matrix::Alike => (psi * psi, psi * by_scale, by_scale * by_scale),
         };
         Parts { own: own * weight * weight, cross: cross * weight, scale }
     }

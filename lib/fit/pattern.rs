@@ -95,6 +95,12 @@ impl Pattern {
         self.energy.sqrt()
     }
 
+    /// Which part of their variance bright neighbours have in common; 0 where there are none.
+    pub fn likeness(&self) -> f64 {
+        let mean = |sum: Sum| sum.total / sum.count.max(1.0);
+        if mean(self.larger) > 0.0 { mean(self.alike) / mean(self.larger) } else { 0.0 }
+    }
+
     /// Whether there may be other optima that are as good or better.
     pub fn is_faint(&self) -> bool {
         self.signal() < FAINT

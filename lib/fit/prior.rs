@@ -109,7 +109,7 @@ impl Problem<'_> {
                 let known = steepness * (self.lengths[i] / sigma).powi(2);
                 sum[(k, k)] += match matrix {
                     Matrix::Curvature | Matrix::Majorant => known,
-                    Matrix::Scatter => steepness * known,
+                    Matrix::Scatter | Matrix::Alike => steepness * known,
                 };
             }
         }

@@ -2,7 +2,7 @@
 
 use super::pattern::{self, Pattern, Seen};
 use super::problem::Problem;
-use super::residual::{BLOCK, CLIP, Sum, clipped_mean, left_beside, median_left, variance};
+use super::residual::{BLOCK, CLIP, Sum, clipped_mean, left_beside, median_left, sky, variance};
 use crate::device::Precision;
 use crate::optics::beam_map::{BeamMap, MapSet, Noise};
 use crate::optics::neighbours::Neighbours;
@@ -12,6 +12,8 @@ use rayon::prelude::*;
 const CERTAIN: f64 = 25.0;
 /// How often it does, where the sky is empty: the tail of the normal distribution beyond five.
 const BY_CHANCE: f64 = 2.87e-7;
+/// Neighbours have no more than this of their variance in common where nothing but noise is left.
+const ALIKE: f64 = 0.3;
 /// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
 const PATTERN: f64 = 4.5;
 const DOUBTFUL: f64 = 1.5;
@@ -46,6 +48,9 @@ pub struct Misfit {
     missed: f64,
     /// Where chi-square is not known, or not the last word: see [`is_even`].
     even: bool,
+    /// Whether the noise had to be told from what is left beside the beam, and whether there is hardly anything beside it.
+    seen: bool,
+    pub crowded: bool,
 }
 
 impl Misfit {
@@ -61,6 +66,12 @@ impl Misfit {
             true => self.chi2.map(|_| self.whole.total / clipped_mean(outliers)),
             false => self.chi2,
         }
+    }
+
+    /// Whether the noise had to be told from what is left, and that has a pattern: of a model's imperfections, or of a wrong
+    /// optimum.
+    fn is_alike(&self) -> bool {
+        self.seen && self.pattern.likeness() > ALIKE
     }
 
     /// Of a map with this `model`, in a set with this `noise`.
@@ -82,7 +93,8 @@ impl Misfit {
         let beside = left_beside(map, model);
         let seen = Seen { noise: beside * beside, imperfect: (IMPERFECT * peak).powi(2) };
         let pattern = Pattern::of(map, None, seen, model);
-        Misfit { even: is_even(map, model, peak, beside), pattern, ..sum }
+        let (even, crowded) = (is_even(map, model, peak, beside), sky(model) < SKY);
+        Misfit { even, seen: true, crowded, pattern, ..sum }
     }
 
     /// Of the samples from `first` on. Free of branches on noisy comparisons, which a processor cannot predict over
@@ -127,6 +139,8 @@ impl Misfit {
             certain: self.certain + more.certain,
             missed: self.missed + more.missed,
             even: self.even,
+            seen: self.seen,
+            crowded: self.crowded,
         }
     }
 }
@@ -218,7 +232,9 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
         strength if strength > PATTERN => Trust::None,
         strength if strength > DOUBTFUL => Trust::Doubtful,
-        _ if misfits.iter().any(|misfit| misfit.pattern.is_faint()) => Trust::Doubtful,
+        _ if misfits.iter().any(|misfit| misfit.pattern.is_faint() || misfit.is_alike()) => {
+            Trust::Doubtful
+        }
         _ => Trust::Full,
     }
 }
@@ -233,6 +249,10 @@ fn is_trusted(maps: &MapSet, misfits: &[Misfit], imperfect: f64) -> bool {
 
 /// What a model of a measured map may leave of its beam, as a part of the peak.
 const IMPERFECT: f64 = 0.08;
+
+/// A map of which less than this part lies beside the beam does not show its noise. (Of 20 simulated maps of the SRT each
+/// with 0.2, 0.4 and 0.6 beside the beam 3, 1 and none had a wrong optimum that looked like a right one.)
+const SKY: f64 = 0.4;
 
 /// A sample that is higher than this part of the model's peak, either way, belongs to a beam.
 const HIGH: f64 = 0.25;

@@ -1,6 +1,6 @@
 //! What a model leaves of a sample, in the noise's standard deviations, and what noise alone would.
 
-use crate::optics::beam_map::{BeamMap, Noise, Sigma};
+use crate::optics::beam_map::{BeamMap, Noise, Sigma, range};
 
 /// What a squared residual counts for at most, in variances: a few glitches must not condemn a fit.
 pub const CLIP: f64 = 9.0;
@@ -71,4 +71,11 @@ pub fn median_left(map: &BeamMap, model: &[f64], chosen: impl Fn(f64) -> bool) -
 pub fn left_beside(map: &BeamMap, model: &[f64]) -> f64 {
     let peak = model.iter().copied().fold(0.0, f64::max);
     median_left(map, model, |m| m.abs() <= 0.1 * peak)
+}
+
+/// The part of a map that lies beside the beam, whatever its level.
+pub fn sky(model: &[f64]) -> f64 {
+    let (low, high) = range(model);
+    let beside = |m: &&f64| **m - low <= 0.1 * (high - low);
+    model.iter().filter(beside).count() as f64 / model.len().max(1) as f64
 }

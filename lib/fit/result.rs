@@ -35,6 +35,10 @@ pub struct FitResult {
     pub parameters: Vec<ParameterSummary>,
     pub maps: Vec<MapSummary>,
     pub surface: SurfaceSummary,
+    /// By how many times the errors of the Zernike coefficients, typically, would be larger if what is left within a beam's
+    /// width were one and the same: about 1 of noise. `None` without errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors_if_alike: Option<f64>,
     /// What an observer should look at before trusting the surface.
     pub flags: Vec<Flag>,
     /// The orders that were compared, where the order was to be chosen.

@@ -1,6 +1,6 @@
 //! What a finished fit says: status, parameters with their errors, residuals, surface.
 
-use super::covariance;
+use super::covariance::{self, Errors};
 use super::degenerate::Direction;
 use super::doubt::doubt;
 use super::problem::Problem;
@@ -22,9 +22,9 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
     let Found { problem, which, optimum, evaluations } = &found;
     let Optimum { at, minimum, misfits, .. } = optimum;
     let (options, maps) = (problem.options, &problem.maps.maps);
-    let (covariance, flat) = match options.errors {
+    let Errors { covariance, flat, alike } = match options.errors {
         true => covariance::covariance(problem, which, at)?,
-        false => (None, Vec::new()),
+        false => Errors::default(),
     };
     let samples = misfits.iter().map(|left| left.samples).sum::<usize>();
     let outliers = problem.maps.noise.unwrap_or_default().outliers;
@@ -32,7 +32,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
     let degrees = samples.saturating_sub(which.len()).max(1) as f64;
     let reduced_chi2 = chi2.map(|chi2| chi2 / degrees).filter(|c| c.is_finite());
     let factor = problem.scale_factor(which, at);
-    let (status, message) = status(&found, covariance.as_ref(), &flat);
+    let (status, message) = status(&found, covariance.as_ref(), &flat, alike);
     let (surface, mut images) = surface::measure(problem, which, at, covariance.as_ref());
     images.model = models;
     Ok(FitResult {
@@ -61,6 +61,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
         parameters: parameters(problem, which, at, covariance.as_ref()),
         maps: map_summaries(problem, misfits, factor),
         surface,
+        errors_if_alike: alike,
         flags: Vec::new(),
         orders: Vec::new(),
         covariance,
@@ -74,7 +75,7 @@ pub fn summarise(mut found: Found) -> Result<FitResult> {
 fn map_summaries(problem: &Problem, misfits: &[Misfit], factor: f64) -> Vec<MapSummary> {
     let one = |(k, (map, left)): (usize, (&BeamMap, &Misfit))| {
         let scale = problem.likelihood.scales[k] * factor;
-        let (rms, peak) = ((left.square / left.samples.max(1) as f64).sqrt(), map.peak());
+        let (rms, peak) = ((left.square / left.samples.max(1) as f64).sqrt(), map.peak_of_beam());
         MapSummary {
             name: map.name.clone(),
             defocus_m: map.defocus,
@@ -126,11 +127,12 @@ fn status(
     found: &Found,
     covariance: Option<&Array2<f64>>,
     flat: &[Direction],
+    alike: Option<f64>,
 ) -> (&'static str, String) {
     if !found.optimum.minimum.converged {
         return ("not converged", "the minimiser stopped before the likelihood settled".into());
     }
-    match doubt(found, covariance, flat) {
+    match doubt(found, covariance, flat, alike) {
         Some(doubt) => ("suspect", doubt),
         None => ("converged", "the likelihood has settled".into()),
     }

@@ -113,6 +113,13 @@ impl BeamMap {
         best
     }
 
+    /// The largest power that is no glitch's: the peak, unless that is more than twice the robust one, of which coarse
+    /// sampling takes less.
+    pub fn peak_of_beam(&self) -> f64 {
+        let (peak, robust) = (self.peak(), self.robust_peak());
+        if peak > 2.0 * robust { robust } else { peak }
+    }
+
     /// The power that one in `share` of the samples is below, of `most` samples or fewer; 0 of blanks alone. `share` is
     /// 2 or more.
     pub fn quantile(&self, share: usize, most: usize) -> f64 {

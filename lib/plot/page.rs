@@ -95,7 +95,7 @@ fn draw_heading(canvas: &mut Canvas, title: &str, about: &str) {
 fn fitted(result: &FitResult, map: &BeamMap, index: usize) -> Vec<Panel> {
     let summary = result.maps.get(index);
     let peak = summary.map_or(f64::NAN, |s| s.peak);
-    let (size, unit) = unit_of(if peak > 0.0 { peak } else { map.peak() });
+    let (size, unit) = unit_of(if peak > 0.0 { peak } else { peak_of(map) });
     let model = result.images.model.get(index).map_or(&[][..], Vec::as_slice);
     let pairs = map.power.iter().zip(model);
     let residual: Vec<f64> = pairs.map(|(observed, model)| observed - model).collect();
@@ -104,7 +104,8 @@ fn fitted(result: &FitResult, map: &BeamMap, index: usize) -> Vec<Panel> {
         Some(rms) if rms.is_finite() => format!("rms {:.2} % of peak", 100.0 * rms),
         _ => String::from("rms unknown"),
     };
-    let name = match map.name.as_str() {
+    // Of a path what tells it from others.
+    let name = match map.name.rsplit('/').next().unwrap_or_default() {
         "" => defocus(map),
         name => format!("{}  {name}", defocus(map)),
     };
@@ -129,9 +130,14 @@ fn fitted(result: &FitResult, map: &BeamMap, index: usize) -> Vec<Panel> {
 
 /// One map by itself.
 fn observed(map: &BeamMap) -> Panel {
-    let (size, unit) = unit_of(map.peak());
+    let peak = peak_of(map);
+    let (size, unit) = unit_of(peak);
     let picture = on_sky(map, &map.power, size);
-    let (low, high) = extremes(&picture.values);
+    let (low, mut high) = extremes(&picture.values);
+    if peak > 0.0 && high > 2.0 * peak / size {
+        // A glitch would leave the beam dark.
+        high = 1.1 * peak / size;
+    }
     let title = if map.name.is_empty() { "map" } else { &map.name };
     let scale = ColourScale::sequential(low, high);
     sky_panel(title, defocus(map), picture, scale, unit)
@@ -189,6 +195,12 @@ fn aperture(result: &FitResult) -> Vec<Panel> {
 /// `values` of a map's samples in `unit`s, at the size of a panel.
 fn on_sky(map: &BeamMap, values: &[f64], unit: f64) -> Picture {
     Picture::of_sky(&map.sampling, values).fitted(SIDE).divided_by(unit)
+}
+
+/// The peak of a map's beam; of one that is not whole, the highest sample.
+fn peak_of(map: &BeamMap) -> f64 {
+    let whole = map.power.len() == map.sampling.len();
+    if whole { map.peak_of_beam() } else { map.peak() }
 }
 
 /// What powers are divided by, and what to call the quotient.

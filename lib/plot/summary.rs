@@ -102,15 +102,19 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
             INK,
         ),
         ("status", result.status.clone(), status),
-        (
-            "reduced chi2",
-            match result.reduced_chi2 {
-                Some(chi2) => number(chi2, 3),
-                None => "unknown, as the noise is".into(),
-            },
-            INK,
-        ),
     ];
+    if result.status != "converged" {
+        facts.extend(wrapped(&result.message).map(|line| ("", line, status)));
+    }
+    facts.extend(result.flags.iter().map(|flag| ("flag", flag.name.clone(), RED)));
+    facts.push((
+        "reduced chi2",
+        match result.reduced_chi2 {
+            Some(chi2) => number(chi2, 3),
+            None => "unknown, as the noise is".into(),
+        },
+        INK,
+    ));
     let rms = match surface.surface_rms_sigma_m.filter(|s| s.is_finite()) {
         Some(sigma) => {
             let decimals = decimals_for(sigma * 1e6).min(3);
@@ -123,6 +127,22 @@ fn facts(result: &FitResult) -> Vec<(&'static str, String, Rgb)> {
     facts.push(("phase rms", format!("{} rad", number(surface.phase_rms_rad, 3)), INK));
     facts.push(("Ruze", format!("efficiency {}", number(surface.ruze_efficiency, 4)), INK));
     facts
+}
+
+/// A text in lines that fit beside the names.
+fn wrapped(text: &str) -> impl Iterator<Item = String> {
+    let room = (WIDTH / Face::Body.width() - NAMES) as usize;
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("a line");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > room {
+            lines.push(word.into());
+        } else {
+            last.push_str(if last.is_empty() { "" } else { " " });
+            last.push_str(word);
+        }
+    }
+    lines.into_iter()
 }
 
 /// The free Zernike coefficients: name, value, standard deviation, with as many decimals as the

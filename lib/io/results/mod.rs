@@ -11,7 +11,7 @@
 //!
 //! **GBT and pyoof tables**: the Zernike coefficients in other people's order and unit, as CSV.
 //!
-//! **FITS**: the same with the maps and the dish, but for `at_bound` and `likelihood.fitted`, the focus and coma
+//! **FITS**: the same with the maps and the dish, but for `at_bound`, `errors_if_alike` and `likelihood.fitted`, the focus and coma
 //! of `orders`, and of the `posterior` what its draws tell (quantiles, `ess`, `rhat`), `warm_up` and `sampler`. The
 //! primary header says `OOFTYPE = 'FIT'` and has the scalars of the JSON:
 //! `TELESCOP, WAVELEN, FREQ, ILLUM, ORDER, BACKEND, PRECIS, THREADS, LIKELIHD, LIKESCAL, STATUS,

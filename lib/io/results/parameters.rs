@@ -48,7 +48,7 @@ impl FittedMap {
         self.name == map.name
             && self.defocus_m == map.defocus
             && self.samples == map.known()
-            && self.peak == map.peak()
+            && self.peak == map.peak_of_beam()
     }
 }
 

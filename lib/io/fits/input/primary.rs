@@ -50,7 +50,13 @@ pub fn read(reader: &mut Reader) -> Result<MapSet> {
         telescope: telescop.or(telesc),
         object,
         // Other people's elevation may be any text; nothing depends on it.
-        elevation: reader.number(0, "MEANEL").ok().flatten().map(f64::to_radians),
+        // (0 says in a layout that has to have one that it is not known.)
+        elevation: reader
+            .number(0, "MEANEL")
+            .ok()
+            .flatten()
+            .filter(|degrees| *degrees != 0.0)
+            .map(f64::to_radians),
         chop: read_chop(reader)?,
         source_radius: read_radius(reader)?,
         bandwidth: read_positive(reader, "BANDWID")?,
