@@ -256,7 +256,7 @@ fn check_aperture(options: &FitOptions, maps: usize, telescope: &Telescope) -> R
 
 /// Gives maps the noise that a simulation with these fractions would have had.
 fn set_noise(maps: &mut MapSet, noise: Noise) {
-    let peak = maps.maps.iter().map(BeamMap::peak).fold(0.0, f64::max);
+    let peak = maps.maps.iter().map(BeamMap::peak_of_beam).fold(0.0, f64::max);
     for map in &mut maps.maps {
         map.sigma = match noise.additive * peak {
             sigma if sigma > 0.0 => Sigma::Constant(sigma),

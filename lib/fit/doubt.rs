@@ -3,7 +3,7 @@
 use super::degenerate::{self, Direction};
 use super::flags::ALIKE;
 use super::prior;
-use super::quality::Trust;
+use super::quality::{self, Trust};
 use super::search::Found;
 use crate::optics::model::{GAIN, mode_of};
 use ndarray::Array2;
@@ -21,9 +21,7 @@ pub fn doubt(
     };
     let unexplained = || {
         (found.optimum.trust == Trust::None).then(|| {
-            let left = found.optimum.misfits.iter().map(|map| Some((map.chi2?, map.samples as f64)));
-            let (chi2, samples): (Vec<f64>, Vec<f64>) = left.flatten().unzip();
-            match chi2.iter().sum::<f64>() < 0.9 * samples.iter().sum::<f64>() {
+            match quality::chi2_over_samples(&found.optimum.misfits).is_some_and(|chi2| chi2 < 0.9) {
                 true => "what the optimum leaves is less than the noise, but alike from sample to sample where the beams are: the noise is overstated, or the optimum a wrong one; give the right --noise, or none",
                 false => "the optimum found does not explain the maps: check telescope, wavelength, the sign of the defocus, the noise, and start values",
             }

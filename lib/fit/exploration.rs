@@ -23,6 +23,9 @@ const FEW_MORE: u64 = 10;
 /// Ways of more samples than this are gone one at a time: each has work for all threads.
 const LARGE: usize = 50_000;
 
+/// A best optimum that was reached so often is what the maps have, whatever it leaves.
+const OFTEN: u64 = 12;
+
 /// No start.
 const NONE: u64 = u64::MAX;
 
@@ -34,6 +37,8 @@ pub struct Exploration {
     end: u64,
     /// The least value reached, and the parameters there.
     best: Option<End>,
+    /// How often it was reached.
+    reached: u64,
     /// Of the ways that counted.
     pub evaluations: usize,
 }
@@ -43,7 +48,7 @@ impl Exploration {
     pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
         let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
         let starts = starts.max(1);
-        Exploration { next: 0, starts, end: starts, best: None, evaluations: 0 }
+        Exploration { next: 0, starts, end: starts, best: None, reached: 0, evaluations: 0 }
     }
 
     /// One that has found `at`, which nobody should be content with.
@@ -72,7 +77,7 @@ impl Exploration {
 
     /// Whether there are starts left.
     pub fn goes_on(&self) -> bool {
-        self.next < self.end
+        self.next < self.end && self.reached < OFTEN
     }
 
     /// Goes from one start after the other until there is an optimum to go on from. When it is called again,
@@ -156,6 +161,7 @@ impl Tally<'_> {
         let Tally { exploration, refused, enough, early } = self;
         early.push((start, end));
         while enough.load(Ordering::Relaxed) == NONE
+            && exploration.reached < OFTEN
             && let Some(i) = early.iter().position(|end| end.0 == exploration.next)
         {
             let (start, end) = early.swap_remove(i);
@@ -164,6 +170,12 @@ impl Tally<'_> {
             let explains = end.explains;
             let (value, least) = (end.value, exploration.best.as_ref().map(|best| best.value));
             let better = least.is_none_or(|least| value < least);
+            let again = least.is_some_and(|least| alike(value, least, 3.0 * IN_SIGHT));
+            exploration.reached = match (again, better) {
+                (true, _) => exploration.reached + 1,
+                (false, true) => 1,
+                (false, false) => exploration.reached,
+            };
             if better {
                 exploration.best = Some(end);
             }
@@ -178,14 +190,16 @@ impl Tally<'_> {
 /// first time if it explains the maps or agrees with the best, later if it is clearly better than what was
 /// `refused`.
 fn is_enough(value: f64, least: Option<f64>, refused: Option<f64>, explains: bool) -> bool {
-    // Both stopped within a small part of the way to the same optimum, or, where they were judged before their ends,
-    // a few times farther from it.
-    let alike =
-        |other: f64, part: f64| (value - other).abs() < 10.0 * STAGE_TOLERANCE + part * other.abs();
     match refused {
-        None => explains || least.is_some_and(|least| alike(least, 1e-3)),
-        Some(refused) => value < refused && !alike(refused, 3.0 * IN_SIGHT),
+        None => explains || least.is_some_and(|least| alike(value, least, 1e-3)),
+        Some(refused) => value < refused && !alike(value, refused, 3.0 * IN_SIGHT),
     }
+}
+
+/// Whether ways that ended at these values are at the same optimum: both stopped within a small `part` of the way to it,
+/// or, where they were judged before their ends, a few times farther from it.
+fn alike(value: f64, other: f64, part: f64) -> bool {
+    (value - other).abs() < 10.0 * STAGE_TOLERANCE + part * other.abs()
 }
 
 #[cfg(test)]
@@ -206,6 +220,32 @@ mod tests {
         exploration.next = all - 1;
         exploration.end_soon(true);
         assert_eq!(exploration.end, all);
+    }
+
+    #[test]
+    fn an_optimum_that_is_reached_again_and_again_is_what_the_maps_have() {
+        let (_, maps, _) = simulated(32);
+        let mut exploration = Exploration::new(&maps, &FitOptions::default());
+        let enough = AtomicU64::new(NONE);
+        let values = [900.0, 500.0].into_iter().chain(std::iter::repeat(500.3));
+        let refused = Some(400.0);
+        let mut tally =
+            Tally { exploration: &mut exploration, refused, enough: &enough, early: Vec::new() };
+        for (start, value) in (0..30).zip(values) {
+            tally.count(start, End { value, at: Vec::new(), evaluations: 1, explains: false });
+        }
+        // One that was worse, and the best with those like it; what came after them at the same time does not count.
+        assert!(!exploration.goes_on());
+        assert_eq!((exploration.next, exploration.evaluations as u64), (1 + OFTEN, 1 + OFTEN));
+        // A clearly better one begins anew.
+        exploration.reached = OFTEN - 1;
+        let mut tally =
+            Tally { exploration: &mut exploration, refused, enough: &enough, early: Vec::new() };
+        tally.count(
+            1 + OFTEN,
+            End { value: 450.0, at: Vec::new(), evaluations: 1, explains: false },
+        );
+        assert!(exploration.goes_on());
     }
 
     #[test]

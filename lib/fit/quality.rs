@@ -12,6 +12,8 @@ use rayon::prelude::*;
 const CERTAIN: f64 = 25.0;
 /// How often it does, where the sky is empty: the tail of the normal distribution beyond five.
 const BY_CHANCE: f64 = 2.87e-7;
+/// Noise that leaves less than this part of its variance is overstated.
+const OVERSTATED: f64 = 0.7;
 /// Neighbours have no more than this of their variance in common where nothing but noise is left.
 const ALIKE: f64 = 0.3;
 /// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
@@ -93,7 +95,7 @@ impl Misfit {
         let beside = left_beside(map, model);
         let seen = Seen { noise: beside * beside, imperfect: (IMPERFECT * peak).powi(2) };
         let pattern = Pattern::of(map, None, seen, model);
-        let (even, crowded) = (is_even(map, model, peak, beside), sky(model) < SKY);
+        let (even, crowded) = (is_even(map, model, peak, beside), sky(map) < SKY);
         Misfit { even, seen: true, crowded, pattern, ..sum }
     }
 
@@ -228,15 +230,28 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
         (true, false) => SIMULATED,
         (false, _) => ALLOWANCE,
     };
+    // What is explained only by the room for imperfections may be a wrong optimum's; so may what is left of less than the
+    // noise is said to be.
+    let known = maps.noise.is_some() && !maps.is_simulated();
+    let roomy =
+        known && (!is_trusted(maps, misfits, 0.0) || strength(problem, misfits, 0.0) > DOUBTFUL);
+    let overstated = known && chi2_over_samples(misfits).is_some_and(|chi2| chi2 < OVERSTATED);
     match strength(problem, misfits, imperfect) {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
         strength if strength > PATTERN => Trust::None,
         strength if strength > DOUBTFUL => Trust::Doubtful,
+        _ if roomy || overstated => Trust::Doubtful,
         _ if misfits.iter().any(|misfit| misfit.pattern.is_faint() || misfit.is_alike()) => {
             Trust::Doubtful
         }
         _ => Trust::Full,
     }
+}
+
+/// Chi-square over the number of samples; `None` where the noise is not known.
+pub fn chi2_over_samples(misfits: &[Misfit]) -> Option<f64> {
+    let chi2 = misfits.iter().map(|map| map.chi2).sum::<Option<f64>>()?;
+    Some(chi2 / misfits.iter().map(|map| map.samples as f64).sum::<f64>())
 }
 
 /// Whether the sizes of what an `imperfect` model leaves allow trust.
@@ -252,7 +267,7 @@ const IMPERFECT: f64 = 0.08;
 
 /// A map of which less than this part lies beside the beam does not show its noise. (Of 20 simulated maps of the SRT each
 /// with 0.2, 0.4 and 0.6 beside the beam 3, 1 and none had a wrong optimum that looked like a right one.)
-const SKY: f64 = 0.4;
+const SKY: f64 = 1.0 / 3.0;
 
 /// A sample that is higher than this part of the model's peak, either way, belongs to a beam.
 const HIGH: f64 = 0.25;
@@ -423,6 +438,33 @@ mod tests {
         map.sigma = Sigma::PerSample(sigma);
         let exact = Misfit::of(&map, Some(Noise::default()), &model);
         assert_eq!((exact.chi2, exact.samples, exact.square), (None, known.len(), found.square));
+    }
+
+    #[test]
+    fn what_is_alike_where_the_noise_is_not_known_is_doubtful() {
+        let (map, exact) = beam(1.0, Sigma::Unknown);
+        assert!(!Misfit::of(&map, None, &exact).is_alike());
+        // As right as a map's beam needs to be, and still not its noise.
+        let (_, wrong) = beam(1.06, Sigma::Unknown);
+        let misfit = Misfit::of(&map, None, &wrong);
+        assert!(misfit.is_alike() && misfit.even);
+        // Where the noise is known, chi-square and the pattern tell.
+        let known = Some(Noise { additive: 0.01, ..Noise::default() });
+        let (map, _) = beam(1.0, Sigma::Constant(0.01));
+        assert!(!Misfit::of(&map, known, &wrong).is_alike());
+    }
+
+    #[test]
+    fn a_map_that_ends_within_its_beam_is_crowded() {
+        let (map, model) = beam(1.0, Sigma::Unknown);
+        assert!(!Misfit::of(&map, None, &model).crowded);
+        // The middle 13 by 13 samples, of a beam whose width is 12.
+        let inside = |i: &usize| (14..27).contains(&(i % 41)) && (14..27).contains(&(i / 41));
+        let part = |all: &[f64]| (0..all.len()).filter(inside).map(|i| all[i]).collect::<Vec<_>>();
+        let axis: Vec<f64> = (14..27).map(|i| f64::from(i) - 20.0).collect();
+        let sampling = Sampling::Raster { u: axis.clone(), v: axis };
+        let cut = BeamMap { power: part(&map.power), sampling, ..map };
+        assert!(Misfit::of(&cut, None, &part(&model)).crowded);
     }
 
     #[test]

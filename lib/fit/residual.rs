@@ -74,8 +74,8 @@ pub fn left_beside(map: &BeamMap, model: &[f64]) -> f64 {
 }
 
 /// The part of a map that lies beside the beam, whatever its level.
-pub fn sky(model: &[f64]) -> f64 {
-    let (low, high) = range(model);
-    let beside = |m: &&f64| **m - low <= 0.1 * (high - low);
-    model.iter().filter(beside).count() as f64 / model.len().max(1) as f64
+pub fn sky(map: &BeamMap) -> f64 {
+    let (low, high) = range(&map.power);
+    let beside = |power: &&f64| **power - low <= 0.1 * (high - low);
+    map.power.iter().filter(beside).count() as f64 / map.power.len().max(1) as f64
 }

@@ -94,8 +94,15 @@ pub fn search<'a>(
             known().count()
         )));
     }
-    let mut route =
-        Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
+    let mut route = Route {
+        levels,
+        maps,
+        options,
+        which,
+        evaluations: Evaluations::default(),
+        judged: false,
+        report,
+    };
     // The legs are made ready by threads that have nothing else to do.
     let coarse = || {
         let explore = || exploration.run(&first, &rough, route.report);
@@ -110,6 +117,7 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
+        route.judged = true;
         let worth = |optimum: &Optimum| match optimum.negative_log_density() {
             density if density.is_nan() => f64::INFINITY,
             density => density,
@@ -149,6 +157,8 @@ struct Route<'w, 'r> {
     which: Vec<usize>,
     /// Of the legs so far.
     evaluations: Evaluations,
+    /// Whether the whole maps have judged an optimum.
+    judged: bool,
     report: &'w mut Report<'r>,
 }
 
@@ -166,7 +176,8 @@ struct Waypoint {
 impl Route<'_, '_> {
     /// Goes from where an exploration ended to the neighbourhood of the optimum of the whole maps, and sends it out
     /// again, as long as there are starts left and one of them leads to a better place, where the largest level tells
-    /// already that this is no optimum to trust: its samples are few beside those of the whole maps.
+    /// already that this is no optimum to trust: its samples are few beside those of the whole maps. (Not the first time:
+    /// a level whose aperture is coarse may refuse the right one.)
     fn approach(
         &mut self,
         legs: &mut [Leg],
@@ -178,7 +189,8 @@ impl Route<'_, '_> {
         loop {
             let near = self.descend(legs, exploration.place(first))?;
             let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
-            let hopeless = self.maps.noise.is_some()
+            let hopeless = self.judged
+                && self.maps.noise.is_some()
                 && !exploration.explains()
                 && legs.last().is_some_and(refused);
             if !hopeless {
@@ -391,6 +403,7 @@ mod tests {
             options: &options,
             which: first.free_places(),
             evaluations: Evaluations::default(),
+            judged: true,
             report: &mut report,
         };
         // The beams lie elsewhere, and nothing there says where.

@@ -113,11 +113,14 @@ impl BeamMap {
         best
     }
 
-    /// The largest power that is no glitch's: the peak, unless that is more than twice the robust one, of which coarse
-    /// sampling takes less.
+    /// The largest power that is no strong glitch's: that of a sample no higher than twice the robust peak, of which coarse
+    /// sampling takes less than half.
     pub fn peak_of_beam(&self) -> f64 {
-        let (peak, robust) = (self.peak(), self.robust_peak());
-        if peak > 2.0 * robust { robust } else { peak }
+        let (peak, limit) = (self.peak(), 2.0 * self.robust_peak());
+        match peak > limit && limit > 0.0 {
+            true => self.power.iter().copied().filter(|p| *p <= limit).fold(f64::NAN, f64::max),
+            false => peak,
+        }
     }
 
     /// The power that one in `share` of the samples is below, of `most` samples or fewer; 0 of blanks alone. `share` is
@@ -284,6 +287,7 @@ mod tests {
         map.power[222] = -3.0;
         map.power[400] = f64::NAN;
         assert_eq!(map.robust_peak(), clean);
+        assert_eq!((map.peak(), map.peak_of_beam()), (7.0, 1.0));
         map.blank_spikes();
         let blank: Vec<usize> = (0..441).filter(|&i| map.power[i].is_nan()).collect();
         assert_eq!(blank, [30, 222, 400]);
