@@ -335,7 +335,8 @@ fn cubes_that_are_no_maps_are_refused() {
     refused(&telescope, &npy("(3, 16, 8)", 384), "square");
     refused(&telescope, &npy("(1000000000000,)", 8), "standard input");
     refused(&telescope, &npy("(3, 16, 16)", 700), "standard input");
-    refused(&telescope, &npy("(3, 4, 4)", 48), "--aperture-points");
+    refused(&telescope, &npy("(3, 6, 6)", 108), "--aperture-points");
+    refused(&telescope, &npy("(3, 4, 4)", 48), "less than a beam");
 }
 
 #[test]

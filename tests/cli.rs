@@ -96,7 +96,7 @@ fn the_result_is_written_although_the_fit_did_not_converge() {
     let mut maps = blobs(&[0.0, -0.05, 0.05]);
     for map in &mut maps.maps {
         for (i, power) in map.power.iter_mut().enumerate() {
-            *power = ((i / 16 + i) % 2) as f64;
+            *power = ((i / 16 + i) % 2) as f64 + 1e-6 * i as f64;
         }
     }
     let output = run("oof-fit", &["--order", "2"], &fits(&maps), Path::new("."));

@@ -16,11 +16,14 @@ const EXIT: [(&str, &str); 4] = [
     ("0", "Done; also where the reader of the output has gone."),
     (
         "1",
-        "The work failed: a fit that did not converge (its result is written all the same), a check that \
-         does not hold, a measurement that failed (the others are written), output that could not be \
-         written.",
+        "The work failed: a fit that is suspect or did not converge (its result is written all the same), a check \
+         that does not hold, a measurement that failed (the others are written), output that could not be \
+         written to its end.",
     ),
-    ("2", "The input or the command line is wrong. Nothing is written."),
+    (
+        "2",
+        "The input or the command line is wrong, or there is no place for the output. Nothing is written.",
+    ),
     ("130, 143", "Ended by SIGINT, SIGTERM. Nothing is written."),
 ];
 

@@ -31,8 +31,8 @@ impl ValueEnum for LikelihoodKind {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Highest radial order of the Zernike polynomials, 1 to 20; auto, or auto:N, tries all up to 8, or
-    /// N, and takes the one that the maps tell best [default: 5]
+    /// Highest radial order of the Zernike polynomials, 1 to 20; auto, or auto:N, of oof-fit alone,
+    /// tries all up to 8, or N, and takes the one that the maps tell best [default: 5]
     #[arg(long, value_name = "N|auto", value_parser = wanted)]
     pub order: Option<Order>,
     /// Highest radial order of the amplitude, 0 to 20: the illumination's times exp(a1 Z1 + a2 Z2 + ...)
@@ -74,7 +74,8 @@ pub struct ModelArgs {
     /// 0.5rad:1.5
     #[arg(long, value_name = "SIGMA:POWER", value_parser = power_law)]
     pub power_law: Option<PowerLaw>,
-    /// The same from a TOML file: tables [fit], [start], [bound] and [prior]; the command line wins
+    /// The same from a TOML file: tables [fit], [start], [bound] and [prior], with lines such as order = 7,
+    /// z4 = "0.1rad" and, of the last two, z4 = ["0rad", "0.1rad"]; the command line wins
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! A fit's FITS file read back: all that its picture needs.
 
 use crate::error::{Error, Result};
+use crate::fit::flags::Flag;
 use crate::fit::result::{
     FitResult, Images, LikelihoodSummary, MapSummary, ParameterSummary, SurfaceSummary,
 };
@@ -10,7 +11,7 @@ use crate::optics::beam_map::{BeamMap, MapSet};
 use ndarray::Array2;
 
 /// The fit in `bytes` and the maps it is of; `None` where they hold something else. `place` is the file's
-/// name. Errors, flags and what else no picture shows stay away.
+/// name. Errors and what else no picture shows stay away.
 ///
 /// # Errors
 /// Damaged files, and fits that lack a table or an image that [`super::write_fits`] writes.
@@ -55,6 +56,12 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
     };
     let (telescope, illumination) = (text("TELESCOP")?, text("ILLUM")?);
     let (status, kind) = (text("STATUS")?, text("LIKELIHD")?);
+    let message = reader.text(0, "MESSAGE")?.unwrap_or_default();
+    let mut flags = Vec::new();
+    while let Some(flag) = reader.text(0, &format!("FLAG{}", flags.len() + 1))? {
+        let (name, reason) = flag.split_once(": ").unwrap_or((&flag, ""));
+        flags.push(Flag { name: name.into(), reason: reason.into() });
+    }
     let mut number = |key: &str| reader.number(0, key);
     let mut known = |key: &str| Ok::<f64, Error>(number(key)?.unwrap_or(f64::NAN));
     let result = FitResult {
@@ -65,6 +72,8 @@ pub fn read_fit(bytes: &[u8], place: &str) -> Result<Option<(FitResult, MapSet)>
         illumination,
         likelihood: LikelihoodSummary { kind, scale: known("LIKESCAL")?, fitted: false },
         status,
+        message,
+        flags,
         negative_log_likelihood: known("NEGLOGL")?,
         parameters,
         maps,
