@@ -19,6 +19,8 @@ const GUTTER: i64 = 24;
 const HEADING: i64 = 56;
 /// Maps beyond these are left out, and the heading says so.
 const MOST_MAPS: usize = 64;
+/// Letters of a map's name.
+const NAME: usize = 20;
 const FRACTION: &str = "fraction of peak";
 
 /// The picture of a fit, as PNG: a row a map with the observed power, the model and the residual
@@ -104,10 +106,13 @@ fn fitted(result: &FitResult, map: &BeamMap, index: usize) -> Vec<Panel> {
         Some(rms) if rms.is_finite() => format!("rms {:.2} % of peak", 100.0 * rms),
         _ => String::from("rms unknown"),
     };
-    // Of a path what tells it from others.
+    // Of a path what tells it from others: its end.
     let name = match map.name.rsplit('/').next().unwrap_or_default() {
         "" => defocus(map),
-        name => format!("{}  {name}", defocus(map)),
+        name => match name.char_indices().rev().nth(NAME - 1) {
+            Some((at, _)) if at > 0 => format!("{}  ...{}", defocus(map), &name[at..]),
+            _ => format!("{}  {name}", defocus(map)),
+        },
     };
     let observed = on_sky(map, &map.power, size);
     let model = on_sky(map, model, size);
