@@ -237,10 +237,13 @@ fn of_squares(
     let squares: Vec<f64> = squares.collect();
     let squares: Vec<u32> = problem.model.arrange(map, &squares, |square| square as u32);
     let count = squares.iter().max().map_or(0, |last| *last as usize + 1);
+    let scores: Vec<f64> = samples.iter().map(|sample| sample.map_or(0.0, Sample::score)).collect();
     let mut sums = Array2::zeros((derivatives.nrows(), count));
     for (mut sums, row) in sums.rows_mut().into_iter().zip(derivatives.rows()) {
-        for ((sample, square), derivative) in samples.iter().zip(&squares).zip(row) {
-            sums[*square as usize] += sample.map_or(0.0, |s| s.score()) * derivative;
+        let sums = sums.as_slice_mut().expect("rows are whole");
+        let row = row.as_slice().expect("rows are whole");
+        for ((score, square), derivative) in scores.iter().zip(&squares).zip(row) {
+            sums[*square as usize] += score * derivative;
         }
     }
     sums.dot(&sums.t())
