@@ -19,6 +19,8 @@ const ALIKE: f64 = 0.3;
 /// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
 const PATTERN: f64 = 4.5;
 const DOUBTFUL: f64 = 1.5;
+/// The same without the room for imperfections that measured maps have.
+const ROOMY: f64 = 3.0;
 /// How far the clipped mean of a map may lie above 1 for imperfections of the model, besides five standard
 /// deviations; that of all maps half as far, and that of the beam alone, where a model's imperfections are,
 /// five times as far.
@@ -234,7 +236,7 @@ pub fn trust(problem: &Problem, misfits: &[Misfit]) -> Trust {
     // noise is said to be.
     let known = maps.noise.is_some() && !maps.is_simulated();
     let roomy =
-        known && (!is_trusted(maps, misfits, 0.0) || strength(problem, misfits, 0.0) > DOUBTFUL);
+        known && (!is_trusted(maps, misfits, 0.0) || strength(problem, misfits, 0.0) > ROOMY);
     let overstated = known && chi2_over_samples(misfits).is_some_and(|chi2| chi2 < OVERSTATED);
     match strength(problem, misfits, imperfect) {
         _ if !is_trusted(maps, misfits, imperfect) => Trust::None,
