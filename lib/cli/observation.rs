@@ -106,7 +106,7 @@ impl ObservationArgs {
 
     /// The wavelength that was asked for, metres.
     pub fn wavelength(&self) -> Option<f64> {
-        self.wavelength.or(self.frequency.map(|f| SPEED_OF_LIGHT / f))
+        wavelength(self.wavelength, self.frequency)
     }
 }
 
@@ -167,6 +167,11 @@ pub fn positive_length(text: &str) -> Result<f64> {
 
 pub fn frequency(text: &str) -> Result<f64> {
     Quantity::Frequency.above_zero(text)
+}
+
+/// The wavelength, given as that or as a frequency.
+pub fn wavelength(wavelength: Option<f64>, frequency: Option<f64>) -> Option<f64> {
+    wavelength.or(frequency.map(|frequency| SPEED_OF_LIGHT / frequency))
 }
 
 /// An angle that is not negative, radians.

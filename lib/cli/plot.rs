@@ -3,14 +3,13 @@
 use super::example;
 use super::input::telescope_help;
 use super::maps::{Content, MapsArgs, maps_of_cube, set_defocus};
-use super::observation::{frequency, length, open_telescope, positive_length};
+use super::observation::{frequency, length, open_telescope, positive_length, wavelength};
 use super::program::{extension, or_dash};
 use crate::error::{Error, Result};
 use crate::io::results::read_fit;
 use crate::io::sink::{self, Content as Bytes, Destination};
 use crate::optics::beam_map::MapSet;
 use crate::plot::{fit_page, maps_page};
-use crate::units::SPEED_OF_LIGHT;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
@@ -99,7 +98,7 @@ impl PlotArgs {
     }
 
     fn wavelength(&self) -> Option<f64> {
-        self.wavelength.or(self.frequency.map(|frequency| SPEED_OF_LIGHT / frequency))
+        wavelength(self.wavelength, self.frequency)
     }
 
     /// The maps with what the command line says of them.

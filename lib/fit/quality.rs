@@ -15,7 +15,7 @@ const BY_CHANCE: f64 = 2.87e-7;
 /// Noise that leaves less than this part of its variance is overstated.
 const OVERSTATED: f64 = 0.7;
 /// Neighbours have no more than this of their variance in common where nothing but noise is left.
-const ALIKE: f64 = 0.3;
+const IN_COMMON: f64 = 0.3;
 /// The [`pattern::strength`] of what is left from which on an optimum is not trusted, and from which on it is doubtful.
 const PATTERN: f64 = 4.5;
 const DOUBTFUL: f64 = 1.5;
@@ -75,7 +75,7 @@ impl Misfit {
     /// Whether the noise had to be told from what is left, and that has a pattern: of a model's imperfections, or of a wrong
     /// optimum.
     fn is_alike(&self) -> bool {
-        self.seen && self.pattern.likeness() > ALIKE
+        self.seen && self.pattern.likeness() > IN_COMMON
     }
 
     /// Of a map with this `model`, in a set with this `noise`.
@@ -460,6 +460,10 @@ mod tests {
     fn a_map_that_ends_within_its_beam_is_crowded() {
         let (map, model) = beam(1.0, Sigma::Unknown);
         assert!(!Misfit::of(&map, None, &model).crowded);
+        // Blanks are no beam: four rows of five.
+        let mut rows = map.clone();
+        (0..41 * 41).filter(|i| i / 41 % 5 > 0).for_each(|i| rows.power[i] = f64::NAN);
+        assert!(!Misfit::of(&rows, None, &model).crowded);
         // The middle 13 by 13 samples, of a beam whose width is 12.
         let inside = |i: &usize| (14..27).contains(&(i % 41)) && (14..27).contains(&(i / 41));
         let part = |all: &[f64]| (0..all.len()).filter(inside).map(|i| all[i]).collect::<Vec<_>>();

@@ -73,9 +73,9 @@ pub fn left_beside(map: &BeamMap, model: &[f64]) -> f64 {
     median_left(map, model, |m| m.abs() <= 0.1 * peak)
 }
 
-/// The part of a map that lies beside the beam, whatever its level.
+/// The part of a map's known samples that lies beside the beam, whatever its level.
 pub fn sky(map: &BeamMap) -> f64 {
     let (low, high) = range(&map.power);
     let beside = |power: &&f64| **power - low <= 0.1 * (high - low);
-    map.power.iter().filter(beside).count() as f64 / map.power.len().max(1) as f64
+    map.power.iter().filter(beside).count() as f64 / map.known().max(1) as f64
 }

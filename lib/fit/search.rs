@@ -94,22 +94,16 @@ pub fn search<'a>(
             known().count()
         )));
     }
-    let mut route = Route {
-        levels,
-        maps,
-        options,
-        which,
-        evaluations: Evaluations::default(),
-        judged: false,
-        report,
-    };
+    let mut route =
+        Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
     // The legs are made ready by threads that have nothing else to do.
     let coarse = || {
         let explore = || exploration.run(&first, &rough, route.report);
         let (explored, legs) = rayon::join(explore, || course::legs(&first, levels));
         explored?;
         let mut legs = legs?;
-        let near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
+        // Whatever the largest level says of it: one whose aperture is coarse may refuse the right one.
+        let near = route.descend(&mut legs, exploration.place(&first))?;
         Ok((legs, near))
     };
     let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
@@ -117,7 +111,6 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
-        route.judged = true;
         let worth = |optimum: &Optimum| match optimum.negative_log_density() {
             density if density.is_nan() => f64::INFINITY,
             density => density,
@@ -157,8 +150,6 @@ struct Route<'w, 'r> {
     which: Vec<usize>,
     /// Of the legs so far.
     evaluations: Evaluations,
-    /// Whether the whole maps have judged an optimum.
-    judged: bool,
     report: &'w mut Report<'r>,
 }
 
@@ -176,8 +167,7 @@ struct Waypoint {
 impl Route<'_, '_> {
     /// Goes from where an exploration ended to the neighbourhood of the optimum of the whole maps, and sends it out
     /// again, as long as there are starts left and one of them leads to a better place, where the largest level tells
-    /// already that this is no optimum to trust: its samples are few beside those of the whole maps. (Not the first time:
-    /// a level whose aperture is coarse may refuse the right one.)
+    /// already that this is no optimum to trust: its samples are few beside those of the whole maps.
     fn approach(
         &mut self,
         legs: &mut [Leg],
@@ -189,8 +179,7 @@ impl Route<'_, '_> {
         loop {
             let near = self.descend(legs, exploration.place(first))?;
             let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
-            let hopeless = self.judged
-                && self.maps.noise.is_some()
+            let hopeless = self.maps.noise.is_some()
                 && !exploration.explains()
                 && legs.last().is_some_and(refused);
             if !hopeless {
@@ -403,7 +392,6 @@ mod tests {
             options: &options,
             which: first.free_places(),
             evaluations: Evaluations::default(),
-            judged: true,
             report: &mut report,
         };
         // The beams lie elsewhere, and nothing there says where.
