@@ -5,7 +5,8 @@ use super::likelihood::Likelihood;
 use super::options::FitOptions;
 use super::problem::Problem;
 use super::stage::{Progress, Report};
-use super::way::{self, End, IN_SIGHT, STAGE_TOLERANCE};
+use super::turn;
+use super::way::{self, Base, End, IN_SIGHT, STAGE_TOLERANCE};
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::MapSet;
@@ -39,6 +40,8 @@ pub struct Exploration {
     best: Option<End>,
     /// How often it was reached.
     reached: u64,
+    /// The value of the best whose turns were gone past.
+    turned: Option<f64>,
     /// Of the ways that counted.
     pub evaluations: usize,
 }
@@ -48,7 +51,8 @@ impl Exploration {
     pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
         let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
         let starts = starts.max(1);
-        Exploration { next: 0, starts, end: starts, best: None, reached: 0, evaluations: 0 }
+        let (best, reached, turned) = (None, 0, None);
+        Exploration { next: 0, starts, end: starts, best, reached, turned, evaluations: 0 }
     }
 
     /// One that has found `at`, which nobody should be content with.
@@ -81,7 +85,8 @@ impl Exploration {
     }
 
     /// Goes from one start after the other until there is an optimum to go on from. When it is called again,
-    /// because that was not good enough, it ends with a clearly better one. Returns whether there is one.
+    /// because that was not good enough, it goes past the turns of the best first, and ends with a clearly better one.
+    /// Returns whether there is one.
     ///
     /// # Errors
     /// What `report` returns.
@@ -101,32 +106,86 @@ impl Exploration {
         }
         // What was found before and is not good enough.
         let refused = self.best.as_ref().map(|best| best.value);
+        if refused != self.turned && self.past_turns(problem, rough, report)? {
+            return Ok(true);
+        }
+        let is_enough = |end: &End, least: Option<f64>| {
+            let better = least.is_none_or(|least| end.value < least);
+            is_enough(end.value, least, refused, better && end.explains)
+        };
         while self.goes_on() {
-            let last = self.end.min(self.next + self.ways_together(problem));
-            let starts: Vec<u64> = (self.next..last).collect();
-            let shared = Mutex::new(&mut *report);
-            // The first start whose end is good enough: those after it need not go on.
-            let enough = AtomicU64::new(NONE);
-            let tally = Tally { exploration: self, refused, enough: &enough, early: Vec::new() };
-            let tally = Mutex::new(tally);
-            let way = |&start: &u64| {
-                let mut report = |progress: &Progress| match start <= enough.load(Ordering::Relaxed)
-                {
-                    true => (shared.lock().expect("no report panics"))(progress),
-                    false => Err(Error::failed("another way has ended well")),
-                };
-                let end = way::through_orders(problem, rough, start, &mut report)?;
-                tally.lock().expect("no tally panics").count(start, end);
-                Ok(())
-            };
-            let ways: Vec<Result<()>> = starts.par_iter().map(way).collect();
-            if enough.into_inner() != NONE {
-                // What stopped the others is of no interest.
+            let first = self.next;
+            let count = (self.end - first).min(self.ways_together(problem));
+            let ways = Ways { count, together: count, again: true, is_enough: &is_enough };
+            let (ended, gone) = self.go(&ways, report, || (), |(), i, report| {
+                way::through_orders(problem, rough, first + i, report)
+            })?;
+            self.next += gone;
+            if ended {
                 return Ok(true);
             }
-            ways.into_iter().collect::<Result<()>>()?;
         }
         Ok(refused.is_none())
+    }
+
+    /// Goes past every turn of the best place; where that does not explain the maps, to the first that does. Returns
+    /// whether there is a clearly better one.
+    fn past_turns(
+        &mut self,
+        problem: &Problem,
+        rough: &Likelihood,
+        report: &mut Report,
+    ) -> Result<bool> {
+        let Some(best) = &self.best else { return Ok(false) };
+        let (refused, explained) = (best.value, best.explains);
+        let base = Base::new(problem, rough, best.at.clone());
+        let turns = turn::turns(problem.options.order);
+        let is_enough =
+            |end: &End, least: Option<f64>| !explained && end.explains && least.is_some_and(|least| end.value < least);
+        let together = self.ways_together(problem);
+        let ways = Ways { count: turns.len() as u64, together, again: false, is_enough: &is_enough };
+        self.go(&ways, report, || base.objective(problem, rough), |objective, i, report| {
+            base.past(turns[i as usize], objective, report)
+        })?;
+        self.turned = Some(refused);
+        Ok(self.best.as_ref().is_some_and(|best| is_better(best.value, refused)))
+    }
+
+    /// Goes `ways`, some at the same time, each of those with what `ready` makes; returns whether one of them was enough,
+    /// and how many counted.
+    fn go<W>(
+        &mut self,
+        ways: &Ways,
+        report: &mut Report,
+        ready: impl Fn() -> W + Sync,
+        way: impl Fn(&mut W, u64, &mut Report) -> Result<End> + Sync,
+    ) -> Result<(bool, u64)> {
+        let shared = Mutex::new(report);
+        // The first way whose end is good enough: those after it need not go on.
+        let enough = AtomicU64::new(NONE);
+        let tally = Tally { exploration: self, ways, next: 0, enough: &enough, early: Vec::new() };
+        let tally = Mutex::new(tally);
+        let one = |i: u64, with: &mut W| {
+            let mut report = |progress: &Progress| match i <= enough.load(Ordering::Relaxed) {
+                true => (shared.lock().expect("no report panics"))(progress),
+                false => Err(Error::failed("another way has ended well")),
+            };
+            let end = way(with, i, &mut report)?;
+            tally.lock().expect("no tally panics").count(i, end);
+            Ok(())
+        };
+        let some = |first: u64| {
+            let mut with = ready();
+            (first..ways.count).step_by(ways.together as usize).try_for_each(|i| one(i, &mut with))
+        };
+        let gone: Vec<Result<()>> = (0..ways.together).into_par_iter().map(some).collect();
+        let counted = tally.into_inner().expect("no tally panics").next;
+        let ended = enough.into_inner() != NONE;
+        // What stopped the others is of no interest then.
+        if !ended {
+            gone.into_iter().collect::<Result<()>>()?;
+        }
+        Ok((ended, counted))
     }
 
     /// How many ways to go at the same time. The first one's end may do, but it hardly ever explains maps
@@ -142,45 +201,56 @@ impl Exploration {
     }
 }
 
-/// Counts the ends of ways that are gone at the same time in the order of their starts, as if each had been gone
+/// Ways to go.
+struct Ways<'w> {
+    count: u64,
+    /// How many at the same time.
+    together: u64,
+    /// Whether one that ends where the best does has come from elsewhere, and reached it again.
+    again: bool,
+    /// Whether an end will do, beside the least value of those before it.
+    is_enough: &'w (dyn Fn(&End, Option<f64>) -> bool + Sync),
+}
+
+/// Counts the ends of ways that are gone at the same time in their order, as if each had been gone
 /// when the one before it was known not to do.
-struct Tally<'e> {
+struct Tally<'e, 'w> {
     exploration: &'e mut Exploration,
-    /// The value that was found before and is not good enough.
-    refused: Option<f64>,
-    /// The first start whose end is good enough, or [`NONE`].
+    ways: &'w Ways<'w>,
+    /// The first way that is not counted yet.
+    next: u64,
+    /// The first way whose end is good enough, or [`NONE`].
     enough: &'e AtomicU64,
-    /// Ends that came before that of an earlier start.
+    /// Ends that came before that of an earlier way.
     early: Vec<(u64, End)>,
 }
 
-impl Tally<'_> {
+impl Tally<'_, '_> {
     /// Counts an end when all before it are counted, and those that wait for it, up to the first that is
     /// good enough.
-    fn count(&mut self, start: u64, end: End) {
-        let Tally { exploration, refused, enough, early } = self;
-        early.push((start, end));
+    fn count(&mut self, way: u64, end: End) {
+        let Tally { exploration, ways, next, enough, early } = self;
+        early.push((way, end));
         while enough.load(Ordering::Relaxed) == NONE
             && exploration.reached < OFTEN
-            && let Some(i) = early.iter().position(|end| end.0 == exploration.next)
+            && let Some(i) = early.iter().position(|end| end.0 == *next)
         {
-            let (start, end) = early.swap_remove(i);
-            exploration.next += 1;
+            let (way, end) = early.swap_remove(i);
+            *next += 1;
             exploration.evaluations += end.evaluations;
-            let explains = end.explains;
             let (value, least) = (end.value, exploration.best.as_ref().map(|best| best.value));
+            if (ways.is_enough)(&end, least) {
+                enough.store(way, Ordering::Relaxed);
+            }
             let better = least.is_none_or(|least| value < least);
             let again = least.is_some_and(|least| alike(value, least, 3.0 * IN_SIGHT));
             exploration.reached = match (again, better) {
-                (true, _) => exploration.reached + 1,
+                (true, _) => exploration.reached + u64::from(ways.again),
                 (false, true) => 1,
                 (false, false) => exploration.reached,
             };
             if better {
                 exploration.best = Some(end);
-            }
-            if is_enough(value, least, *refused, better && explains) {
-                enough.store(start, Ordering::Relaxed);
             }
         }
     }
@@ -192,8 +262,13 @@ impl Tally<'_> {
 fn is_enough(value: f64, least: Option<f64>, refused: Option<f64>, explains: bool) -> bool {
     match refused {
         None => explains || least.is_some_and(|least| alike(value, least, 1e-3)),
-        Some(refused) => value < refused && !alike(value, refused, 3.0 * IN_SIGHT),
+        Some(refused) => is_better(value, refused),
     }
+}
+
+/// Whether an end is clearly better than what was refused.
+fn is_better(value: f64, refused: f64) -> bool {
+    value < refused && !alike(value, refused, 3.0 * IN_SIGHT)
 }
 
 /// Whether ways that ended at these values are at the same optimum: both stopped within a small `part` of the way to it,

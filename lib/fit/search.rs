@@ -17,6 +17,7 @@ use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::model::Model;
+use crate::optics::zernike;
 use std::sync::Arc;
 
 /// What a search ends with.
@@ -269,10 +270,25 @@ impl Route<'_, '_> {
         drop(objective);
         let problem = &whole.problem;
         let (misfits, models) = quality::misfits(problem, &at, problem.options.keep_models);
-        let trust = quality::trust(problem, &misfits);
+        let trust = match quality::trust(problem, &misfits) {
+            Trust::Full if told(problem, which, &minimum.inverse) > WEAK => Trust::Doubtful,
+            trust => trust,
+        };
         let likelihood = problem.likelihood.clone();
         Ok(Optimum { at, minimum, misfits, models, trust, likelihood })
     }
+}
+
+/// Coefficients that are told no better than this, rms in radians, have other optima nearly as likely.
+const WEAK: f64 = 0.05;
+
+/// How well the maps tell the coefficients: their errors, rms in radians.
+fn told(problem: &Problem, which: &[usize], inverse: &[f64]) -> f64 {
+    let n = which.len();
+    let coefficients = zernike::count(problem.options.order);
+    let variance = |k: usize| inverse[k * n + k] * problem.lengths[which[k]].powi(2);
+    let variances: Vec<f64> = (0..n).filter(|&k| which[k] < coefficients).map(variance).collect();
+    (variances.iter().sum::<f64>() / variances.len().max(1) as f64).sqrt()
 }
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it

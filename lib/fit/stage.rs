@@ -25,7 +25,7 @@ pub type Report<'r> = dyn FnMut(&Progress) -> Result<()> + Send + 'r;
 
 /// The negative log-likelihood of some parameters, in units of their lengths from the problem's start.
 pub struct Objective<'p> {
-    problem: &'p Problem<'p>,
+    pub problem: &'p Problem<'p>,
     /// Places among the problem's.
     pub parameters: Vec<usize>,
     function: Function,

@@ -3,10 +3,11 @@
 
 use super::covariance;
 use super::likelihood::Likelihood;
-use super::minimise::Near;
+use super::minimise::{Minimum, Near};
 use super::problem::Problem;
 use super::quality::{self, Trust};
 use super::stage::{Objective, Report, Stage};
+use super::turn::{self, Turn};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::zernike;
@@ -101,6 +102,60 @@ pub fn through_orders(
         }
     }
     Ok(End { value, at, evaluations, explains })
+}
+
+/// A place that ways start near, with what they share.
+pub struct Base {
+    at: Vec<f64>,
+    /// The free parameters, and the inverse curvature there.
+    which: Vec<usize>,
+    inverse: Option<Vec<f64>>,
+    /// The free ones among the polynomials that turns are made of.
+    modes: Vec<usize>,
+}
+
+impl Base {
+    pub fn new(problem: &Problem, rough: &Likelihood, at: Vec<f64>) -> Base {
+        let order = problem.options.order;
+        let which = of_model_up_to(problem, order);
+        let inverse = covariance::inverse_curvature(problem, rough, &which, &at);
+        let modes = turn::modes(order).filter(|&j| problem.free[j]).collect();
+        Base { at, which, inverse, modes }
+    }
+
+    /// The function that ways from here go by; one at a time.
+    pub fn objective<'p>(&self, problem: &'p Problem<'p>, rough: &Likelihood) -> Objective<'p> {
+        Objective::new(problem, rough, self.which.clone()).precision(Precision::F32)
+    }
+
+    /// Goes down from a `turn` away.
+    ///
+    /// # Errors
+    /// What `report` returns.
+    pub fn past(
+        &self,
+        turn: Turn,
+        objective: &mut Objective,
+        report: &mut Report,
+    ) -> Result<End> {
+        let problem = objective.problem;
+        let mut at = self.at.clone();
+        for (&j, by) in self.modes.iter().zip(turn.coefficients(&self.modes)) {
+            let (low, high) = problem.bounds[j];
+            at[j] = (at[j] + by).clamp(low, high);
+        }
+        let judged = problem.maps.knows_sigmas();
+        let stage = Stage {
+            which: &self.which,
+            near: Near { absolute: STAGE_TOLERANCE, relative: if judged { IN_SIGHT } else { 0.0 } },
+            inverse: self.inverse.as_deref(),
+            name: &format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees()),
+            full: false,
+        };
+        let Minimum { value, evaluations, .. } = stage.descend(objective, &mut at, report)?;
+        let explains = judged && quality::explains(problem, &at);
+        Ok(End { value, at, evaluations, explains })
+    }
 }
 
 /// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
