@@ -19,13 +19,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const REAL: u64 = 20;
 
 /// As many starts more are given to an optimum that may well be the best.
-const FEW_MORE: u64 = 10;
+const FEW_MORE: u64 = 4;
 
 /// Ways of more samples than this are gone one at a time: each has work for all threads.
 const LARGE: usize = 50_000;
 
 /// A best optimum that was reached so often is what the maps have, whatever it leaves.
 const OFTEN: u64 = 12;
+
+/// Ends that leave so little more than the best, as a part, may be better where there are more samples. (Of 100 weak
+/// maps each 2 and 4 were wrong with half of it, 1 and 1 with this.)
+const NEARLY: f64 = 0.01;
 
 /// No start.
 const NONE: u64 = u64::MAX;
@@ -38,6 +42,8 @@ pub struct Exploration {
     end: u64,
     /// The least value reached, and the parameters there.
     best: Option<End>,
+    /// Other ends that explain the first level's maps.
+    others: Vec<End>,
     /// How often it was reached.
     reached: u64,
     /// The value of the best whose turns were gone past.
@@ -51,8 +57,16 @@ impl Exploration {
     pub fn new(maps: &MapSet, options: &FitOptions) -> Self {
         let starts = if maps.noise.is_some() { options.starts } else { options.starts.min(REAL) };
         let starts = starts.max(1);
-        let (best, reached, turned) = (None, 0, None);
-        Exploration { next: 0, starts, end: starts, best, reached, turned, evaluations: 0 }
+        Exploration {
+            next: 0,
+            starts,
+            end: starts,
+            best: None,
+            others: Vec::new(),
+            reached: 0,
+            turned: None,
+            evaluations: 0,
+        }
     }
 
     /// One that has found `at`, which nobody should be content with.
@@ -70,6 +84,16 @@ impl Exploration {
     /// Whether the best place explains the first level's maps, as far as that is known.
     pub fn explains(&self) -> bool {
         self.best.as_ref().is_some_and(|best| best.explains)
+    }
+
+    /// Other places that explain the first level's maps nearly as well as the best, the likeliest first. Which of them is the
+    /// best is for more samples to say.
+    pub fn rivals(&self) -> Vec<Vec<f64>> {
+        let Some(best) = self.best.as_ref().filter(|best| best.explains) else { return Vec::new() };
+        let near = |end: &&End| end.value < (1.0 + NEARLY) * best.value;
+        let mut ends: Vec<&End> = self.others.iter().filter(near).collect();
+        ends.sort_by(|a, b| a.value.total_cmp(&b.value));
+        ends.into_iter().map(|end| end.at.clone()).collect()
     }
 
     /// Leaves no more than a few starts where the best optimum so far is good enough unless there is a better one,
@@ -117,9 +141,12 @@ impl Exploration {
             let first = self.next;
             let count = (self.end - first).min(self.ways_together(problem));
             let ways = Ways { count, together: count, again: true, is_enough: &is_enough };
-            let (ended, gone) = self.go(&ways, report, || (), |(), i, report| {
-                way::through_orders(problem, rough, first + i, report)
-            })?;
+            let (ended, gone) = self.go(
+                &ways,
+                report,
+                || (),
+                |(), i, report| way::through_orders(problem, rough, first + i, report),
+            )?;
             self.next += gone;
             if ended {
                 return Ok(true);
@@ -140,13 +167,18 @@ impl Exploration {
         let (refused, explained) = (best.value, best.explains);
         let base = Base::new(problem, rough, best.at.clone());
         let turns = turn::turns(problem.options.order);
-        let is_enough =
-            |end: &End, least: Option<f64>| !explained && end.explains && least.is_some_and(|least| end.value < least);
+        let is_enough = |end: &End, least: Option<f64>| {
+            !explained && end.explains && least.is_some_and(|least| end.value < least)
+        };
         let together = self.ways_together(problem);
-        let ways = Ways { count: turns.len() as u64, together, again: false, is_enough: &is_enough };
-        self.go(&ways, report, || base.objective(problem, rough), |objective, i, report| {
-            base.past(turns[i as usize], objective, report)
-        })?;
+        let ways =
+            Ways { count: turns.len() as u64, together, again: false, is_enough: &is_enough };
+        self.go(
+            &ways,
+            report,
+            || base.objective(problem, rough),
+            |objective, i, report| base.past(turns[i as usize], objective, report),
+        )?;
         self.turned = Some(refused);
         Ok(self.best.as_ref().is_some_and(|best| is_better(best.value, refused)))
     }
@@ -249,9 +281,8 @@ impl Tally<'_, '_> {
                 (false, true) => 1,
                 (false, false) => exploration.reached,
             };
-            if better {
-                exploration.best = Some(end);
-            }
+            let other = if better { exploration.best.replace(end) } else { Some(end) };
+            exploration.others.extend(other.filter(|other| other.explains));
         }
     }
 }

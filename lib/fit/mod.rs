@@ -2,7 +2,7 @@
 //!
 //! Order of reading: [`options`] (what can be asked for), [`setup`] (of which maps), [`likelihood`], [`problem`],
 //! [`start`] and [`predictions`] (the function to minimise, and from where), [`mod@gradient`] (its value and slopes, checked), [`mod@minimise`] and
-//! [`stage`] (how, from a point), [`level`], [`way`], [`turn`], [`exploration`], [`course`] and [`search`] (how, from nothing),
+//! [`stage`] (how, from a point), [`level`], [`way`], [`turn`], [`exploration`], [`course`], [`optimum`] and [`search`] (how, from nothing),
 //! [`mod@information`], [`mod@covariance`] and [`degenerate`] (how sure), [`posterior`], [`chains`] and [`sampling`]
 //! (the same by drawing), [`prior`] (what was known before), [`residual`], [`mod@pattern`], [`quality`] and
 //! [`mod@doubt`] (whether to believe it),
@@ -21,6 +21,7 @@ pub mod information;
 pub mod level;
 pub mod likelihood;
 pub mod minimise;
+pub mod optimum;
 pub mod options;
 pub mod order;
 pub mod pattern;

@@ -5,10 +5,11 @@ use super::covariance;
 use super::exploration::Exploration;
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
-use super::minimise::{Minimum, Near};
+use super::minimise::Near;
+use super::optimum::{Optimum, Place};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
-use super::quality::{self, Misfit, Trust};
+use super::quality::{self, Trust};
 use super::residual;
 use super::result::Evaluations;
 use super::setup::Setup;
@@ -17,7 +18,6 @@ use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::model::Model;
-use crate::optics::zernike;
 use std::sync::Arc;
 
 /// What a search ends with.
@@ -27,29 +27,6 @@ pub struct Found<'a> {
     pub which: Vec<usize>,
     pub optimum: Optimum,
     pub evaluations: Evaluations,
-}
-
-/// An optimum of the whole maps.
-pub struct Optimum {
-    /// All parameters.
-    pub at: Vec<f64>,
-    pub minimum: Minimum,
-    /// What the model leaves of every map there.
-    pub misfits: Vec<Misfit>,
-    /// The models of the maps, where these are asked for.
-    pub models: Vec<Vec<f64>>,
-    pub trust: Trust,
-    /// What was minimised, with the scales that were right there.
-    likelihood: Likelihood,
-}
-
-impl Optimum {
-    /// The negative logarithm of the density of the residuals, but for a constant: minima of likelihoods with other
-    /// scales compare in it.
-    fn negative_log_density(&self) -> f64 {
-        let maps = self.misfits.iter().zip(&self.likelihood.scales);
-        self.minimum.value + maps.map(|(left, scale)| left.samples as f64 * scale.ln()).sum::<f64>()
-    }
 }
 
 /// How near the optimum of the whole maps is near enough, in log-likelihood.
@@ -130,12 +107,15 @@ pub fn search<'a>(
         }
         near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
     }
+    let mut optimum = best.expect("an optimum");
+    if optimum.minimum.converged && optimum.trust == Trust::Doubtful {
+        optimum = route.best_of(&mut legs, &mut whole, optimum, exploration.rivals())?;
+    }
     let Route { which, mut evaluations, .. } = route;
     match levels {
         [] => evaluations.full += exploration.evaluations,
         _ => evaluations.coarse += exploration.evaluations,
     }
-    let optimum = best.expect("an optimum");
     let mut problem = whole.problem;
     problem.likelihood = optimum.likelihood.clone();
     Ok(Found { problem, which, optimum, evaluations })
@@ -270,26 +250,45 @@ impl Route<'_, '_> {
         drop(objective);
         let problem = &whole.problem;
         let (misfits, models) = quality::misfits(problem, &at, problem.options.keep_models);
-        let trust = match quality::trust(problem, &misfits) {
-            Trust::Full if told(problem, which, &minimum.inverse) > WEAK => Trust::Doubtful,
-            trust => trust,
-        };
+        let trust = quality::trust(problem, &misfits);
         let likelihood = problem.likelihood.clone();
-        Ok(Optimum { at, minimum, misfits, models, trust, likelihood })
+        let mut found = Optimum { at, minimum, misfits, models, trust, likelihood };
+        if trust == Trust::Full && found.told(problem, which) > WEAK {
+            found.trust = Trust::Doubtful;
+        }
+        Ok(found)
+    }
+
+    /// The best of an optimum and of those that other places lead to.
+    fn best_of(
+        &mut self,
+        legs: &mut [Leg],
+        whole: &mut Leg,
+        mut best: Optimum,
+        others: Vec<Vec<f64>>,
+    ) -> Result<Optimum> {
+        let mut known = vec![best.place()];
+        for at in others {
+            let leads_to = |place: &Place| place.distance(&whole.problem, &self.which, &at) < APART;
+            if known.iter().any(leads_to) {
+                continue;
+            }
+            let near = self.descend(legs, at)?;
+            let found = self.settle(whole, near)?;
+            known.push(found.place());
+            if found.minimum.converged && found.negative_log_density() < best.negative_log_density()
+            {
+                best = found;
+            }
+        }
+        Ok(best)
     }
 }
 
+/// Places that are nearer to an optimum than this, in units of what its curvature allows, are taken to lead to it.
+const APART: f64 = 3.0;
 /// Coefficients that are told no better than this, rms in radians, have other optima nearly as likely.
 const WEAK: f64 = 0.05;
-
-/// How well the maps tell the coefficients: their errors, rms in radians.
-fn told(problem: &Problem, which: &[usize], inverse: &[f64]) -> f64 {
-    let n = which.len();
-    let coefficients = zernike::count(problem.options.order);
-    let variance = |k: usize| inverse[k * n + k] * problem.lengths[which[k]].powi(2);
-    let variances: Vec<f64> = (0..n).filter(|&k| which[k] < coefficients).map(variance).collect();
-    (variances.iter().sum::<f64>() / variances.len().max(1) as f64).sqrt()
-}
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. It costs half an evaluation of the level for each parameter, or less where fewer samples do,

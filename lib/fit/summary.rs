@@ -3,10 +3,11 @@
 use super::covariance::{self, Errors};
 use super::degenerate::Direction;
 use super::doubt::doubt;
+use super::optimum::Optimum;
 use super::problem::Problem;
 use super::quality::Misfit;
 use super::result::{FitResult, LikelihoodSummary, MapSummary, ParameterSummary};
-use super::search::{Found, Optimum};
+use super::search::Found;
 use super::surface;
 use crate::error::Result;
 use crate::optics::beam_map::BeamMap;

@@ -62,7 +62,9 @@ mod tests {
         };
         let (y, x) = turn.azimuth.sin_cos();
         let axis = || (-100..=100).map(|i| f64::from(i) / 100.0);
-        let dish = || axis().flat_map(|y| axis().map(move |x| (x, y))).filter(|(x, y)| x * x + y * y <= 1.0);
+        let dish = || {
+            axis().flat_map(|y| axis().map(move |x| (x, y))).filter(|(x, y)| x * x + y * y <= 1.0)
+        };
         let square: f64 = dish().map(|(x, y)| at(x, y).powi(2)).sum();
         (at(x, y), (square / dish().count() as f64).sqrt())
     }

@@ -132,12 +132,7 @@ impl Base {
     ///
     /// # Errors
     /// What `report` returns.
-    pub fn past(
-        &self,
-        turn: Turn,
-        objective: &mut Objective,
-        report: &mut Report,
-    ) -> Result<End> {
+    pub fn past(&self, turn: Turn, objective: &mut Objective, report: &mut Report) -> Result<End> {
         let problem = objective.problem;
         let mut at = self.at.clone();
         for (&j, by) in self.modes.iter().zip(turn.coefficients(&self.modes)) {
