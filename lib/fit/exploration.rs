@@ -31,6 +31,9 @@ const OFTEN: u64 = 12;
 /// maps each 2 and 4 were wrong with half of it, 1 and 1 with this.)
 const NEARLY: f64 = 0.01;
 
+/// Places that differ by less, in units of what the curvature allows a parameter, are one optimum.
+const APART: f64 = 1.0;
+
 /// No start.
 const NONE: u64 = u64::MAX;
 
@@ -86,14 +89,37 @@ impl Exploration {
         self.best.as_ref().is_some_and(|best| best.explains)
     }
 
-    /// Other places that explain the first level's maps nearly as well as the best, the likeliest first. Which of them is the
-    /// best is for more samples to say.
-    pub fn rivals(&self) -> Vec<Vec<f64>> {
-        let Some(best) = self.best.as_ref().filter(|best| best.explains) else { return Vec::new() };
+    /// The other optima of the first level that explain its maps nearly as well as the best. Which of them is the best is for
+    /// more samples to say.
+    ///
+    /// # Errors
+    /// What `report` returns.
+    pub fn rivals(
+        &mut self,
+        problem: &Problem,
+        rough: &Likelihood,
+        report: &mut Report,
+    ) -> Result<Vec<Vec<f64>>> {
+        let Some(best) = self.best.as_ref().filter(|best| best.explains) else {
+            return Ok(Vec::new());
+        };
+        let base = Base::new(problem, rough, best.at.clone());
+        let mut objective = base.objective(problem, rough);
         let near = |end: &&End| end.value < (1.0 + NEARLY) * best.value;
-        let mut ends: Vec<&End> = self.others.iter().filter(near).collect();
-        ends.sort_by(|a, b| a.value.total_cmp(&b.value));
-        ends.into_iter().map(|end| end.at.clone()).collect()
+        let mut optima = Vec::new();
+        for end in std::iter::once(best).chain(self.others.iter().filter(near)) {
+            let end = base.settled(end.at.clone(), &mut objective, report)?;
+            self.evaluations += end.evaluations;
+            optima.push(end.at);
+        }
+        let mut apart: Vec<Vec<f64>> = Vec::new();
+        for at in optima {
+            if apart.iter().all(|other| base.distance(problem, &at, other) > APART) {
+                apart.push(at);
+            }
+        }
+        // The best was the first.
+        Ok(apart.split_off(1))
     }
 
     /// Leaves no more than a few starts where the best optimum so far is good enough unless there is a better one,

@@ -6,7 +6,7 @@ use super::exploration::Exploration;
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::minimise::Near;
-use super::optimum::{Optimum, Place};
+use super::optimum::Optimum;
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use super::quality::{self, Trust};
@@ -109,7 +109,8 @@ pub fn search<'a>(
     }
     let mut optimum = best.expect("an optimum");
     if optimum.minimum.converged && optimum.trust == Trust::Doubtful {
-        optimum = route.best_of(&mut legs, &mut whole, optimum, exploration.rivals())?;
+        let rivals = exploration.rivals(&first, &rough, route.report)?;
+        optimum = route.best_of(&mut legs, &mut whole, optimum, rivals)?;
     }
     let Route { which, mut evaluations, .. } = route;
     match levels {
@@ -267,15 +268,9 @@ impl Route<'_, '_> {
         mut best: Optimum,
         others: Vec<Vec<f64>>,
     ) -> Result<Optimum> {
-        let mut known = vec![best.place()];
         for at in others {
-            let leads_to = |place: &Place| place.distance(&whole.problem, &self.which, &at) < APART;
-            if known.iter().any(leads_to) {
-                continue;
-            }
             let near = self.descend(legs, at)?;
             let found = self.settle(whole, near)?;
-            known.push(found.place());
             if found.minimum.converged && found.negative_log_density() < best.negative_log_density()
             {
                 best = found;
@@ -285,10 +280,8 @@ impl Route<'_, '_> {
     }
 }
 
-/// Places that are nearer to an optimum than this, in units of what its curvature allows, are taken to lead to it.
-const APART: f64 = 3.0;
 /// Coefficients that are told no better than this, rms in radians, have other optima nearly as likely.
-const WEAK: f64 = 0.05;
+const WEAK: f64 = 0.06;
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. It costs half an evaluation of the level for each parameter, or less where fewer samples do,

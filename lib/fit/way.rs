@@ -128,7 +128,7 @@ impl Base {
         Objective::new(problem, rough, self.which.clone()).precision(Precision::F32)
     }
 
-    /// Goes down from a `turn` away.
+    /// Goes down from a `turn` away, until it can be seen what it leads to.
     ///
     /// # Errors
     /// What `report` returns.
@@ -140,16 +140,54 @@ impl Base {
             at[j] = (at[j] + by).clamp(low, high);
         }
         let judged = problem.maps.knows_sigmas();
+        let part = if judged { IN_SIGHT } else { 0.0 };
+        let name = format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees());
+        self.descend(at, part, &name, objective, report)
+    }
+
+    /// Goes down from `at` to the end.
+    ///
+    /// # Errors
+    /// What `report` returns.
+    pub fn settled(
+        &self,
+        at: Vec<f64>,
+        objective: &mut Objective,
+        report: &mut Report,
+    ) -> Result<End> {
+        self.descend(at, 0.0, "other optima", objective, report)
+    }
+
+    fn descend(
+        &self,
+        mut at: Vec<f64>,
+        part: f64,
+        name: &str,
+        objective: &mut Objective,
+        report: &mut Report,
+    ) -> Result<End> {
         let stage = Stage {
             which: &self.which,
-            near: Near { absolute: STAGE_TOLERANCE, relative: if judged { IN_SIGHT } else { 0.0 } },
+            near: Near { absolute: STAGE_TOLERANCE, relative: part },
             inverse: self.inverse.as_deref(),
-            name: &format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees()),
+            name,
             full: false,
         };
         let Minimum { value, evaluations, .. } = stage.descend(objective, &mut at, report)?;
-        let explains = judged && quality::explains(problem, &at);
+        let problem = objective.problem;
+        let explains = problem.maps.knows_sigmas() && quality::explains(problem, &at);
         Ok(End { value, at, evaluations, explains })
+    }
+
+    /// The largest difference of a parameter between two places, in units of what the curvature here allows it; without one
+    /// none is far from another.
+    pub fn distance(&self, problem: &Problem, a: &[f64], b: &[f64]) -> f64 {
+        let Some(inverse) = &self.inverse else { return 0.0 };
+        let n = self.which.len();
+        let one = |(k, &i): (usize, &usize)| {
+            (a[i] - b[i]).abs() / problem.lengths[i] / inverse[k * n + k].sqrt()
+        };
+        self.which.iter().enumerate().map(one).fold(0.0, f64::max)
     }
 }
 
