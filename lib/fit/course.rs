@@ -3,6 +3,7 @@
 //! Recording a likelihood, planning it and bringing large maps into the order of a transform takes as long as
 //! some evaluations, and depends on nothing that the exploration finds, if the noise is known.
 
+use super::exploration::LARGE;
 use super::information;
 use super::level::Level;
 use super::options::FitOptions;
@@ -49,6 +50,13 @@ impl<'a> Leg<'a> {
         match self.function.take() {
             Some(function) => Objective::with(&self.problem, which, function),
             None => Objective::new(&self.problem, &self.problem.likelihood, which),
+        }
+    }
+
+    /// Keeps the `function` of an objective for the next, where it will be the same and does not take much memory.
+    pub fn keep(&mut self, function: Function) {
+        if !self.problem.adapts() && self.problem.maps.samples() <= LARGE {
+            self.function = Some(function);
         }
     }
 }

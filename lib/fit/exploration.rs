@@ -1,13 +1,16 @@
 //! The ways to the optimum's neighbourhood, on few samples. Where that from the given start does not end at an optimum
 //! that explains the maps, others are gone from other starts, until one does, or until the best is reached twice.
 
+use super::covariance;
 use super::likelihood::Likelihood;
+use super::minimise::{Minimum, Near};
 use super::options::FitOptions;
 use super::problem::Problem;
-use super::stage::{Progress, Report};
-use super::turn;
-use super::way::{self, Base, End, IN_SIGHT, STAGE_TOLERANCE};
-use crate::device::Backend;
+use super::quality;
+use super::stage::{Objective, Progress, Report};
+use super::turn::{self, Around};
+use super::way::{self, End, IN_SIGHT, STAGE_TOLERANCE};
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::beam_map::MapSet;
 use rayon::prelude::*;
@@ -22,17 +25,10 @@ const REAL: u64 = 20;
 const FEW_MORE: u64 = 4;
 
 /// Ways of more samples than this are gone one at a time: each has work for all threads.
-const LARGE: usize = 50_000;
+pub const LARGE: usize = 50_000;
 
 /// A best optimum that was reached so often is what the maps have, whatever it leaves.
 const OFTEN: u64 = 12;
-
-/// Ends that leave so little more than the best, as a part, may be better where there are more samples. (Of 100 weak
-/// maps each 2 and 4 were wrong with half of it, 1 and 1 with this.)
-const NEARLY: f64 = 0.01;
-
-/// Places that differ by less, in units of what the curvature allows a parameter, are one optimum.
-const APART: f64 = 1.0;
 
 /// No start.
 const NONE: u64 = u64::MAX;
@@ -45,8 +41,6 @@ pub struct Exploration {
     end: u64,
     /// The least value reached, and the parameters there.
     best: Option<End>,
-    /// Other ends that explain the first level's maps.
-    others: Vec<End>,
     /// How often it was reached.
     reached: u64,
     /// The value of the best whose turns were gone past.
@@ -65,7 +59,6 @@ impl Exploration {
             starts,
             end: starts,
             best: None,
-            others: Vec::new(),
             reached: 0,
             turned: None,
             evaluations: 0,
@@ -87,39 +80,6 @@ impl Exploration {
     /// Whether the best place explains the first level's maps, as far as that is known.
     pub fn explains(&self) -> bool {
         self.best.as_ref().is_some_and(|best| best.explains)
-    }
-
-    /// The other optima of the first level that explain its maps nearly as well as the best. Which of them is the best is for
-    /// more samples to say.
-    ///
-    /// # Errors
-    /// What `report` returns.
-    pub fn rivals(
-        &mut self,
-        problem: &Problem,
-        rough: &Likelihood,
-        report: &mut Report,
-    ) -> Result<Vec<Vec<f64>>> {
-        let Some(best) = self.best.as_ref().filter(|best| best.explains) else {
-            return Ok(Vec::new());
-        };
-        let base = Base::new(problem, rough, best.at.clone());
-        let mut objective = base.objective(problem, rough);
-        let near = |end: &&End| end.value < (1.0 + NEARLY) * best.value;
-        let mut optima = Vec::new();
-        for end in std::iter::once(best).chain(self.others.iter().filter(near)) {
-            let end = base.settled(end.at.clone(), &mut objective, report)?;
-            self.evaluations += end.evaluations;
-            optima.push(end.at);
-        }
-        let mut apart: Vec<Vec<f64>> = Vec::new();
-        for at in optima {
-            if apart.iter().all(|other| base.distance(problem, &at, other) > APART) {
-                apart.push(at);
-            }
-        }
-        // The best was the first.
-        Ok(apart.split_off(1))
     }
 
     /// Leaves no more than a few starts where the best optimum so far is good enough unless there is a better one,
@@ -191,20 +151,25 @@ impl Exploration {
     ) -> Result<bool> {
         let Some(best) = &self.best else { return Ok(false) };
         let (refused, explained) = (best.value, best.explains);
-        let base = Base::new(problem, rough, best.at.clone());
+        let (which, at) = (way::of_model_up_to(problem, problem.options.order), best.at.clone());
+        let inverse = covariance::inverse_curvature(problem, rough, &which, &at);
+        let around = Around { at, which, inverse };
         let turns = turn::turns(problem.options.order);
         let is_enough = |end: &End, least: Option<f64>| {
             !explained && end.explains && least.is_some_and(|least| end.value < least)
         };
-        let together = self.ways_together(problem);
-        let ways =
-            Ways { count: turns.len() as u64, together, again: false, is_enough: &is_enough };
-        self.go(
-            &ways,
-            report,
-            || base.objective(problem, rough),
-            |objective, i, report| base.past(turns[i as usize], objective, report),
-        )?;
+        let (count, together) = (turns.len() as u64, self.ways_together(problem));
+        let ways = Ways { count, together, again: false, is_enough: &is_enough };
+        let judged = problem.maps.knows_sigmas();
+        let relative = if judged { IN_SIGHT } else { 0.0 };
+        let near = Near { absolute: STAGE_TOLERANCE, relative };
+        let ready =
+            || Objective::new(problem, rough, around.which.clone()).precision(Precision::F32);
+        self.go(&ways, report, ready, |objective, i, report| {
+            let (at, minimum) = around.past(turns[i as usize], near, objective, report)?;
+            let Minimum { value, evaluations, .. } = minimum;
+            Ok(End { value, evaluations, explains: judged && quality::explains(problem, &at), at })
+        })?;
         self.turned = Some(refused);
         Ok(self.best.as_ref().is_some_and(|best| is_better(best.value, refused)))
     }
@@ -307,8 +272,9 @@ impl Tally<'_, '_> {
                 (false, true) => 1,
                 (false, false) => exploration.reached,
             };
-            let other = if better { exploration.best.replace(end) } else { Some(end) };
-            exploration.others.extend(other.filter(|other| other.explains));
+            if better {
+                exploration.best = Some(end);
+            }
         }
     }
 }

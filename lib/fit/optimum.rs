@@ -6,6 +6,12 @@ use super::problem::Problem;
 use super::quality::{Misfit, Trust};
 use crate::optics::zernike;
 
+/// Optima that differ by less in log-likelihood are one.
+pub const CLEARLY: f64 = 0.1;
+
+/// Errors of coefficients, rms in radians, from which on other optima may be nearly as likely.
+const WEAK: f64 = 0.06;
+
 /// An optimum of the whole maps.
 pub struct Optimum {
     /// All parameters.
@@ -28,14 +34,19 @@ impl Optimum {
         self.minimum.value + maps.map(|(left, scale)| left.samples as f64 * scale.ln()).sum::<f64>()
     }
 
-    /// How well the maps tell the coefficients, of which some are among the free parameters `which`: the rms of their
-    /// errors, radians, as the curvature has them and what is left.
-    pub fn told(&self, problem: &Problem, which: &[usize]) -> f64 {
+    /// Whether it is clearly better than another: see [`CLEARLY`].
+    pub fn is_better(&self, than: &Optimum) -> bool {
+        self.negative_log_density() < than.negative_log_density() - CLEARLY
+    }
+
+    /// Whether other optima may be nearly as likely, since the maps tell the coefficients, which are among the free
+    /// parameters `which`, no better than that.
+    pub fn is_weak(&self, problem: &Problem, which: &[usize]) -> bool {
         let coefficients = zernike::count(problem.options.order);
         let (n, inverse) = (which.len(), &self.minimum.inverse);
         let variance = |k: usize| inverse[k * n + k] * problem.lengths[which[k]].powi(2);
-        let told = (0..n).filter(|&k| which[k] < coefficients);
-        let (sum, count) = told.fold((0.0, 0), |(sum, count), k| (sum + variance(k), count + 1));
+        let told = (0..n).filter(|&k| which[k] < coefficients).map(variance);
+        let (sum, count) = told.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
         // What is left, in units of what the likelihood takes for the noise.
         let factor = problem.scale_factor(which, &self.at);
         let scales = self.likelihood.scales.iter().map(|scale| factor * scale);
@@ -43,6 +54,6 @@ impl Optimum {
             self.misfits.iter().zip(scales).map(|(left, s)| left.square / (s * s)).sum();
         let samples: usize = self.misfits.iter().map(|left| left.samples).sum();
         let noise = self.likelihood.kind.curvature() * left / samples.max(1) as f64;
-        (noise * sum / f64::from(count.max(1))).sqrt()
+        noise * sum > f64::from(count) * WEAK * WEAK
     }
 }

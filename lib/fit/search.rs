@@ -2,11 +2,11 @@
 
 use super::course::{self, Leg};
 use super::covariance;
-use super::exploration::Exploration;
+use super::exploration::{Exploration, LARGE};
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
-use super::minimise::Near;
-use super::optimum::Optimum;
+use super::minimise::{Minimum, Near};
+use super::optimum::{CLEARLY, Optimum};
 use super::options::{FitOptions, LikelihoodKind};
 use super::problem::Problem;
 use super::quality::{self, Trust};
@@ -14,6 +14,7 @@ use super::residual;
 use super::result::Evaluations;
 use super::setup::Setup;
 use super::stage::{Report, Stage};
+use super::turn::{self, Around};
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
@@ -108,9 +109,8 @@ pub fn search<'a>(
         near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
     }
     let mut optimum = best.expect("an optimum");
-    if optimum.minimum.converged && optimum.trust == Trust::Doubtful {
-        let rivals = exploration.rivals(&first, &rough, route.report)?;
-        optimum = route.best_of(&mut legs, &mut whole, optimum, rivals)?;
+    if optimum.is_weak(&whole.problem, &route.which) && maps.samples() <= LARGE {
+        optimum = route.past_turns(&mut whole, optimum)?;
     }
     let Route { which, mut evaluations, .. } = route;
     match levels {
@@ -248,40 +248,53 @@ impl Route<'_, '_> {
         if !minimum.converged {
             minimum = descend(None, "all parameters again")?;
         }
-        drop(objective);
+        let function = objective.function;
+        whole.keep(function);
         let problem = &whole.problem;
         let (misfits, models) = quality::misfits(problem, &at, problem.options.keep_models);
         let trust = quality::trust(problem, &misfits);
         let likelihood = problem.likelihood.clone();
         let mut found = Optimum { at, minimum, misfits, models, trust, likelihood };
-        if trust == Trust::Full && found.told(problem, which) > WEAK {
+        if trust == Trust::Full && found.is_weak(problem, which) {
             found.trust = Trust::Doubtful;
         }
         Ok(found)
     }
 
-    /// The best of an optimum and of those that other places lead to.
-    fn best_of(
-        &mut self,
-        legs: &mut [Leg],
-        whole: &mut Leg,
-        mut best: Optimum,
-        others: Vec<Vec<f64>>,
-    ) -> Result<Optimum> {
-        for at in others {
-            let near = self.descend(legs, at)?;
-            let found = self.settle(whole, near)?;
-            if found.minimum.converged && found.negative_log_density() < best.negative_log_density()
-            {
-                best = found;
+    /// Goes past the turns of an optimum of weak maps, with all their samples, until none leads to a better one.
+    fn past_turns(&mut self, whole: &mut Leg, mut best: Optimum) -> Result<Optimum> {
+        let turns = turn::turns(self.options.order);
+        let near = Near::within(0.5 * CLEARLY);
+        let mut left = turns.len();
+        for &turn in turns.iter().cycle() {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            whole.problem.likelihood = best.likelihood.clone();
+            let around = Around {
+                at: best.at.clone(),
+                which: self.which.clone(),
+                inverse: Some(best.minimum.inverse.clone()),
+            };
+            let mut objective = whole.objective();
+            let (at, minimum) = around.past(turn, near, &mut objective, self.report)?;
+            let function = objective.function;
+            whole.keep(function);
+            self.evaluations.full += minimum.evaluations;
+            if minimum.value < best.minimum.value - CLEARLY {
+                let Minimum { value, inverse, .. } = minimum;
+                let likelihood = best.likelihood.clone();
+                let found =
+                    self.settle(whole, Waypoint { at, value, inverse: Some(inverse), likelihood })?;
+                if found.minimum.converged && found.is_better(&best) {
+                    (best, left) = (found, turns.len());
+                }
             }
         }
         Ok(best)
     }
 }
-
-/// Coefficients that are told no better than this, rms in radians, have other optima nearly as likely.
-const WEAK: f64 = 0.06;
 
 /// The inverse curvature of a level taken afresh, which is better than what the minimiser learned; `None` where it
 /// is not worth its time. It costs half an evaluation of the level for each parameter, or less where fewer samples do,
@@ -344,9 +357,6 @@ fn adapt_scales(problem: &mut Problem, at: &[f64]) {
     };
     problem.likelihood.scales = left.iter().zip(&peaks).map(scale).collect();
 }
-
-/// Optima that differ by less in log-likelihood are one.
-const CLEARLY: f64 = 0.1;
 
 /// As many times the noise's variance may be what is left of a map of some thousand samples by chance.
 const CHANCE: f64 = 1.1;

@@ -28,7 +28,7 @@ pub struct Objective<'p> {
     pub problem: &'p Problem<'p>,
     /// Places among the problem's.
     pub parameters: Vec<usize>,
-    function: Function,
+    pub function: Function,
 }
 
 impl<'p> Objective<'p> {

@@ -4,8 +4,12 @@
 //! the rim the dish is lit least. So the likelihood has optima with and without such turns, and one that was found has the
 //! right one, or one nearer to it, in its neighbourhood: a turn away, at some azimuth.
 
+use super::minimise::{Minimum, Near};
+use super::stage::{Objective, Report, Stage};
+use crate::error::Result;
 use crate::optics::zernike::{self, Mode};
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 /// The height of a turn at its highest place, on the rim, in radians, which is about a turn over the patch. (Of 24 wrong
 /// optima of 1.5 rad rms a round of turns led on from 5 with 5 rad, 16 with 8 and 19 with 12.)
@@ -47,8 +51,48 @@ impl Turn {
 }
 
 /// The polynomials that turns are made of, of those up to an `order`: those that no pointing offset makes.
-pub fn modes(order: u32) -> std::ops::Range<usize> {
+fn modes(order: u32) -> Range<usize> {
     zernike::count(1)..zernike::count(order)
+}
+
+/// A place whose turns are gone past.
+pub struct Around {
+    /// All parameters.
+    pub at: Vec<f64>,
+    /// The free parameters, and the inverse curvature there, in their lengths, if it is known.
+    pub which: Vec<usize>,
+    pub inverse: Option<Vec<f64>>,
+}
+
+impl Around {
+    /// Goes down from a `turn` away, to `near` an optimum; with the parameters there.
+    ///
+    /// # Errors
+    /// What `report` returns.
+    pub fn past(
+        &self,
+        turn: Turn,
+        near: Near,
+        objective: &mut Objective,
+        report: &mut Report,
+    ) -> Result<(Vec<f64>, Minimum)> {
+        let problem = objective.problem;
+        let mut at = self.at.clone();
+        let modes: Vec<usize> = modes(problem.options.order).filter(|&j| problem.free[j]).collect();
+        for (&j, by) in modes.iter().zip(turn.coefficients(&modes)) {
+            let (low, high) = problem.bounds[j];
+            at[j] = (at[j] + by).clamp(low, high);
+        }
+        let stage = Stage {
+            which: &self.which,
+            near,
+            inverse: self.inverse.as_deref(),
+            name: &format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees()),
+            full: false,
+        };
+        let minimum = stage.descend(objective, &mut at, report)?;
+        Ok((at, minimum))
+    }
 }
 
 #[cfg(test)]

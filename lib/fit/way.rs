@@ -3,11 +3,10 @@
 
 use super::covariance;
 use super::likelihood::Likelihood;
-use super::minimise::{Minimum, Near};
+use super::minimise::Near;
 use super::problem::Problem;
 use super::quality::{self, Trust};
 use super::stage::{Objective, Report, Stage};
-use super::turn::{self, Turn};
 use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::zernike;
@@ -104,93 +103,6 @@ pub fn through_orders(
     Ok(End { value, at, evaluations, explains })
 }
 
-/// A place that ways start near, with what they share.
-pub struct Base {
-    at: Vec<f64>,
-    /// The free parameters, and the inverse curvature there.
-    which: Vec<usize>,
-    inverse: Option<Vec<f64>>,
-    /// The free ones among the polynomials that turns are made of.
-    modes: Vec<usize>,
-}
-
-impl Base {
-    pub fn new(problem: &Problem, rough: &Likelihood, at: Vec<f64>) -> Base {
-        let order = problem.options.order;
-        let which = of_model_up_to(problem, order);
-        let inverse = covariance::inverse_curvature(problem, rough, &which, &at);
-        let modes = turn::modes(order).filter(|&j| problem.free[j]).collect();
-        Base { at, which, inverse, modes }
-    }
-
-    /// The function that ways from here go by; one at a time.
-    pub fn objective<'p>(&self, problem: &'p Problem<'p>, rough: &Likelihood) -> Objective<'p> {
-        Objective::new(problem, rough, self.which.clone()).precision(Precision::F32)
-    }
-
-    /// Goes down from a `turn` away, until it can be seen what it leads to.
-    ///
-    /// # Errors
-    /// What `report` returns.
-    pub fn past(&self, turn: Turn, objective: &mut Objective, report: &mut Report) -> Result<End> {
-        let problem = objective.problem;
-        let mut at = self.at.clone();
-        for (&j, by) in self.modes.iter().zip(turn.coefficients(&self.modes)) {
-            let (low, high) = problem.bounds[j];
-            at[j] = (at[j] + by).clamp(low, high);
-        }
-        let judged = problem.maps.knows_sigmas();
-        let part = if judged { IN_SIGHT } else { 0.0 };
-        let name = format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees());
-        self.descend(at, part, &name, objective, report)
-    }
-
-    /// Goes down from `at` to the end.
-    ///
-    /// # Errors
-    /// What `report` returns.
-    pub fn settled(
-        &self,
-        at: Vec<f64>,
-        objective: &mut Objective,
-        report: &mut Report,
-    ) -> Result<End> {
-        self.descend(at, 0.0, "other optima", objective, report)
-    }
-
-    fn descend(
-        &self,
-        mut at: Vec<f64>,
-        part: f64,
-        name: &str,
-        objective: &mut Objective,
-        report: &mut Report,
-    ) -> Result<End> {
-        let stage = Stage {
-            which: &self.which,
-            near: Near { absolute: STAGE_TOLERANCE, relative: part },
-            inverse: self.inverse.as_deref(),
-            name,
-            full: false,
-        };
-        let Minimum { value, evaluations, .. } = stage.descend(objective, &mut at, report)?;
-        let problem = objective.problem;
-        let explains = problem.maps.knows_sigmas() && quality::explains(problem, &at);
-        Ok(End { value, at, evaluations, explains })
-    }
-
-    /// The largest difference of a parameter between two places, in units of what the curvature here allows it; without one
-    /// none is far from another.
-    pub fn distance(&self, problem: &Problem, a: &[f64], b: &[f64]) -> f64 {
-        let Some(inverse) = &self.inverse else { return 0.0 };
-        let n = self.which.len();
-        let one = |(k, &i): (usize, &usize)| {
-            (a[i] - b[i]).abs() / problem.lengths[i] / inverse[k * n + k].sqrt()
-        };
-        self.which.iter().enumerate().map(one).fold(0.0, f64::max)
-    }
-}
-
 /// From the optimum of an earlier fit: what it did not know first, which is what new maps have for
 /// themselves, then everything if that does not explain the maps. With whether the end can be trusted.
 ///
@@ -231,7 +143,7 @@ pub fn from_earlier_fit(
 }
 
 /// The free parameters but the likelihood's scale, which least squares at a scale of their own do not tell.
-fn of_model_up_to(problem: &Problem, order: u32) -> Vec<usize> {
+pub fn of_model_up_to(problem: &Problem, order: u32) -> Vec<usize> {
     let mut free = problem.free_up_to(order);
     free.retain(|&i| Some(i) != problem.scale_place());
     free
