@@ -303,6 +303,8 @@ fn alike(value: f64, other: f64, part: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::options::Nuisance;
+    use crate::fit::setup::Setup;
     use crate::fit::tests::simulated;
 
     #[test]
@@ -324,26 +326,61 @@ mod tests {
     fn an_optimum_that_is_reached_again_and_again_is_what_the_maps_have() {
         let (_, maps, _) = simulated(32);
         let mut exploration = Exploration::new(&maps, &FitOptions::default());
-        let enough = AtomicU64::new(NONE);
-        let values = [900.0, 500.0].into_iter().chain(std::iter::repeat(500.3));
-        let refused = Some(400.0);
-        let mut tally =
-            Tally { exploration: &mut exploration, refused, enough: &enough, early: Vec::new() };
-        for (start, value) in (0..30).zip(values) {
-            tally.count(start, End { value, at: Vec::new(), evaluations: 1, explains: false });
-        }
+        let end = |value| End { value, at: Vec::new(), evaluations: 1, explains: false };
+        // Counts ends of ways; returns how many counted.
+        let count = |exploration: &mut Exploration, again: bool, values: &[f64]| {
+            let ways = Ways { count: 0, together: 1, again, is_enough: &|_, _| false };
+            let enough = AtomicU64::new(NONE);
+            let mut tally =
+                Tally { exploration, ways: &ways, next: 0, enough: &enough, early: Vec::new() };
+            (0..).zip(values).for_each(|(way, &value)| tally.count(way, end(value)));
+            tally.next
+        };
+        let values: Vec<f64> = [900.0, 500.0].into_iter().chain([500.3; 28]).collect();
         // One that was worse, and the best with those like it; what came after them at the same time does not count.
+        assert_eq!(count(&mut exploration, true, &values), 1 + OFTEN);
+        assert_eq!(exploration.evaluations as u64, 1 + OFTEN);
         assert!(!exploration.goes_on());
-        assert_eq!((exploration.next, exploration.evaluations as u64), (1 + OFTEN, 1 + OFTEN));
-        // A clearly better one begins anew.
+        // Those that have come from it are no reason to stop.
         exploration.reached = OFTEN - 1;
-        let mut tally =
-            Tally { exploration: &mut exploration, refused, enough: &enough, early: Vec::new() };
-        tally.count(
-            1 + OFTEN,
-            End { value: 450.0, at: Vec::new(), evaluations: 1, explains: false },
-        );
+        assert_eq!(count(&mut exploration, false, &values), 30);
         assert!(exploration.goes_on());
+        // A clearly better one begins anew.
+        assert_eq!(count(&mut exploration, true, &[450.0]), 1);
+        assert_eq!(exploration.reached, 1);
+    }
+
+    /// A wrong optimum a turn away from the truth explains nothing, and the way past that turn leads back.
+    #[test]
+    fn a_wrong_optimum_a_turn_away_is_left_past_the_turn() {
+        let (telescope, maps, grid) = simulated(64);
+        let options = FitOptions {
+            order: 5,
+            aperture: Some(grid),
+            nuisance: Nuisance::NONE,
+            ..FitOptions::default()
+        };
+        let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
+        let rough = Likelihood::rough(&maps);
+        let mut report = |_: &Progress| Ok(());
+        let truth = |name: &str| maps.truth.iter().find(|p| p.0 == name).map(|p| p.1);
+        let value = |i: usize| truth(&problem.parameters[i].name).unwrap_or(problem.start[i]);
+        let at: Vec<f64> = (0..problem.start.len()).map(value).collect();
+        assert!(quality::explains(&problem, &at));
+        let which = way::of_model_up_to(&problem, 5);
+        let around = Around { at, which: which.clone(), inverse: None };
+        let mut objective = Objective::new(&problem, &rough, which);
+        let astray = turn::turns(5).into_iter().find_map(|turn| {
+            let near = Near::within(STAGE_TOLERANCE);
+            let (at, _) = around.past(turn, near, &mut objective, &mut report).unwrap();
+            (!quality::explains(&problem, &at)).then_some(at)
+        });
+        let mut exploration =
+            Exploration::astray(&maps, &options, astray.expect("a wrong optimum"));
+        assert!(exploration.run(&problem, &rough, &mut report).unwrap());
+        assert!(exploration.explains());
+        // No start was gone from.
+        assert_eq!(exploration.next, 0);
     }
 
     #[test]

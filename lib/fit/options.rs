@@ -24,14 +24,6 @@ impl LikelihoodKind {
             LikelihoodKind::Cauchy => "cauchy",
         }
     }
-
-    /// The second derivative where nothing is left.
-    pub fn curvature(self) -> f64 {
-        match self {
-            LikelihoodKind::Gaussian => 1.0,
-            LikelihoodKind::Cauchy => 2.0,
-        }
-    }
 }
 
 /// Which parameters every map has for itself. With any of them the common ones that do the same

@@ -109,7 +109,9 @@ pub fn search<'a>(
         near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
     }
     let mut optimum = best.expect("an optimum");
-    if optimum.is_weak(&whole.problem, &route.which) && maps.samples() <= LARGE {
+    // Few samples do not tell optima apart that are nearly as likely.
+    let alike = optimum.trust == Trust::Doubtful && maps.noise.is_none();
+    if (alike || optimum.is_weak(&whole.problem, &route.which)) && maps.samples() <= LARGE {
         optimum = route.past_turns(&mut whole, optimum)?;
     }
     let Route { which, mut evaluations, .. } = route;
@@ -261,7 +263,7 @@ impl Route<'_, '_> {
         Ok(found)
     }
 
-    /// Goes past the turns of an optimum of weak maps, with all their samples, until none leads to a better one.
+    /// Goes past the turns of an optimum with all samples, until none leads to a better one.
     fn past_turns(&mut self, whole: &mut Leg, mut best: Optimum) -> Result<Optimum> {
         let turns = turn::turns(self.options.order);
         let near = Near::within(0.5 * CLEARLY);

@@ -16,10 +16,15 @@ use crate::optics::telescope::Telescope;
 
 /// Maps of order 3 with some noise, on a grid of this size.
 pub(super) fn simulated(points: usize) -> (Telescope, MapSet, ApertureGrid) {
+    noisy(points, 0.02)
+}
+
+/// The same with another noise, as a part of the highest sample.
+pub(super) fn noisy(points: usize, noise: f64) -> (Telescope, MapSet, ApertureGrid) {
     let telescope = Telescope::named("nikolic2018").unwrap();
     let mut grid = telescope.aperture;
     grid.points = points;
-    let noise = Noise { additive: 0.02, ..Noise::default() };
+    let noise = Noise { additive: noise, ..Noise::default() };
     let options = SimulateOptions { order: 3, seed: 3, noise, ..options(&telescope, grid) };
     let maps = simulate(&telescope, &options).unwrap();
     (telescope, maps, grid)
