@@ -3,7 +3,6 @@
 //! Recording a likelihood, planning it and bringing large maps into the order of a transform takes as long as
 //! some evaluations, and depends on nothing that the exploration finds, if the noise is known.
 
-use super::exploration::LARGE;
 use super::information;
 use super::level::Level;
 use super::options::FitOptions;
@@ -20,9 +19,12 @@ use std::sync::Arc;
 /// A level, or the whole maps.
 pub struct Leg<'a> {
     pub problem: Problem<'a>,
-    /// The likelihood of the free parameters, where it is ready.
-    function: Option<Function>,
+    /// The likelihood of the free parameters, where it is ready, with the scales that it was recorded with.
+    function: Option<(Vec<f64>, Function)>,
 }
+
+/// Functions of more samples are not kept: they take memory.
+const KEPT: usize = 50_000;
 
 impl<'a> Leg<'a> {
     /// The same parameters as those of `first`, with other samples, whose `model` is there already.
@@ -39,7 +41,7 @@ impl<'a> Leg<'a> {
             let which = problem.free_places();
             let mut function = problem.function(&which, &problem.start);
             function.prepare();
-            function
+            (problem.likelihood.scales.clone(), function)
         });
         Leg { problem, function }
     }
@@ -47,16 +49,17 @@ impl<'a> Leg<'a> {
     /// What is to be minimised, with the problem's likelihood as it is now.
     pub fn objective(&mut self) -> Objective<'_> {
         let which = self.problem.free_places();
-        match self.function.take() {
-            Some(function) => Objective::with(&self.problem, which, function),
+        let same = |(scales, _): &(Vec<f64>, Function)| *scales == self.problem.likelihood.scales;
+        match self.function.take().filter(same) {
+            Some((_, function)) => Objective::with(&self.problem, which, function),
             None => Objective::new(&self.problem, &self.problem.likelihood, which),
         }
     }
 
-    /// Keeps the `function` of an objective for the next, where it will be the same and does not take much memory.
+    /// Keeps the `function` of an objective for the next, where it does not take much memory.
     pub fn keep(&mut self, function: Function) {
-        if !self.problem.adapts() && self.problem.maps.samples() <= LARGE {
-            self.function = Some(function);
+        if self.problem.maps.samples() <= KEPT {
+            self.function = Some((self.problem.likelihood.scales.clone(), function));
         }
     }
 }
@@ -114,8 +117,17 @@ mod tests {
                 let which = leg.problem.free_up_to(3);
                 let x = vec![0.01; which.len()];
                 let value = leg.problem.function(&which, &start).value_and_gradient(&x);
-                if let Some(function) = &mut leg.function {
+                if let Some((_, function)) = &mut leg.function {
                     assert_eq!(function.value_and_gradient(&x), value);
+                }
+                // What was kept serves again, but not with other scales.
+                for times in [1.0, 2.0, 2.0] {
+                    leg.problem.likelihood.scales.iter_mut().for_each(|scale| *scale *= times);
+                    let value = leg.problem.function(&which, &start).value_and_gradient(&x);
+                    let mut function = leg.objective().function;
+                    assert_eq!(function.value_and_gradient(&x), value);
+                    leg.keep(function);
+                    assert!(leg.function.is_some());
                 }
             }
         }

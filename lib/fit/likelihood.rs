@@ -26,15 +26,6 @@ impl Likelihood {
         Likelihood { kind: options.likelihood, scales }
     }
 
-    /// By how many times variances are what the curvature alone makes of them, where the noise is what the scales were made of.
-    pub fn variance_over_inverse(&self) -> f64 {
-        match self.kind {
-            LikelihoodKind::Gaussian => 1.0,
-            // Its second derivative where nothing is left is 2.
-            LikelihoodKind::Cauchy => 2.0 / CAUCHY_SIGMAS.powi(2),
-        }
-    }
-
     /// Least squares that see an optimum from far away.
     pub fn rough(maps: &MapSet) -> Self {
         let scales = maps.maps.iter().map(|m| ROUGH * m.robust_peak()).collect();

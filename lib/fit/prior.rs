@@ -60,8 +60,9 @@ pub(super) fn known(problem: &Problem) -> Vec<(usize, f64, f64)> {
 /// [`CAUCHY_SIGMAS`].
 const CAUCHY_CURVATURE: f64 = 1.708_5;
 
-/// How steep a likelihood is at an optimum, in the noise's own steepness.
-fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64 {
+/// How steep a likelihood is at an optimum, in the noise's own steepness: variances are so many times what its curvature
+/// alone makes of them.
+pub(super) fn steepness(problem: &Problem, which: &[usize], likelihood: &Likelihood) -> f64 {
     if problem.scale_among(which).is_some() {
         return 1.0;
     }

@@ -216,8 +216,8 @@ fn explained(maps: &[Misfit], noise: Option<Noise>, imperfect: f64) -> Option<bo
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trust {
     None,
-    /// No more than the noise is left, but in a pattern that noise seldom has, or of a beam that hardly stands above it:
-    /// there may be a better one.
+    /// No more than the noise is left, but in a pattern that noise seldom has, or of a beam that hardly stands above it, or
+    /// of maps that are weak ([`is_weak`](super::optimum::Optimum::is_weak)): there may be a better one.
     Doubtful,
     Full,
 }

@@ -2,7 +2,7 @@
 
 use super::course::{self, Leg};
 use super::covariance;
-use super::exploration::{Exploration, LARGE};
+use super::exploration::Exploration;
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::minimise::{Minimum, Near};
@@ -37,12 +37,17 @@ const SETTLED: f64 = 1e-4;
 const SETTLED_FEW: f64 = 1e-6;
 const FEW: usize = 5_000;
 
+/// Maps of more samples do not go past turns with all of them, which takes hundreds of evaluations; and no others more often
+/// than so many rounds.
+const FEW_ENOUGH: usize = 50_000;
+const ROUNDS: usize = 8;
+
 /// What a level needs where the curvature that it starts with is good.
 const EASY: usize = 8;
 
 /// Searches for the optimum of the maps, whose `model` is there already, by way of `levels`. An optimum of the whole
 /// maps that should not be trusted sends it out again, as long as there are starts left and one of them leads to a
-/// better place.
+/// better place; and goes past turns with all samples at last, where only those tell.
 ///
 /// # Errors
 /// Maps that the model cannot describe, fewer samples than parameters, and what `report` returns.
@@ -90,11 +95,7 @@ pub fn search<'a>(
     let mut best: Option<Optimum> = None;
     loop {
         let found = route.settle(&mut whole, near)?;
-        let worth = |optimum: &Optimum| match optimum.negative_log_density() {
-            density if density.is_nan() => f64::INFINITY,
-            density => density,
-        };
-        let gain = best.as_ref().map_or(f64::INFINITY, |best| worth(best) - worth(&found));
+        let gain = found.gain(best.as_ref());
         let done = found.minimum.converged && found.trust == Trust::Full;
         // The same optimum once more is no reason for more starts.
         if gain > CLEARLY {
@@ -109,9 +110,9 @@ pub fn search<'a>(
         near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
     }
     let mut optimum = best.expect("an optimum");
-    // Few samples do not tell optima apart that are nearly as likely.
-    let alike = optimum.trust == Trust::Doubtful && maps.noise.is_none();
-    if (alike || optimum.is_weak(&whole.problem, &route.which)) && maps.samples() <= LARGE {
+    // Few samples do not tell optima apart that are nearly as likely, or where imperfections tell.
+    let close = maps.noise.is_none() || optimum.is_weak(&whole.problem, &route.which);
+    if optimum.trust == Trust::Doubtful && close && maps.samples() <= FEW_ENOUGH {
         optimum = route.past_turns(&mut whole, optimum)?;
     }
     let Route { which, mut evaluations, .. } = route;
@@ -265,10 +266,11 @@ impl Route<'_, '_> {
 
     /// Goes past the turns of an optimum with all samples, until none leads to a better one.
     fn past_turns(&mut self, whole: &mut Leg, mut best: Optimum) -> Result<Optimum> {
-        let turns = turn::turns(self.options.order);
+        let turns = turn::turns(&turn::modes(&whole.problem));
         let near = Near::within(0.5 * CLEARLY);
+        // Round and round, until all have led nowhere since the last that did.
         let mut left = turns.len();
-        for &turn in turns.iter().cycle() {
+        for &turn in turns.iter().cycle().take(ROUNDS * turns.len()) {
             if left == 0 {
                 break;
             }
@@ -280,7 +282,7 @@ impl Route<'_, '_> {
                 inverse: Some(best.minimum.inverse.clone()),
             };
             let mut objective = whole.objective();
-            let (at, minimum) = around.past(turn, near, &mut objective, self.report)?;
+            let (at, minimum) = around.past(turn, near, true, &mut objective, self.report)?;
             let function = objective.function;
             whole.keep(function);
             self.evaluations.full += minimum.evaluations;
@@ -289,7 +291,7 @@ impl Route<'_, '_> {
                 let likelihood = best.likelihood.clone();
                 let found =
                     self.settle(whole, Waypoint { at, value, inverse: Some(inverse), likelihood })?;
-                if found.minimum.converged && found.is_better(&best) {
+                if found.minimum.converged && found.gain(Some(&best)) > CLEARLY {
                     (best, left) = (found, turns.len());
                 }
             }

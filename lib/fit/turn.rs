@@ -5,17 +5,18 @@
 //! right one, or one nearer to it, in its neighbourhood: a turn away, at some azimuth.
 
 use super::minimise::{Minimum, Near};
+use super::problem::Problem;
 use super::stage::{Objective, Report, Stage};
 use crate::error::Result;
 use crate::optics::zernike::{self, Mode};
 use std::f64::consts::TAU;
-use std::ops::Range;
 
-/// The height of a turn at its highest place, on the rim, in radians, which is about a turn over the patch. (Of 24 wrong
-/// optima of 1.5 rad rms a round of turns led on from 5 with 5 rad, 16 with 8 and 19 with 12.)
+/// The height of a turn at its highest place, on the rim, in radians: where it falls to half of that the patch is a turn
+/// off. (Of 15 refused optima of nikolic2018, 3 of the gbt and 5 of the srt, at order 7, 1.5 rad and 1/200 of noise, a round of
+/// turns led on from 5 with 5 rad, 16 with 8, 17 with 10 and 19 with 12; higher ones were not tried.)
 const HEIGHT: f64 = 12.0;
 
-/// A patch of the rim whose phase is moved, by as small a change elsewhere as an order allows.
+/// A patch of the rim whose phase is moved, by as small a change elsewhere as the free polynomials allow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Turn {
     /// Of its highest place, radians from the x axis towards the y axis.
@@ -24,12 +25,19 @@ pub struct Turn {
     pub sign: f64,
 }
 
-/// The turns that surfaces up to an `order` may differ by: as many azimuths as the fastest wave round the rim has zeros,
+/// The turns that may be made of the polynomials in `modes`: at as many azimuths as the fastest wave round the rim has zeros,
 /// both ways.
-pub fn turns(order: u32) -> Vec<Turn> {
-    let count = 2 * order;
+pub fn turns(modes: &[usize]) -> Vec<Turn> {
+    let waves = modes.iter().map(|&j| 2 * Mode::of(j).l.unsigned_abs());
+    let Some(count) = waves.max().map(|count| count.max(1)) else { return Vec::new() };
     let azimuths = (0..count).map(|k| TAU * f64::from(k) / f64::from(count));
     azimuths.flat_map(|azimuth| [1.0, -1.0].map(|sign| Turn { azimuth, sign })).collect()
+}
+
+/// The free polynomials that turns are made of: not those that a pointing offset makes.
+pub fn modes(problem: &Problem) -> Vec<usize> {
+    let all = zernike::count(1)..zernike::count(problem.options.order);
+    all.filter(|&j| problem.free[j]).collect()
 }
 
 impl Turn {
@@ -50,22 +58,19 @@ impl Turn {
     }
 }
 
-/// The polynomials that turns are made of, of those up to an `order`: those that no pointing offset makes.
-fn modes(order: u32) -> Range<usize> {
-    zernike::count(1)..zernike::count(order)
-}
-
 /// A place whose turns are gone past.
 pub struct Around {
     /// All parameters.
     pub at: Vec<f64>,
-    /// The free parameters, and the inverse curvature there, in their lengths, if it is known.
+    /// Those that are free to go on.
     pub which: Vec<usize>,
+    /// The inverse curvature of those, in their lengths, row-major, if it is known.
     pub inverse: Option<Vec<f64>>,
 }
 
 impl Around {
-    /// Goes down from a `turn` away, to `near` an optimum; with the parameters there.
+    /// Goes down from a `turn` away, to `near` an optimum; with the parameters there. `full`: see
+    /// [`Progress`](super::stage::Progress).
     ///
     /// # Errors
     /// What `report` returns.
@@ -73,12 +78,13 @@ impl Around {
         &self,
         turn: Turn,
         near: Near,
+        full: bool,
         objective: &mut Objective,
         report: &mut Report,
     ) -> Result<(Vec<f64>, Minimum)> {
         let problem = objective.problem;
         let mut at = self.at.clone();
-        let modes: Vec<usize> = modes(problem.options.order).filter(|&j| problem.free[j]).collect();
+        let modes = modes(problem);
         for (&j, by) in modes.iter().zip(turn.coefficients(&modes)) {
             let (low, high) = problem.bounds[j];
             at[j] = (at[j] + by).clamp(low, high);
@@ -88,7 +94,7 @@ impl Around {
             near,
             inverse: self.inverse.as_deref(),
             name: &format!("past a turn at the rim, {:.0} deg", turn.azimuth.to_degrees()),
-            full: false,
+            full,
         };
         let minimum = stage.descend(objective, &mut at, report)?;
         Ok((at, minimum))
@@ -115,8 +121,9 @@ mod tests {
 
     #[test]
     fn a_turn_is_as_high_as_it_should_be_and_as_small_as_it_can_be() {
-        let which: Vec<usize> = modes(5).filter(|&j| j != 7).collect();
-        for turn in turns(5) {
+        let which: Vec<usize> = (3..zernike::count(5)).filter(|&j| j != 7).collect();
+        assert_eq!(turns(&which).len(), 20);
+        for turn in turns(&which) {
             let coefficients = turn.coefficients(&which);
             let (height, rms) = height_and_rms(turn, &which, &coefficients);
             assert!((height - turn.sign * HEIGHT).abs() < 1e-12 * HEIGHT);
@@ -134,10 +141,11 @@ mod tests {
 
     #[test]
     fn there_are_no_turns_of_nothing() {
-        assert!(turns(0).is_empty() && modes(1).is_empty());
-        assert_eq!(turns(3).len(), 12);
-        assert!(turns(3)[0].coefficients(&[]).is_empty());
+        assert!(turns(&[]).is_empty());
+        // Focus alone goes up or down, whatever the azimuth.
+        assert_eq!(turns(&[4]).len(), 2);
+        assert!(turns(&[4])[0].coefficients(&[]).is_empty());
         // A wave that is zero where the turn would be.
-        assert_eq!(turns(2)[0].coefficients(&[3]), [0.0]);
+        assert_eq!(turns(&[3])[0].coefficients(&[3]), [0.0]);
     }
 }
