@@ -45,7 +45,7 @@ impl Optimum {
     }
 
     /// Whether the maps are weak: whether they tell the coefficients, which are among the free parameters `which`, with
-    /// errors of more than [`WEAK`]. Not where the likelihood's scale was given, which says nothing of the noise.
+    /// errors of more than a third of a radian together. Not where the likelihood's scale was given, which says nothing of the noise.
     pub fn is_weak(&self, problem: &Problem, which: &[usize]) -> bool {
         let coefficients = zernike::count(problem.options.order);
         let (n, inverse) = (which.len(), &self.minimum.inverse);
