@@ -7,9 +7,10 @@ mod paper;
 use oof::autodiff::Function;
 use oof::device::Precision;
 use oof::fit::{Setup, fit};
+use oof::optics::beam_map::Noise;
 use paper::Paper;
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "gradient 32 f64",
     "gradient 32 f32",
     "gradient 256 f64",
@@ -18,6 +19,7 @@ const PATHS: [&str; 8] = [
     "plan value",
     "plan gradient",
     "fit 64",
+    "fit 64 clear",
 ];
 
 /// Callgrind counts from when this is entered until it returns. Its name must stay as it is, and it must
@@ -59,8 +61,18 @@ fn run(name: &str) {
         _ => Precision::F64,
     };
     match words[..] {
-        ["fit", points] => {
-            let paper = Paper::new(points.parse().expect("a grid"), 7, precision);
+        // With the paper's noise the maps are weak, so that most of the work is in going past turns of the rim's phase.
+        ["fit", points, ref clear @ ..] => {
+            let points = points.parse().expect("a grid");
+            let paper = match clear {
+                [] => Paper::new(points, 7, precision),
+                _ => Paper::noisy(
+                    points,
+                    7,
+                    precision,
+                    Noise { additive: 0.005, ..Noise::default() },
+                ),
+            };
             let Paper { telescope, maps, options } = &paper;
             counted(|| {
                 let found = fit(Setup::new(telescope, maps, options), &mut |_| Ok(()));

@@ -21,6 +21,12 @@ pub struct Paper {
 impl Paper {
     /// Maps of `points` a side, to be fitted up to `order` with the paper's parameters, cold.
     pub fn new(points: usize, order: u32, precision: Precision) -> Self {
+        let noise = Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 };
+        Paper::noisy(points, order, precision, noise)
+    }
+
+    /// The same with another noise.
+    pub fn noisy(points: usize, order: u32, precision: Precision, noise: Noise) -> Self {
         let telescope = Telescope::named("nikolic2018").expect("a telescope of our own");
         let mut grid = telescope.aperture;
         grid.points = points;
@@ -31,7 +37,7 @@ impl Paper {
             // About what 0.3 rad in each coefficient gives.
             rms: Some(0.13 * (coefficients as f64).sqrt()),
             seed: 1,
-            noise: Noise { additive: 0.024, multiplicative: 0.01, outliers: 0.0 },
+            noise,
             ..SimulateOptions::of(&telescope)
         };
         let maps = simulate(&telescope, &simulated).expect("a simulation of the paper's case");
