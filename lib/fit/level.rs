@@ -38,7 +38,8 @@ const RATIO: f64 = 2.0;
 /// more than it takes: its optimum was found to lie within 0.003 of theirs in log-likelihood (half as wide, 0.03).
 const RATIO_OF_LARGEST: f64 = 16.0;
 
-/// The tolerance of that one: the whole maps are to begin where they might end.
+/// The tolerance of a level that is followed by the whole maps and has all samples of its window: they are to begin where
+/// they might end.
 const LAST_TOLERANCE: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
 const LEVEL_TOLERANCE: f64 = 1e-2;
@@ -53,11 +54,11 @@ pub fn levels(setup: Setup) -> Vec<Level> {
     let thin = Thin::of(maps, beam);
     let mut levels: Vec<Level> = Vec::new();
     // From the largest down, so that each can be judged by the one above it.
-    for (half, thin, ratio, tolerance) in [
-        (4.0 * half, Thin::NONE, RATIO_OF_LARGEST, LAST_TOLERANCE),
-        (2.0 * half, Thin::NONE, RATIO, LEVEL_TOLERANCE),
-        (half, Thin::NONE, RATIO, LEVEL_TOLERANCE),
-        (half, thin, RATIO, LEVEL_TOLERANCE),
+    for (half, thin, ratio) in [
+        (4.0 * half, Thin::NONE, RATIO_OF_LARGEST),
+        (2.0 * half, Thin::NONE, RATIO),
+        (half, Thin::NONE, RATIO),
+        (half, thin, RATIO),
     ] {
         let above = levels.last().map_or(maps, |level| &level.maps);
         let count: usize = maps.maps.iter().map(|map| samples(map, centre, half, thin)).sum();
@@ -73,9 +74,10 @@ pub fn levels(setup: Setup) -> Vec<Level> {
         };
         let cut: Option<Vec<BeamMap>> = maps.maps.par_iter().map(one).collect();
         let Some(cut) = cut else { continue };
-        let mut level = Level::new(cut, thin.share(), setup);
-        level.tolerance = tolerance;
-        levels.push(level);
+        levels.push(Level::new(cut, thin.share(), setup));
+    }
+    if let Some(largest) = levels.first_mut().filter(|level| level.share == 1.0) {
+        largest.tolerance = LAST_TOLERANCE;
     }
     levels.reverse();
     levels
@@ -437,8 +439,11 @@ mod tests {
         let telescope = Telescope::named("nikolic2018").unwrap();
         let (wavelength, options) = (1.1e-3, FitOptions::default());
         let beam = wavelength / (2.0 * telescope.radius);
-        // Windows of 16, 32 and 64 beams have 64, 128 and 256 samples a side; 512 are twice the last, 1040 four times.
-        for (points, large) in [(512usize, false), (1040, true)] {
+        // Windows of 16, 32 and 64 beams have 64, 128 and 256 samples a side; 512 are twice the last, 1040 four times. Of 64
+        // there is a level of every second sample either way only.
+        for (points, whole, large) in
+            [(64usize, false, false), (512, true, false), (1040, true, true)]
+        {
             let axis: Vec<f64> =
                 (0..points).map(|i| 0.25 * beam * (i as f64 - (points / 2) as f64)).collect();
             let power = |u: f64, v: f64| (-(u * u + v * v) / (beam * beam)).exp();
@@ -455,7 +460,10 @@ mod tests {
             let counts: Vec<usize> = levels.iter().map(|l| l.maps.samples()).collect();
             assert!(counts.windows(2).all(|pair| 2 * pair[0] <= pair[1]), "{counts:?}");
             let last = levels.last().unwrap();
-            assert_eq!(last.tolerance == LAST_TOLERANCE, large, "{counts:?}");
+            assert_eq!(last.tolerance == LAST_TOLERANCE, whole, "{counts:?}");
+            assert_eq!(last.share == 1.0, whole, "{counts:?}");
+            let beams = f64::sqrt(last.maps.samples() as f64) * 0.25;
+            assert_eq!(beams.round() == 64.0, large, "{counts:?}");
             assert!(!large || 16 * last.maps.samples() <= maps.samples());
             assert!(
                 levels[..levels.len() - 1].iter().all(|level| level.tolerance == LEVEL_TOLERANCE)

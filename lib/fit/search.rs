@@ -93,7 +93,10 @@ pub fn search<'a>(
     let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
     let (mut legs, mut near) = coarse?;
     let mut best: Option<Optimum> = None;
+    // Where the best comes from: the largest level's value and place.
+    let mut from = (f64::INFINITY, Vec::new());
     loop {
+        let place = (near.value, near.at.clone());
         let found = route.settle(&mut whole, near)?;
         let gain = found.gain(best.as_ref());
         let done = found.minimum.converged && found.trust == Trust::Full;
@@ -102,12 +105,16 @@ pub fn search<'a>(
             exploration.end_soon(found.minimum.converged && found.trust == Trust::Doubtful);
         }
         if gain >= 0.0 {
-            best = Some(found);
+            (best, from) = (Some(found), place);
         }
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
             break;
         }
-        near = route.approach(&mut legs, &mut exploration, &first, &rough)?;
+        let told = route.told(legs.last(), from.0, &from.1);
+        match route.approach(&mut legs, &mut exploration, &first, &rough, told)? {
+            Some(better) => near = better,
+            None => break,
+        }
     }
     let mut optimum = best.expect("an optimum");
     // Few samples do not tell optima apart that are nearly as likely, or where imperfections tell.
@@ -152,33 +159,44 @@ struct Waypoint {
 impl Route<'_, '_> {
     /// Goes from where an exploration ended to the neighbourhood of the optimum of the whole maps, and sends it out
     /// again, as long as there are starts left and one of them leads to a better place, where the largest level tells
-    /// already that this is no optimum to trust: its samples are few beside those of the whole maps.
+    /// already that this is no optimum to trust, or no better one than what it has `told` of the best: its samples are few
+    /// beside those of the whole maps. `None` where all were no better.
     fn approach(
         &mut self,
         legs: &mut [Leg],
         exploration: &mut Exploration,
         first: &Problem,
         rough: &Likelihood,
-    ) -> Result<Waypoint> {
+        told: Option<f64>,
+    ) -> Result<Option<Waypoint>> {
         let mut best: Option<Waypoint> = None;
         loop {
             let near = self.descend(legs, exploration.place(first))?;
-            let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
-            let hopeless = self.maps.noise.is_some()
-                && !exploration.explains()
-                && legs.last().is_some_and(refused);
-            if !hopeless {
-                return Ok(near);
+            if told.is_none_or(|told| near.value < told - CLEARLY) {
+                let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
+                let hopeless = self.maps.noise.is_some()
+                    && !exploration.explains()
+                    && legs.last().is_some_and(refused);
+                if !hopeless {
+                    return Ok(Some(near));
+                }
+                if best.as_ref().is_none_or(|best| near.value < best.value) {
+                    best = Some(near);
+                }
             }
-            let least = match best {
-                Some(best) if near.value < best.value => near,
-                best => best.unwrap_or(near),
-            };
             if !exploration.goes_on() || !exploration.run(first, rough, self.report)? {
-                return Ok(least);
+                return Ok(best);
             }
-            best = Some(least);
         }
+    }
+
+    /// The `value` at `at` of the largest level, below which a better optimum's is: if that has all samples of the beam, if
+    /// all its values are of one likelihood, and if it can tell, since it explains the maps there.
+    fn told(&self, largest: Option<&Leg>, value: f64, at: &[f64]) -> Option<f64> {
+        let all = self.levels.last().is_some_and(|level| level.share == 1.0);
+        let one = self.maps.knows_sigmas() && !self.options.fit_scale;
+        (all && one && largest.is_some_and(|leg| quality::explains(&leg.problem, at)))
+            .then_some(value)
     }
 
     /// Goes from `at` by way of all levels.
@@ -422,9 +440,19 @@ mod tests {
         let descended = route.descend(&mut legs, astray.clone()).unwrap();
         let last = levels.len() - 1;
         assert!(!quality::explains(&legs[last].problem, &descended.at));
-        let mut exploration = Exploration::astray(&maps, &options, astray);
-        let near = route.approach(&mut legs, &mut exploration, &first, &rough).unwrap();
-        assert!(quality::explains(&legs[last].problem, &near.at));
-        assert!(exploration.explains());
+        let approach = |route: &mut Route, legs: &mut [Leg], told| {
+            let mut exploration = Exploration::astray(&maps, &options, astray.clone());
+            let near = route.approach(legs, &mut exploration, &first, &rough, told).unwrap();
+            (exploration.explains(), near)
+        };
+        let (explains, near) = approach(&mut route, &mut legs, None);
+        let near = near.expect("a place");
+        assert!(explains && quality::explains(&legs[last].problem, &near.at));
+        // Neither does that optimum once more, of which the level tells what it told before.
+        let told = route.told(legs.last(), near.value, &near.at);
+        assert_eq!(told, Some(near.value));
+        assert!(approach(&mut route, &mut legs, told).1.is_none());
+        // What it tells of one that it refuses says nothing.
+        assert!(route.told(legs.last(), descended.value, &descended.at).is_none());
     }
 }
