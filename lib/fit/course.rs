@@ -3,7 +3,6 @@
 //! Recording a likelihood, planning it and bringing large maps into the order of a transform takes as long as
 //! some evaluations, and depends on nothing that the exploration finds, if the noise is known.
 
-use super::information;
 use super::level::Level;
 use super::options::FitOptions;
 use super::problem::Problem;
@@ -64,24 +63,22 @@ impl<'a> Leg<'a> {
     }
 }
 
-/// The legs of the levels, of which `first` is the problem of the first.
+/// The leg of the first of the levels, whose problem is `first`; none where there are no levels.
+pub fn first_leg<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Option<Leg<'a>> {
+    let Level { maps, options, .. } = levels.first()?;
+    Some(Leg::of(first, maps, options, first.model.clone()))
+}
+
+/// The legs of the others, of the same parameters as those of `first`.
 ///
 /// # Errors
 /// Maps that the model cannot describe.
-pub fn legs<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Result<Vec<Leg<'a>>> {
-    let leg = |(i, level): (usize, &'a Level)| {
-        let Level { maps, options, .. } = level;
-        if i > 0 {
-            let model = level.setup(first.setup()).model()?;
-            return Ok(Leg::of(first, maps, options, model));
-        }
-        let leg = Leg::of(first, maps, options, first.model.clone());
-        if options.backend == Backend::Cpu {
-            information::prepare(&leg.problem);
-        }
-        Ok(leg)
+pub fn other_legs<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Result<Vec<Leg<'a>>> {
+    let leg = |level: &'a Level| {
+        let model = level.setup(first.setup()).model()?;
+        Ok(Leg::of(first, &level.maps, &level.options, model))
     };
-    levels.par_iter().enumerate().map(leg).collect()
+    levels.get(1..).unwrap_or_default().par_iter().map(leg).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +102,8 @@ mod tests {
             assert!(levels.len() > 1);
             let first = Problem::new(levels[0].setup(setup)).unwrap();
             let start = first.start.clone();
-            let mut legs = legs(&first, &levels).unwrap();
+            let mut legs: Vec<Leg> = first_leg(&first, &levels).into_iter().collect();
+            legs.extend(other_legs(&first, &levels).unwrap());
             assert_eq!(legs.len(), levels.len());
             let model = setup.model().unwrap();
             legs.push(Leg::of(&first, &maps, &options, model));

@@ -8,15 +8,15 @@ use super::minimise::{Minimum, Near};
 use super::options::FitOptions;
 use super::problem::Problem;
 use super::quality;
-use super::stage::{Objective, Progress, Report};
+use super::stage::{Progress, Report};
 use super::turn::{self, Around};
-use super::way::{self, End, IN_SIGHT, STAGE_TOLERANCE};
+use super::way::{self, End, Functions, IN_SIGHT, STAGE_TOLERANCE};
 use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::beam_map::MapSet;
 use rayon::prelude::*;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The most starts for maps whose noise is not known for certain, as it is of simulations and by `--noise`: what a fit
 /// leaves of them is as likely the model's fault as the search's.
@@ -47,6 +47,7 @@ pub struct Exploration {
     reached: u64,
     /// The value of the best whose turns were gone past.
     turned: Option<f64>,
+    functions: Arc<Functions>,
     /// Of the ways that counted.
     pub evaluations: usize,
 }
@@ -63,6 +64,7 @@ impl Exploration {
             best: None,
             reached: 0,
             turned: None,
+            functions: Arc::default(),
             evaluations: 0,
         }
     }
@@ -91,6 +93,15 @@ impl Exploration {
         self.end = self.starts.min(few);
     }
 
+    /// Makes ready what the first way needs.
+    pub fn prepare(&self, problem: &Problem, rough: &Likelihood) {
+        let precision = match problem.options.from_earlier_fit {
+            true => problem.options.precision,
+            false => Precision::F32,
+        };
+        self.functions.prepare(problem, rough, precision);
+    }
+
     /// Whether there are starts left.
     pub fn goes_on(&self) -> bool {
         self.next < self.end && self.reached < OFTEN
@@ -109,7 +120,8 @@ impl Exploration {
         report: &mut Report,
     ) -> Result<bool> {
         if problem.options.from_earlier_fit && self.best.is_none() {
-            let (end, trusted) = way::from_earlier_fit(problem, rough, report)?;
+            let functions = &self.functions;
+            let (end, trusted) = way::from_earlier_fit(problem, rough, functions, report)?;
             self.evaluations += end.evaluations;
             if trusted {
                 self.best = Some(end);
@@ -129,12 +141,10 @@ impl Exploration {
             let first = self.next;
             let count = (self.end - first).min(self.ways_together(problem));
             let ways = Ways { count, together: count, again: true, will_do: &will_do };
-            let (ended, gone) = self.go(
-                &ways,
-                report,
-                || (),
-                |(), i, report| way::through_orders(problem, rough, first + i, report),
-            )?;
+            let functions = self.functions.clone();
+            let (ended, gone) = self.go(&ways, report, |i, report| {
+                way::through_orders(problem, rough, &functions, first + i, report)
+            })?;
             self.next += gone;
             if ended {
                 return Ok(true);
@@ -167,11 +177,12 @@ impl Exploration {
         let judged = problem.maps.knows_sigmas();
         let relative = if judged { IN_SIGHT } else { 0.0 };
         let near = Near { absolute: STAGE_TOLERANCE, relative };
-        let ready =
-            || Objective::new(problem, rough, around.which.clone()).precision(Precision::F32);
-        let (ended, _) = self.go(&ways, report, ready, |objective, i, report| {
+        let functions = self.functions.clone();
+        let (ended, _) = self.go(&ways, report, |i, report| {
             let turn = turns[i as usize];
-            let (at, minimum) = around.past(turn, near, false, objective, report)?;
+            let mut objective = functions.objective(problem, rough, Precision::F32);
+            let (at, minimum) = around.past(turn, near, false, &mut objective, report)?;
+            functions.leave(objective, Precision::F32);
             let Minimum { value, evaluations, .. } = minimum;
             Ok(End { value, evaluations, explains: judged && quality::explains(problem, &at), at })
         })?;
@@ -182,35 +193,32 @@ impl Exploration {
         Ok(better)
     }
 
-    /// Goes `ways`, some at the same time, each of those lanes with what `ready` made for it; returns whether one of the ways
-    /// will do, and how many counted.
-    fn go<W>(
+    /// Goes `ways`, some at the same time; returns whether one of them will do, and how many counted.
+    fn go(
         &mut self,
         ways: &Ways,
         report: &mut Report,
-        ready: impl Fn() -> W + Sync,
-        way: impl Fn(&mut W, u64, &mut Report) -> Result<End> + Sync,
+        way: impl Fn(u64, &mut Report) -> Result<End> + Sync,
     ) -> Result<(bool, u64)> {
         let shared = Mutex::new(report);
         // The first way whose end is good enough: those after it need not go on.
         let enough = AtomicU64::new(NONE);
         let tally = Tally { exploration: self, ways, next: 0, enough: &enough, early: Vec::new() };
         let tally = Mutex::new(tally);
-        let one = |i: u64, with: &mut W| {
+        let one = |i: u64| {
             let mut report = |progress: &Progress| match i <= enough.load(Ordering::Relaxed) {
                 true => (shared.lock().expect("no report panics"))(progress),
                 false => Err(Error::failed("another way has ended well")),
             };
-            let end = way(with, i, &mut report)?;
+            let end = way(i, &mut report)?;
             tally.lock().expect("no tally panics").count(i, end);
             Ok(())
         };
         let next = AtomicU64::new(0);
         let lane = |_| {
-            let mut with = ready();
             loop {
                 match next.fetch_add(1, Ordering::Relaxed) {
-                    i if i < ways.count => one(i, &mut with)?,
+                    i if i < ways.count => one(i)?,
                     _ => return Ok(()),
                 }
             }
@@ -326,6 +334,7 @@ mod tests {
     use super::*;
     use crate::fit::options::Nuisance;
     use crate::fit::setup::Setup;
+    use crate::fit::stage::Objective;
     use crate::fit::tests::simulated;
 
     #[test]

@@ -3,6 +3,7 @@
 use super::course::{self, Leg};
 use super::covariance;
 use super::exploration::Exploration;
+use super::information;
 use super::level::Level;
 use super::likelihood::{CAUCHY_SIGMAS, Likelihood};
 use super::minimise::{Minimum, Near};
@@ -15,7 +16,7 @@ use super::result::Evaluations;
 use super::setup::Setup;
 use super::stage::{Report, Stage};
 use super::turn::{self, Around};
-use crate::device::Precision;
+use crate::device::{Backend, Precision};
 use crate::error::{Error, Result};
 use crate::optics::beam_map::{BeamMap, MapSet};
 use crate::optics::model::Model;
@@ -80,18 +81,30 @@ pub fn search<'a>(
     }
     let mut route =
         Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
-    // The legs are made ready by threads that have nothing else to do.
-    let coarse = || {
+    // What is needed first is made ready first, as far as it does not depend on what is found, by a thread that has nothing else
+    // to do; the whole maps, which take longest and are needed last, after the first leg.
+    if options.backend == Backend::Cpu {
+        let derivatives = || information::prepare(&first);
+        rayon::join(|| exploration.prepare(&first, &rough), derivatives);
+    }
+    let mut whole = None;
+    let coarse = rayon::scope(|scope| {
         let explore = || exploration.run(&first, &rough, route.report);
-        let (explored, legs) = rayon::join(explore, || course::legs(&first, levels));
+        let make = || {
+            let leg = course::first_leg(&first, levels);
+            scope.spawn(|_| whole = Some(Leg::of(&first, maps, options, model)));
+            leg
+        };
+        let (explored, leg) = rayon::join(explore, make);
         explored?;
-        let mut legs = legs?;
+        let mut legs: Vec<Leg> = leg.into_iter().collect();
+        legs.extend(course::other_legs(&first, levels)?);
         // Whatever the largest level says of it: one whose aperture is coarse may refuse the right one.
         let near = route.descend(&mut legs, exploration.place(&first))?;
         Ok((legs, near))
-    };
-    let (coarse, mut whole) = rayon::join(coarse, || Leg::of(&first, maps, options, model));
+    });
     let (mut legs, mut near) = coarse?;
+    let mut whole = whole.expect("made by the end of its scope");
     let mut best: Option<Optimum> = None;
     // Where the best comes from: the largest level's value and place.
     let mut from = (f64::INFINITY, Vec::new());
@@ -286,6 +299,15 @@ impl Route<'_, '_> {
     fn past_turns(&mut self, whole: &mut Leg, mut best: Optimum) -> Result<Optimum> {
         let turns = turn::turns(&turn::modes(&whole.problem));
         let near = Near::within(0.5 * CLEARLY);
+        let which = self.which.clone();
+        // With Gauss and Newton's curvature: what the minimiser learned depends on where it came from.
+        let around = |problem: &Problem, best: &Optimum| {
+            let inverse =
+                covariance::inverse_curvature(problem, &best.likelihood, &which, &best.at);
+            let inverse = inverse.or_else(|| Some(best.minimum.inverse.clone()));
+            Around { at: best.at.clone(), which: which.clone(), inverse }
+        };
+        let mut from = around(&whole.problem, &best);
         // Round and round, until all have led nowhere since the last that did.
         let mut left = turns.len();
         for &turn in turns.iter().cycle().take(ROUNDS * turns.len()) {
@@ -294,13 +316,8 @@ impl Route<'_, '_> {
             }
             left -= 1;
             whole.problem.likelihood = best.likelihood.clone();
-            let around = Around {
-                at: best.at.clone(),
-                which: self.which.clone(),
-                inverse: Some(best.minimum.inverse.clone()),
-            };
             let mut objective = whole.objective();
-            let (at, minimum) = around.past(turn, near, true, &mut objective, self.report)?;
+            let (at, minimum) = from.past(turn, near, true, &mut objective, self.report)?;
             let function = objective.function;
             whole.keep(function);
             self.evaluations.full += minimum.evaluations;
@@ -311,6 +328,7 @@ impl Route<'_, '_> {
                     self.settle(whole, Waypoint { at, value, inverse: Some(inverse), likelihood })?;
                 if found.minimum.converged && found.gain(Some(&best)) > CLEARLY {
                     (best, left) = (found, turns.len());
+                    from = around(&whole.problem, &best);
                 }
             }
         }
@@ -424,7 +442,8 @@ mod tests {
         let mut first = Problem::new(levels[0].setup(setup)).unwrap();
         first.likelihood = Likelihood::of(&maps, &options);
         let rough = Likelihood::rough(&maps);
-        let mut legs = course::legs(&first, &levels).unwrap();
+        let mut legs: Vec<Leg> = course::first_leg(&first, &levels).into_iter().collect();
+        legs.extend(course::other_legs(&first, &levels).unwrap());
         let mut report = |_: &super::super::stage::Progress| Ok(());
         let mut route = Route {
             levels: &levels,

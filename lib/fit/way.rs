@@ -7,12 +7,14 @@ use super::minimise::Near;
 use super::problem::Problem;
 use super::quality::{self, Trust};
 use super::stage::{Objective, Report, Stage};
+use crate::autodiff::Function;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::zernike;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use std::sync::Mutex;
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
 pub const STAGE_TOLERANCE: f64 = 0.01;
@@ -29,6 +31,44 @@ const NUDGES: [f64; 3] = [0.4, 0.7, 1.2];
 /// The first starts go the way that the curvature knows, in single precision. Where that is a wrong one, others feel
 /// theirs step by step, which takes some times as long and ends elsewhere.
 const QUICK: u64 = 4;
+
+/// The rough likelihood of the parameters of all orders, recorded, in each precision as often as ways were gone at the same
+/// time: recording it and planning its gradient take as long as some ten evaluations of few samples.
+#[derive(Default)]
+pub struct Functions(Mutex<Vec<(Precision, Function)>>);
+
+impl Functions {
+    /// What to minimise on a way: as an earlier one left it, if one did.
+    pub fn objective<'p>(
+        &self,
+        problem: &'p Problem<'p>,
+        rough: &Likelihood,
+        precision: Precision,
+    ) -> Objective<'p> {
+        let all = of_model_up_to(problem, problem.options.order);
+        let left = || {
+            let mut functions = self.0.lock().expect("no thread panics here");
+            let place = functions.iter().position(|(of, _)| *of == precision)?;
+            Some(functions.swap_remove(place).1)
+        };
+        match left() {
+            Some(function) => Objective::with(problem, all, function),
+            None => Objective::new(problem, rough, all).precision(precision),
+        }
+    }
+
+    /// Makes one ready that is not needed yet.
+    pub fn prepare(&self, problem: &Problem, rough: &Likelihood, precision: Precision) {
+        let mut objective = self.objective(problem, rough, precision);
+        objective.function.prepare();
+        self.leave(objective, precision);
+    }
+
+    /// Leaves it for the next way.
+    pub fn leave(&self, objective: Objective, precision: Precision) {
+        self.0.lock().expect("no thread panics here").push((precision, objective.function));
+    }
+}
 
 /// Where a way ended.
 pub struct End {
@@ -48,18 +88,16 @@ pub struct End {
 pub fn through_orders(
     problem: &Problem,
     rough: &Likelihood,
+    functions: &Functions,
     start: u64,
     report: &mut Report,
 ) -> Result<End> {
     let order = problem.options.order;
     let mut at = nudged(problem, start);
-    // One function serves all orders: those that are not in yet stand still.
-    let all = of_model_up_to(problem, order);
-    let mut objective = Objective::new(problem, rough, all);
     let quick = start < QUICK;
-    if quick {
-        objective = objective.precision(Precision::F32);
-    }
+    let precision = if quick { Precision::F32 } else { problem.options.precision };
+    // One function serves all orders: those that are not in yet stand still.
+    let mut objective = functions.objective(problem, rough, precision);
     let (mut value, mut evaluations) = (0.0, 0);
     let mut known: Option<(Vec<usize>, Vec<f64>)> = None;
     // The orders, and which part of what is left is near enough: on the way to the next orders nobody needs the optimum
@@ -100,6 +138,7 @@ pub fn through_orders(
             break;
         }
     }
+    functions.leave(objective, precision);
     Ok(End { value, at, evaluations, explains })
 }
 
@@ -111,6 +150,7 @@ pub fn through_orders(
 pub fn from_earlier_fit(
     problem: &Problem,
     rough: &Likelihood,
+    functions: &Functions,
     report: &mut Report,
 ) -> Result<(End, bool)> {
     let given = &problem.options.edits.start;
@@ -119,7 +159,8 @@ pub fn from_earlier_fit(
         own.is_some() && !given.iter().any(|start| start.0 == problem.parameters[i].name)
     };
     let all = of_model_up_to(problem, problem.options.order);
-    let mut objective = Objective::new(problem, rough, all.clone());
+    let precision = problem.options.precision;
+    let mut objective = functions.objective(problem, rough, precision);
     let new: Vec<usize> = all.iter().copied().filter(is_new).collect();
     let (value, at) = (f64::INFINITY, problem.start.clone());
     let mut end = End { value, at, evaluations: 0, explains: false };
@@ -139,6 +180,7 @@ pub fn from_earlier_fit(
             return Ok((end, true));
         }
     }
+    functions.leave(objective, precision);
     Ok((end, false))
 }
 
@@ -207,7 +249,13 @@ mod tests {
                 maps.maps.iter_mut().for_each(|map| map.sigma = Sigma::Unknown);
             }
             let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
-            let end = through_orders(&problem, &rough, 0, &mut |_| Ok(())).unwrap();
+            let functions = Functions::default();
+            let end = through_orders(&problem, &rough, &functions, 0, &mut |_| Ok(())).unwrap();
+            // Once more, with what that left.
+            assert_eq!(functions.0.lock().unwrap().len(), 1);
+            let again = through_orders(&problem, &rough, &functions, 0, &mut |_| Ok(())).unwrap();
+            assert_eq!((again.value, &again.at), (end.value, &end.at));
+            assert_eq!(functions.0.lock().unwrap().len(), 1);
             assert_eq!(end.explains, known);
             ends.push(end);
         }
