@@ -69,7 +69,7 @@ pub fn first_leg<'a>(first: &Problem<'a>, levels: &'a [Level]) -> Option<Leg<'a>
     Some(Leg::of(first, maps, options, first.model.clone()))
 }
 
-/// The legs of the others, of the same parameters as those of `first`.
+/// The legs of all levels but the first, whose problem is `first`.
 ///
 /// # Errors
 /// Maps that the model cannot describe.

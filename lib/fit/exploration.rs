@@ -47,6 +47,7 @@ pub struct Exploration {
     reached: u64,
     /// The value of the best whose turns were gone past.
     turned: Option<f64>,
+    /// Of the one problem and rough likelihood that it is run with.
     functions: Arc<Functions>,
     /// Of the ways that counted.
     pub evaluations: usize,
@@ -97,7 +98,7 @@ impl Exploration {
     pub fn prepare(&self, problem: &Problem, rough: &Likelihood) {
         let precision = match problem.options.from_earlier_fit {
             true => problem.options.precision,
-            false => Precision::F32,
+            false => way::precision(problem, 0),
         };
         self.functions.prepare(problem, rough, precision);
     }

@@ -6,6 +6,7 @@
 
 use super::likelihood::Likelihood;
 use super::options::LikelihoodKind;
+use super::predictions::SAMPLES_KEPT;
 use super::problem::Problem;
 use crate::device::Precision;
 use crate::optics::beam_map::range;
@@ -114,7 +115,8 @@ fn forget_rounding(matrix: &mut Array2<f64>, scale: Option<usize>) {
 /// Makes ready what [`information`] about the free parameters asks a problem for.
 pub(super) fn prepare(problem: &Problem) {
     let which = problem.free_places();
-    if is_held(problem, which.len()) && !which.is_empty() {
+    let kept = problem.maps.samples() <= SAMPLES_KEPT;
+    if kept && is_held(problem, which.len()) && !which.is_empty() {
         let directions = groups(problem, &which).len();
         problem.with_kept_function(FINE, &problem.start, |models, _| models.prepare_arrays());
         problem.with_kept_function(COARSE, &problem.start, |models, _| {

@@ -38,8 +38,8 @@ const RATIO: f64 = 2.0;
 /// more than it takes: its optimum was found to lie within 0.003 of theirs in log-likelihood (half as wide, 0.03).
 const RATIO_OF_LARGEST: f64 = 16.0;
 
-/// The tolerance of a level that is followed by the whole maps and has all samples of its window: they are to begin where
-/// they might end.
+/// The tolerance of the largest level where it has all samples of its window: the whole maps are to begin where they might
+/// end, and what it says of one optimum is compared with what it says of another.
 const LAST_TOLERANCE: f64 = 1e-3;
 /// That of the others, whose optima lie farther from each other.
 const LEVEL_TOLERANCE: f64 = 1e-2;

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 const SAMPLES_HELD: usize = 1_000_000;
 
 /// Functions of more samples than this are not kept: they have large arrays.
-const SAMPLES_KEPT: usize = 100_000;
+pub(super) const SAMPLES_KEPT: usize = 100_000;
 
 /// What tells functions of a problem apart: the precision, which parameters they have, and the values
 /// of the others.

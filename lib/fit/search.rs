@@ -81,8 +81,8 @@ pub fn search<'a>(
     }
     let mut route =
         Route { levels, maps, options, which, evaluations: Evaluations::default(), report };
-    // What is needed first is made ready first, as far as it does not depend on what is found, by a thread that has nothing else
-    // to do; the whole maps, which take longest and are needed last, after the first leg.
+    // What is needed first is made ready first: what the first way needs; then, by a thread that has nothing else to do while that
+    // explores, the first leg and, as they take longest, the whole maps; the other legs by the one that has explored.
     if options.backend == Backend::Cpu {
         let derivatives = || information::prepare(&first);
         rayon::join(|| exploration.prepare(&first, &rough), derivatives);
@@ -106,10 +106,10 @@ pub fn search<'a>(
     let (mut legs, mut near) = coarse?;
     let mut whole = whole.expect("made by the end of its scope");
     let mut best: Option<Optimum> = None;
-    // Where the best comes from: the largest level's value and place.
-    let mut from = (f64::INFINITY, Vec::new());
+    // Where the best was before the whole maps, and the largest level's value there.
+    let mut came_from = (Vec::new(), f64::INFINITY);
     loop {
-        let place = (near.value, near.at.clone());
+        let place = (near.at.clone(), near.value);
         let found = route.settle(&mut whole, near)?;
         let gain = found.gain(best.as_ref());
         let done = found.minimum.converged && found.trust == Trust::Full;
@@ -118,13 +118,17 @@ pub fn search<'a>(
             exploration.end_soon(found.minimum.converged && found.trust == Trust::Doubtful);
         }
         if gain >= 0.0 {
-            (best, from) = (Some(found), place);
+            (best, came_from) = (Some(found), place);
         }
         if done || !exploration.goes_on() || !exploration.run(&first, &rough, route.report)? {
             break;
         }
-        let told = route.told(legs.last(), from.0, &from.1);
-        match route.approach(&mut legs, &mut exploration, &first, &rough, told)? {
+        // Where the whole maps refuse what the level explains, the level cannot tell.
+        let believed =
+            best.as_ref().is_some_and(|best| best.minimum.converged && best.trust > Trust::None);
+        let (at, value) = &came_from;
+        let bar = if believed { route.bar(legs.last(), at, *value) } else { None };
+        match route.approach(&mut legs, &mut exploration, &first, &rough, bar)? {
             Some(better) => near = better,
             None => break,
         }
@@ -172,20 +176,20 @@ struct Waypoint {
 impl Route<'_, '_> {
     /// Goes from where an exploration ended to the neighbourhood of the optimum of the whole maps, and sends it out
     /// again, as long as there are starts left and one of them leads to a better place, where the largest level tells
-    /// already that this is no optimum to trust, or no better one than what it has `told` of the best: its samples are few
-    /// beside those of the whole maps. `None` where all were no better.
+    /// already that this is no optimum to trust, or that it is not below the `bar`: the level has fewer samples than the whole
+    /// maps. `None` where none was below it.
     fn approach(
         &mut self,
         legs: &mut [Leg],
         exploration: &mut Exploration,
         first: &Problem,
         rough: &Likelihood,
-        told: Option<f64>,
+        bar: Option<f64>,
     ) -> Result<Option<Waypoint>> {
         let mut best: Option<Waypoint> = None;
         loop {
             let near = self.descend(legs, exploration.place(first))?;
-            if told.is_none_or(|told| near.value < told - CLEARLY) {
+            if bar.is_none_or(|bar| near.value < bar) {
                 let refused = |leg: &Leg| !quality::nearly_explains(&leg.problem, &near.at);
                 let hopeless = self.maps.noise.is_some()
                     && !exploration.explains()
@@ -203,13 +207,15 @@ impl Route<'_, '_> {
         }
     }
 
-    /// The `value` at `at` of the largest level, below which a better optimum's is: if that has all samples of the beam, if
-    /// all its values are of one likelihood, and if it can tell, since it explains the maps there.
-    fn told(&self, largest: Option<&Leg>, value: f64, at: &[f64]) -> Option<f64> {
-        let all = self.levels.last().is_some_and(|level| level.share == 1.0);
+    /// What the largest level's value at an optimum must be below for that to be better than the one that has `value` there, at
+    /// `at`, and not the same once more: most of what tells optima apart lies in its window. `None` where it cannot tell: if it
+    /// is thinned, if its values may be of several likelihoods, or if it does not explain the maps at `at`.
+    fn bar(&self, largest: Option<&Leg>, at: &[f64], value: f64) -> Option<f64> {
+        let (level, leg) = self.levels.last().zip(largest)?;
         let one = self.maps.knows_sigmas() && !self.options.fit_scale;
-        (all && one && largest.is_some_and(|leg| quality::explains(&leg.problem, at)))
-            .then_some(value)
+        let tells = level.share == 1.0 && one && quality::explains(&leg.problem, at);
+        // Either may have stopped so far above its optimum.
+        tells.then_some(value - 2.0 * level.tolerance)
     }
 
     /// Goes from `at` by way of all levels.
@@ -298,8 +304,12 @@ impl Route<'_, '_> {
     /// Goes past the turns of an optimum with all samples, until none leads to a better one.
     fn past_turns(&mut self, whole: &mut Leg, mut best: Optimum) -> Result<Optimum> {
         let turns = turn::turns(&turn::modes(&whole.problem));
+        if turns.is_empty() {
+            return Ok(best);
+        }
         let near = Near::within(0.5 * CLEARLY);
         let which = self.which.clone();
+        whole.problem.likelihood = best.likelihood.clone();
         // With Gauss and Newton's curvature: what the minimiser learned depends on where it came from.
         let around = |problem: &Problem, best: &Optimum| {
             let inverse =
@@ -434,7 +444,7 @@ mod tests {
         }
     }
     #[test]
-    fn an_optimum_that_does_not_explain_a_level_does_not_go_on_to_the_whole_maps() {
+    fn an_optimum_that_a_level_refuses_or_tells_to_be_no_better_does_not_go_on_to_the_whole_maps() {
         let (telescope, maps, _) = simulated(128);
         let options = FitOptions { order: 3, ..FitOptions::default() };
         let setup = Setup::new(&telescope, &maps, &options);
@@ -467,11 +477,18 @@ mod tests {
         let (explains, near) = approach(&mut route, &mut legs, None);
         let near = near.expect("a place");
         assert!(explains && quality::explains(&legs[last].problem, &near.at));
-        // Neither does that optimum once more, of which the level tells what it told before.
-        let told = route.told(legs.last(), near.value, &near.at);
-        assert_eq!(told, Some(near.value));
-        assert!(approach(&mut route, &mut legs, told).1.is_none());
-        // What it tells of one that it refuses says nothing.
-        assert!(route.told(legs.last(), descended.value, &descended.at).is_none());
+        // Neither does that optimum once more, which is not below its own bar; it does where the best lies higher.
+        let bar = route.bar(legs.last(), &near.at, near.value).expect("a level that can tell");
+        assert!(bar < near.value && bar > near.value - CLEARLY);
+        assert!(approach(&mut route, &mut legs, Some(bar)).1.is_none());
+        assert!(approach(&mut route, &mut legs, Some(near.value + 0.1)).1.is_some());
+        // The level cannot tell beside one that it refuses, nor where the likelihood's scale is fitted or it is thinned.
+        let bar = |route: &Route, at: &[f64]| route.bar(legs.last(), at, near.value);
+        assert!(bar(&route, &near.at).is_some() && bar(&route, &descended.at).is_none());
+        let fitted = FitOptions { fit_scale: true, ..options.clone() };
+        route.options = &fitted;
+        assert!(bar(&route, &near.at).is_none());
+        (route.options, route.levels) = (&options, &levels[..1]);
+        assert!(levels[0].share < 1.0 && bar(&route, &near.at).is_none());
     }
 }
