@@ -5,6 +5,7 @@
 
 use super::level::Level;
 use super::options::FitOptions;
+use super::predictions::SAMPLES_KEPT;
 use super::problem::Problem;
 use super::stage::Objective;
 use crate::autodiff::Function;
@@ -21,9 +22,6 @@ pub struct Leg<'a> {
     /// The likelihood of the free parameters, where it is ready, with the scales that it was recorded with.
     function: Option<(Vec<f64>, Function)>,
 }
-
-/// Functions of more samples are not kept: they take memory.
-const KEPT: usize = 50_000;
 
 impl<'a> Leg<'a> {
     /// The same parameters as those of `first`, with other samples, whose `model` is there already.
@@ -57,7 +55,7 @@ impl<'a> Leg<'a> {
 
     /// Keeps the `function` of an objective for the next, where it does not take much memory.
     pub fn keep(&mut self, function: Function) {
-        if self.problem.maps.samples() <= KEPT {
+        if self.problem.maps.samples() <= SAMPLES_KEPT {
             self.function = Some((self.problem.likelihood.scales.clone(), function));
         }
     }

@@ -16,23 +16,23 @@ pub(super) const SAMPLES_KEPT: usize = 100_000;
 
 /// What tells functions of a problem apart: the precision, which parameters they have, and the values
 /// of the others.
-type Known = (Precision, Vec<usize>, Vec<f64>);
+pub(super) type Known = (Precision, Vec<usize>, Vec<f64>);
 
-/// Functions of a problem, each of which one thread may have at a time.
+/// Functions that may be asked for again, by what tells them apart, each of which one thread may have at a time.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Vec<(Known, Function)>>);
+pub(super) struct Kept<K>(pub Mutex<Vec<(K, Function)>>);
 
-impl Kept {
-    fn take(&self, known: &Known) -> Option<Function> {
+impl<K: PartialEq> Kept<K> {
+    pub fn take(&self, known: &K) -> Option<Function> {
         let mut kept = self.0.lock().expect("no thread panics here");
         let at = kept.iter().position(|kept| kept.0 == *known)?;
         Some(kept.swap_remove(at).1)
     }
 
-    /// Those of other parameters in the same precision go.
-    fn put(&self, known: Known, function: Function) {
+    /// Keeps a function in the place of those that are `stale`.
+    pub fn put(&self, known: K, function: Function, stale: impl Fn(&K, &K) -> bool) {
         let mut kept = self.0.lock().expect("no thread panics here");
-        kept.retain(|(other, _)| other.0 != known.0 || *other == known);
+        kept.retain(|(other, _)| !stale(other, &known));
         kept.push((known, function));
     }
 }
@@ -75,7 +75,9 @@ impl Problem<'_> {
         let x: Vec<f64> = known.1.iter().map(|&i| all[i]).collect();
         let answer = ask(&mut function, &x);
         if self.maps.samples() <= SAMPLES_KEPT {
-            self.kept.put(known, function);
+            // Those of other parameters in the same precision go.
+            let stale = |other: &Known, known: &Known| other.0 == known.0 && other != known;
+            self.kept.put(known, function, stale);
         }
         answer
     }

@@ -5,7 +5,7 @@
 
 use super::likelihood::{Likelihood, typical};
 use super::options::{FitOptions, LikelihoodKind};
-use super::predictions::Kept;
+use super::predictions::{Kept, Known};
 use super::setup::Setup;
 use crate::autodiff::{Function, Tape, Var};
 use crate::device::{Precision, Values};
@@ -41,7 +41,7 @@ pub struct Problem<'a> {
     pub free: Vec<bool>,
     pub likelihood: Likelihood,
     /// Predictions of all maps that were asked for and may be again.
-    pub(super) kept: Arc<Kept>,
+    pub(super) kept: Arc<Kept<Known>>,
 }
 
 impl<'a> Problem<'a> {

@@ -443,6 +443,7 @@ mod tests {
             assert!((ratio - 1.0).abs() < 0.2, "{name}: {ratio}");
         }
     }
+
     #[test]
     fn an_optimum_that_a_level_refuses_or_tells_to_be_no_better_does_not_go_on_to_the_whole_maps() {
         let (telescope, maps, _) = simulated(128);
@@ -469,9 +470,9 @@ mod tests {
         let descended = route.descend(&mut legs, astray.clone()).unwrap();
         let last = levels.len() - 1;
         assert!(!quality::explains(&legs[last].problem, &descended.at));
-        let approach = |route: &mut Route, legs: &mut [Leg], told| {
+        let approach = |route: &mut Route, legs: &mut [Leg], bar| {
             let mut exploration = Exploration::astray(&maps, &options, astray.clone());
-            let near = route.approach(legs, &mut exploration, &first, &rough, told).unwrap();
+            let near = route.approach(legs, &mut exploration, &first, &rough, bar).unwrap();
             (exploration.explains(), near)
         };
         let (explains, near) = approach(&mut route, &mut legs, None);

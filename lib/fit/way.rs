@@ -4,18 +4,16 @@
 use super::covariance;
 use super::likelihood::Likelihood;
 use super::minimise::Near;
-use super::predictions::SAMPLES_KEPT;
+use super::predictions::{Kept, SAMPLES_KEPT};
 use super::problem::Problem;
 use super::quality::{self, Trust};
 use super::stage::{Objective, Report, Stage};
-use crate::autodiff::Function;
 use crate::device::Precision;
 use crate::error::Result;
 use crate::optics::zernike;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use std::sync::Mutex;
 
 /// How near an optimum, in log-likelihood, is near enough to start the next stage from.
 pub const STAGE_TOLERANCE: f64 = 0.01;
@@ -36,7 +34,7 @@ const QUICK: u64 = 4;
 /// The rough likelihood of one problem and the parameters of all orders, recorded, in each precision as often as ways were gone
 /// at the same time: recording it and planning its gradient take as long as some ten evaluations of few samples.
 #[derive(Default)]
-pub struct Functions(Mutex<Vec<(Precision, Function)>>);
+pub struct Functions(Kept<Precision>);
 
 impl Functions {
     /// What to minimise on a way: as an earlier one left it, if one did.
@@ -47,12 +45,7 @@ impl Functions {
         precision: Precision,
     ) -> Objective<'p> {
         let all = of_model_up_to(problem, problem.options.order);
-        let left = || {
-            let mut functions = self.0.lock().expect("no thread panics here");
-            let place = functions.iter().position(|(of, _)| *of == precision)?;
-            Some(functions.swap_remove(place).1)
-        };
-        match left() {
+        match self.0.take(&precision) {
             Some(function) => {
                 debug_assert_eq!(function.parameters(), all.len(), "of another problem");
                 Objective::with(problem, all, function)
@@ -70,10 +63,9 @@ impl Functions {
 
     /// Leaves it for the next way, unless it is one of many samples.
     pub fn leave(&self, objective: Objective, precision: Precision) {
-        if objective.problem.maps.samples() > SAMPLES_KEPT {
-            return;
+        if objective.problem.maps.samples() <= SAMPLES_KEPT {
+            self.0.put(precision, objective.function, |_, _| false);
         }
-        self.0.lock().expect("no thread panics here").push((precision, objective.function));
     }
 }
 
@@ -264,7 +256,6 @@ mod tests {
             let problem = Problem::new(Setup::new(&telescope, &maps, &options)).unwrap();
             let functions = Functions::default();
             let end = through_orders(&problem, &rough, &functions, 0, &mut |_| Ok(())).unwrap();
-
             assert_eq!(end.explains, known);
             ends.push(end);
         }
@@ -290,7 +281,7 @@ mod tests {
             let (end, fresh) = (go(&functions, start), go(&Functions::default(), start));
             assert_eq!((end.value, end.evaluations), (fresh.value, fresh.evaluations));
             assert_eq!(end.at, fresh.at);
-            assert_eq!(functions.0.lock().unwrap().len(), left);
+            assert_eq!(functions.0.0.lock().unwrap().len(), left);
         }
     }
 }
